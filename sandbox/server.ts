@@ -38,7 +38,11 @@ export type Exchange = Call & {
  */
 export type Fault =
   | { readonly name: string; readonly before: Reply | "reset"; readonly slowMs?: number }
-  | { readonly name: string; readonly after: (reply: Reply) => Reply | "reset"; readonly slowMs?: number };
+  | {
+      readonly name: string;
+      readonly after: (reply: Reply, call: Call) => Reply | "reset";
+      readonly slowMs?: number;
+    };
 
 /** Decides for each request whether it meets a fault. `attempt` counts the requests to this route from 1. */
 export type FaultRule = (call: Call, attempt: number) => Fault | undefined;
@@ -132,7 +136,7 @@ export async function serve(options: ServerOptions): Promise<SandboxServer> {
   function outcome(call: Call, fault: Fault | undefined): Reply | "reset" {
     if (fault !== undefined && "before" in fault) return fault.before;
     const reply = refusal(call) ?? options.handle(call);
-    return fault === undefined ? reply : fault.after({ ...reply });
+    return fault === undefined ? reply : fault.after({ ...reply }, call);
   }
 
   function send(response: ServerResponse, reply: Reply | "reset"): void {

@@ -1,0 +1,1107 @@
+// account.ts - seeded Stripe accounts: one with the traps that real accounts have, and a big plain one for benchmarks.
+//
+// The same options give the same account on every machine: all chance comes from the seed, and there is no clock. Where
+// the right answer would be a matter of taste, the seed stays away from it: no customer has two canceled subscriptions
+// that ended in the same second, and no balance transaction lies halfway between the authorised and the captured amount.
+
+import {
+  aBalanceTransaction,
+  aCharge,
+  aCustomer,
+  aDispute,
+  aProduct,
+  aRefund,
+  aSubscription,
+  anInvoice,
+  anInvoiceLine,
+  anInvoicePayment,
+  stripeId,
+} from "./objects.ts";
+import type {
+  CancellationReason,
+  InvoiceStatus,
+  StripeCharge,
+  StripeInvoice,
+  StripeInvoiceLine,
+  SubscriptionStatus,
+  UnixSeconds,
+} from "./objects.ts";
+import { seededRandom } from "./server.ts";
+import { emptyAccount } from "./stripe.ts";
+import type { StripeAccount } from "./stripe.ts";
+
+export type SeedOptions = {
+  readonly customers: number;
+  readonly seed: number;
+  /** The currency the account settles in, and its customers mostly pay in. */
+  readonly currency?: string;
+  /** The share of customers who pay in another currency; true is a quarter, false is none at all. */
+  readonly foreign?: boolean | number;
+  /** Without partial captures no charge in the home currency needs its balance transaction. */
+  readonly partialCaptures?: boolean;
+  readonly livemode?: boolean;
+  /** The account's present: everything is created before it, but for what "paid late" invoices bring. */
+  readonly until?: UnixSeconds;
+};
+
+const DAY: UnixSeconds = 86_400;
+const HISTORY: UnixSeconds = 5 * 365 * DAY;
+const UNTIL: UnixSeconds = Date.UTC(2026, 10, 1) / 1000;
+const BASIL: UnixSeconds = Date.UTC(2025, 2, 31) / 1000;
+
+// -------------------------------------------------------------- Products ----
+
+const PRODUCTS = {
+  starter: "prod_SbxStarter0001",
+  pro: "prod_SbxProMonthly1",
+  proYearly: "prod_SbxProYearly01",
+  proLegacy: "prod_SbxProLegacy01",
+  team: "prod_SbxTeam0000001",
+  seats: "prod_SbxTeamSeats01",
+  usage: "prod_SbxApiUsage001",
+  onboarding: "prod_SbxOnboarding1",
+  consulting: "prod_SbxConsulting1",
+  gift: "prod_SbxGiftCard001",
+} as const;
+
+const PRODUCT_NAMES: Readonly<Record<string, string>> = {
+  starter: "Starter",
+  pro: "Pro",
+  proYearly: "Pro (yearly)",
+  proLegacy: "Pro 2021",
+  team: "Team",
+  seats: "Team: additional seats",
+  usage: "API usage",
+  onboarding: "Onboarding",
+  consulting: "Consulting & training",
+  gift: "Gift card",
+};
+
+/** A product that invoices still name and that is gone from the list of products. */
+const VANISHED_PRODUCT = "prod_SbxVanished001";
+
+/** `PRODUCT_SLUGS` for the seeded accounts: several products share a column, and some have none. */
+export const SANDBOX_PRODUCT_SLUGS: Readonly<Record<string, string>> = {
+  [PRODUCTS.starter]: "spend_starter",
+  [PRODUCTS.pro]: "spend_pro",
+  [PRODUCTS.proYearly]: "spend_pro",
+  [PRODUCTS.proLegacy]: "spend_pro",
+  [PRODUCTS.team]: "spend_team",
+  [PRODUCTS.seats]: "spend_team",
+  [PRODUCTS.usage]: "spend_usage",
+};
+
+function seedProducts(account: StripeAccount, created: UnixSeconds): void {
+  const { livemode } = account;
+  for (const [key, id] of Object.entries(PRODUCTS)) {
+    const name = PRODUCT_NAMES[key] ?? key;
+    account.products.push(aProduct({ id, name, created, livemode, active: key !== "proLegacy" }));
+  }
+}
+
+// ------------------------------------------------------------ Currencies ----
+
+/** How many minor units stand for one hundredth here: 3-decimal amounts end in 0, ISK and UGX in 00. */
+const MINOR_PER_CENT: Readonly<Record<string, number>> = { bhd: 10, kwd: 10, isk: 100, ugx: 100 };
+
+/** Roughly what one minor unit is worth in US cents. */
+const WORTH: Readonly<Record<string, number>> = {
+  usd: 1,
+  eur: 1.08,
+  gbp: 1.27,
+  jpy: 0.67,
+  krw: 0.072,
+  kwd: 0.325,
+  bhd: 0.265,
+  isk: 0.0072,
+  ugx: 0.00027,
+};
+
+const FOREIGN = ["eur", "gbp", "jpy", "kwd", "usd"];
+
+// ------------------------------------------------------------------ Seed ----
+// What the cases below are written in: verbs that add consistent objects to the account.
+
+type Era = "before" | "since";
+
+type ChargeSpec = {
+  readonly customer: string | null;
+  readonly at: UnixSeconds;
+  /** In hundredths; `minor` turns them into the currency's minor units. */
+  readonly cents: number;
+  readonly currency?: string;
+  /** Less than `cents` for a partial capture. */
+  readonly capturedCents?: number;
+  /** What the customer really got back. */
+  readonly givenBackCents?: number;
+  /** Whether the capture was made under an API version before 2025-03-31.basil. */
+  readonly era?: Era;
+  readonly state?: "succeeded" | "failed" | "pending" | "authorised" | "canceled";
+  /** What the charge settles in: the account's currency, its own, or nothing that can be read. */
+  readonly settlement?: "home" | "own" | "none";
+  readonly disputed?: boolean;
+  readonly paymentIntent?: string;
+};
+
+type InvoiceSpec = {
+  readonly customer: string;
+  readonly at: UnixSeconds;
+  readonly lines: readonly LineSpec[];
+  readonly currency?: string;
+  readonly status?: InvoiceStatus;
+  readonly paidAt?: UnixSeconds;
+  readonly discountCents?: number;
+  readonly taxCents?: number;
+  /** An older balance: positive is owed and added, negative is credit and lowers what is due. */
+  readonly balanceCents?: number;
+  readonly outsideCents?: number;
+  readonly paidCents?: number;
+  /** No charge stands behind the payment, as with receipt-style invoices of Checkout. */
+  readonly withoutCharge?: boolean;
+  readonly settlement?: "home" | "own" | "none";
+  readonly subscription?: string;
+};
+
+type LineSpec = {
+  readonly cents: number;
+  readonly product: string | null;
+  /** The shape of before 2025-03-31.basil: `price.product` and no `pricing`. */
+  readonly isOldStyle?: boolean;
+};
+
+type Customer = { readonly id: string; readonly n: number; readonly since: UnixSeconds };
+
+type Seed = ReturnType<typeof openSeed>;
+
+function openSeed(options: SeedOptions) {
+  const { currency: home = "usd", livemode = true, until = UNTIL } = options;
+  const account = emptyAccount({ livemode });
+  const random = seededRandom(options.seed);
+  const foreignShare = options.foreign === false ? 0 : options.foreign === true ? 0.25 : options.foreign;
+  const share = foreignShare ?? 0.25;
+  const others = share > 0 ? FOREIGN.filter((code) => code !== home) : [];
+  let made = 0;
+
+  function id(prefix: string): string {
+    made += 1;
+    return stripeId(prefix, (options.seed % 1000) * 10_000_000 + made);
+  }
+
+  /** A whole number from `low` to `high`, both included. */
+  function between(low: number, high: number): number {
+    return low + Math.floor(random() * (high - low + 1));
+  }
+
+  function pick<T>(choices: readonly [T, ...T[]]): T {
+    return choices[between(0, choices.length - 1)] ?? choices[0];
+  }
+
+  /** A currency to pay in: home, or now and then another. */
+  function anyCurrency(): string {
+    return random() < share ? foreignCurrency() : home;
+  }
+
+  function foreignCurrency(): string {
+    return others[between(0, others.length - 1)] ?? home;
+  }
+
+  /** How a charge in this currency settles: seldom in its own currency, or in nothing that can be read. */
+  function anySettlement(currency: string): "home" | "own" | "none" {
+    const chance = random();
+    if (currency === home || chance < 0.85) return "home";
+    return chance < 0.93 ? "own" : "none";
+  }
+
+  function settle(charge: StripeCharge, settles: number, settlement: "home" | "own"): string {
+    const isConverted = settlement === "home" && charge.currency !== home;
+    const drift = 0.97 + random() * 0.06;
+    const worth = (WORTH[charge.currency] ?? 1) / (WORTH[home] ?? 1);
+    const rate = isConverted ? Number((worth * drift).toPrecision(6)) : null;
+    const transaction = aBalanceTransaction({
+      id: id("txn"),
+      amount: rate === null ? settles : Math.round(settles * rate),
+      available_on: charge.created + 2 * DAY,
+      created: charge.created,
+      currency: isConverted ? home : charge.currency,
+      exchange_rate: rate,
+      source: charge.id,
+    });
+    account.balanceTransactions.push(transaction);
+    return transaction.id;
+  }
+
+  function charge(spec: ChargeSpec): StripeCharge {
+    const { cents, currency = home, state = "succeeded", era = spec.at < BASIL ? "before" : "since" } = spec;
+    const isCaptured = state === "succeeded" || state === "pending";
+    const amount = minor(cents, currency);
+    const captured = isCaptured ? minor(spec.capturedCents ?? cents, currency) : 0;
+    const givenBack = minor(spec.givenBackCents ?? 0, currency);
+    const isReleased = isCaptured || state === "canceled";
+    // Before basil, what was authorised and never captured is booked as a refund.
+    const booked = era === "before" && isReleased ? amount - captured : 0;
+    const unsettled = aCharge({
+      id: id("ch"),
+      amount,
+      amount_captured: captured,
+      amount_refunded: givenBack + booked,
+      billing_details: billingDetails(spec.customer),
+      captured: isCaptured,
+      created: spec.at,
+      currency,
+      customer: spec.customer,
+      disputed: spec.disputed ?? false,
+      failure_code: state === "failed" ? "card_declined" : null,
+      failure_message: state === "failed" ? "Your card was declined." : null,
+      livemode,
+      // `paid` is true for an authorisation that waits for its capture, too.
+      paid: state !== "failed" && state !== "pending",
+      payment_intent: spec.paymentIntent ?? id("pi"),
+      refunded: givenBack + booked > 0 && givenBack === captured,
+      status: state === "failed" || state === "pending" ? state : "succeeded",
+    });
+    const { settlement = "home" } = spec;
+    const isSettled = state === "succeeded" && settlement !== "none";
+    const settles = era === "before" ? amount : captured;
+    const balance_transaction = isSettled ? settle(unsettled, settles, settlement) : null;
+    const settled = { ...unsettled, balance_transaction };
+    account.charges.push(settled);
+    if (givenBack > 0) addRefund(settled, givenBack);
+    if (spec.disputed === true) addDispute(settled);
+    return settled;
+  }
+
+  function billingDetails(customerId: string | null): unknown {
+    const known = account.customers.at(-1);
+    const isKnown = known !== undefined && known.id === customerId;
+    const email = isKnown ? known.email : "guest@example.com";
+    return { address: null, email, name: isKnown ? known.name : null, phone: null, tax_id: null };
+  }
+
+  function addRefund(refunded: StripeCharge, amount: number): void {
+    const { currency, customer, payment_intent } = refunded;
+    const created = refunded.created + 3 * DAY;
+    account.refunds.push(
+      aRefund({ id: id("re"), amount, charge: refunded.id, created, currency, customer, payment_intent }),
+    );
+  }
+
+  function addDispute({ id: charged, amount, created, currency, payment_intent }: StripeCharge): void {
+    const status = pick(["won", "lost", "under_review", "warning_closed", "needs_response"]);
+    const at = created + 20 * DAY;
+    account.disputes.push(
+      aDispute({
+        id: id("dp"),
+        amount,
+        charge: charged,
+        created: at,
+        currency,
+        livemode,
+        payment_intent,
+        status,
+      }),
+    );
+  }
+
+  function line({ cents, product, isOldStyle = false }: LineSpec, currency: string): StripeInvoiceLine {
+    const amount = minor(cents, currency);
+    const description = product === null ? "Work by the hour" : "1 × as agreed";
+    const built = anInvoiceLine({ id: id("il"), amount, currency, description, livemode, product });
+    if (!isOldStyle || product === null) return built;
+    return { ...built, pricing: null, price: { id: id("price"), object: "price", product } };
+  }
+
+  function invoice(spec: InvoiceSpec): StripeInvoice {
+    const { customer, at, currency = home, status = "paid", paidAt = at } = spec;
+    const { discountCents = 0, taxCents = 0, balanceCents = 0, outsideCents = 0 } = spec;
+    let billedCents = 0;
+    for (const { cents } of spec.lines) billedCents += cents;
+    const totalCents = billedCents - discountCents + taxCents;
+    const dueCents = Math.max(0, totalCents + balanceCents);
+    const paidCents = spec.paidCents ?? (status === "paid" ? dueCents : 0);
+    const throughStripe = paidCents - outsideCents;
+    const owner = account.customers.find(({ id: known }) => known === customer);
+    const built = anInvoice({
+      id: id("in"),
+      amount_due: minor(dueCents, currency),
+      amount_paid: minor(paidCents, currency),
+      amount_paid_off_stripe: minor(outsideCents, currency),
+      amount_remaining: minor(dueCents - paidCents, currency),
+      attempt_count: spec.withoutCharge === true || throughStripe <= 0 ? 0 : 1,
+      created: at,
+      currency,
+      customer,
+      customer_email: owner?.email ?? null,
+      customer_name: owner?.name ?? null,
+      lines: spec.lines.map((each) => line(each, currency)),
+      livemode,
+      parent: parentOf(spec.subscription),
+      starting_balance: minor(balanceCents, currency),
+      status,
+      status_transitions: {
+        finalized_at: status === "draft" ? null : at,
+        marked_uncollectible_at: status === "uncollectible" ? at + 30 * DAY : null,
+        paid_at: status === "paid" ? paidAt : null,
+        voided_at: status === "void" ? at + DAY : null,
+      },
+      subtotal: minor(billedCents, currency),
+      total: minor(totalCents, currency),
+      total_discount_amounts: amounts(discountCents, currency),
+      total_taxes: amounts(taxCents, currency),
+    });
+    account.invoices.push(built);
+    if (throughStripe > 0 && spec.withoutCharge !== true) pay(built, spec, throughStripe, paidAt);
+    return built;
+  }
+
+  function pay(billed: StripeInvoice, spec: InvoiceSpec, cents: number, at: UnixSeconds): void {
+    const { currency } = billed;
+    const paymentIntent = id("pi");
+    const settlement = spec.settlement ?? "home";
+    charge({ customer: spec.customer, at, cents, currency, paymentIntent, settlement });
+    account.invoicePayments.push(
+      anInvoicePayment({
+        id: id("inpay"),
+        amount_requested: minor(cents, currency),
+        created: billed.created,
+        currency,
+        invoice: billed.id,
+        livemode,
+        payment: { type: "payment_intent", payment_intent: paymentIntent },
+        status_transitions: { canceled_at: null, paid_at: at },
+      }),
+    );
+  }
+
+  function subscription(
+    customer: Customer,
+    status: SubscriptionStatus,
+    more: {
+      readonly created?: UnixSeconds;
+      readonly endedAt?: UnixSeconds;
+      readonly reason?: CancellationReason;
+    } = {},
+  ): string {
+    const added = aSubscription({
+      id: id("sub"),
+      cancellation_details: { comment: null, feedback: null, reason: more.reason ?? null },
+      created: more.created ?? customer.since,
+      currency: home,
+      customer: customer.id,
+      livemode,
+      product: pick([PRODUCTS.starter, PRODUCTS.pro, PRODUCTS.team]),
+      status,
+      ...(more.endedAt === undefined ? {} : { ended_at: more.endedAt }),
+    });
+    account.subscriptions.push(added);
+    return added.id;
+  }
+
+  return {
+    account,
+    home,
+    others,
+    until,
+    hasPartialCaptures: options.partialCaptures ?? true,
+    random,
+    id,
+    between,
+    pick,
+    anyCurrency,
+    foreignCurrency,
+    anySettlement,
+    charge,
+    invoice,
+    subscription,
+  };
+}
+
+function minor(cents: number, currency: string): number {
+  return cents * (MINOR_PER_CENT[currency] ?? 1);
+}
+
+function amounts(cents: number, currency: string): { amount: number }[] {
+  return cents === 0 ? [] : [{ amount: minor(cents, currency) }];
+}
+
+function parentOf(subscription: string | undefined): StripeInvoice["parent"] {
+  if (subscription === undefined) return null;
+  const details = { metadata: {}, subscription };
+  return { quote_details: null, subscription_details: details, type: "subscription_details" };
+}
+
+// ------------------------------------------------------------- Customers ----
+
+const FIRST_NAMES = [
+  "Ada",
+  "Björn",
+  "Chiara",
+  "Dmitri",
+  "Émile",
+  "Fatima",
+  "Grace",
+  "Hiroshi",
+  "Inês",
+  "Jürgen",
+  "Keiko",
+  "Liam",
+  "María",
+  "Noor",
+  "Oluwaseun",
+  "Priya",
+  "Quentin",
+  "Renée",
+  "Søren",
+  "Tomás",
+] as const;
+const LAST_NAMES = [
+  "Abe",
+  "Brandt",
+  "Cruz",
+  "Dubois",
+  "Eriksen",
+  "Fischer",
+  "García",
+  "Hopper",
+  "Ito",
+  "Jansen",
+  "Kowalski",
+  "Lovelace",
+  "Mbeki",
+  "Nguyen",
+  "O'Brien",
+  "Petrov",
+  "Quist",
+  "Rossi",
+  "Šimić",
+  "Turing",
+] as const;
+const FREE_MAIL = ["gmail.com", "outlook.com", "icloud.com"] as const;
+
+function firstName(n: number): string {
+  return FIRST_NAMES[n % FIRST_NAMES.length] ?? "Ada";
+}
+
+function lastName(n: number): string {
+  return LAST_NAMES[(n * 7 + Math.floor(n / 20)) % LAST_NAMES.length] ?? "Abe";
+}
+
+function addressOf(n: number): string {
+  const ascii = `${firstName(n)}.${lastName(n)}`.normalize("NFD").replace(/[^A-Za-z.]/g, "");
+  const domain = n % 6 === 2 ? FREE_MAIL[n % FREE_MAIL.length] : `company${Math.floor(n / 2)}.com`;
+  return `${ascii.toLowerCase()}${n}@${domain}`;
+}
+
+/** The e-mail as Stripe has it: as typed, missing, or the one that an earlier customer already has. */
+function typedAddress(n: number): string | null {
+  if (n % 23 === 5 || n % 29 === 7) return null;
+  if (n % 13 === 4) return `  ${addressOf(n).replace(/^./, (letter) => letter.toUpperCase())} `;
+  if (n % 11 === 6) return addressOf(n - 1).toUpperCase();
+  if (n % 31 === 9) return addressOf(n - 1 - (n % 3));
+  return addressOf(n);
+}
+
+function addCustomer(seed: Seed, n: number): Customer {
+  const { account, until } = seed;
+  // A third came at once, by an import: more than a page of them share one second in an account of 400.
+  const since = n % 3 === 1 ? until - HISTORY + 30 * DAY : until - seed.between(200 * DAY, HISTORY);
+  const customer = { id: seed.id("cus"), n, since };
+  if (n % 19 === 8) {
+    account.deletedCustomerIds.push(customer.id);
+    return customer;
+  }
+  const email = typedAddress(n);
+  const isNameless = n % 17 === 3 || n % 29 === 7;
+  const name = isNameless && email === email?.trim().toLowerCase() ? null : `${firstName(n)} ${lastName(n)}`;
+  account.customers.push(
+    aCustomer({
+      id: customer.id,
+      created: since,
+      currency: seed.home,
+      email,
+      livemode: account.livemode,
+      name: n % 29 === 7 ? null : name,
+    }),
+  );
+  return customer;
+}
+
+// ----------------------------------------------------------------- Cases ----
+// Each gives one customer a history. Together they hold every trap that this project knows of.
+
+type Case = (seed: Seed, customer: Customer) => void;
+
+/** A moment in the customer's life, at least ten days before the account's present. */
+function someTime(seed: Seed, customer: Customer): UnixSeconds {
+  return seed.between(customer.since, seed.until - 10 * DAY);
+}
+
+function timeIn(seed: Seed, customer: Customer, era: Era): UnixSeconds {
+  if (era === "since") return seed.between(Math.max(BASIL, customer.since), seed.until - 10 * DAY);
+  // An account that still uses an older API version captures in the old way to this day.
+  return customer.since < BASIL - DAY ? seed.between(customer.since, BASIL - 1) : someTime(seed, customer);
+}
+
+function anyLine(seed: Seed): LineSpec {
+  const product = seed.pick([
+    PRODUCTS.starter,
+    PRODUCTS.pro,
+    PRODUCTS.pro,
+    PRODUCTS.proYearly,
+    PRODUCTS.team,
+    PRODUCTS.seats,
+    PRODUCTS.usage,
+    PRODUCTS.proLegacy,
+    PRODUCTS.onboarding,
+  ]);
+  return { cents: seed.between(500, 29_999), product };
+}
+
+const subscriber: Case = (seed, customer) => {
+  const currency = seed.anyCurrency();
+  const subscription = seed.subscription(customer, "active");
+  const start = seed.between(customer.since, seed.until - 130 * DAY);
+  const product = seed.pick([PRODUCTS.starter, PRODUCTS.pro, PRODUCTS.team, PRODUCTS.proYearly]);
+  const cents = seed.between(900, 24_900);
+  const months = Math.min(seed.between(3, 9), Math.floor((seed.until - start - 10 * DAY) / (30 * DAY)));
+  for (let month = 0; month < months; month += 1) {
+    const lines: LineSpec[] = [{ cents, product }];
+    if (seed.random() < 0.3) lines.unshift({ cents: seed.between(1, 4_999), product: PRODUCTS.usage });
+    if (seed.random() < 0.2) lines.unshift({ cents: -seed.between(1, 400), product });
+    if (seed.random() < 0.2) lines.push({ cents: 0, product: PRODUCTS.seats });
+    const at = start + month * 30 * DAY;
+    const settlement = seed.anySettlement(currency);
+    seed.invoice({ customer: customer.id, at, lines, currency, settlement, subscription });
+  }
+};
+
+/** Single payments; only about half of them have an invoice, and with it a product. */
+const oneOffs: Case = (seed, customer) => {
+  const currency = seed.anyCurrency();
+  for (let n = seed.between(1, 5); n > 0; n -= 1) {
+    const payment = {
+      customer: customer.id,
+      at: someTime(seed, customer),
+      currency,
+      settlement: seed.anySettlement(currency),
+    };
+    if (seed.random() < 0.5) seed.invoice({ ...payment, lines: [anyLine(seed)] });
+    else seed.charge({ ...payment, cents: seed.between(300, 19_900) });
+  }
+};
+
+const partlyRefunded: Case = (seed, customer) => {
+  const currency = seed.anyCurrency();
+  const cents = seed.between(5_000, 60_000);
+  const givenBackCents = seed.between(1, cents - 1);
+  const at = someTime(seed, customer);
+  seed.invoice({ customer: customer.id, at, lines: [{ cents: 4_900, product: PRODUCTS.pro }], currency });
+  seed.charge({ customer: customer.id, at: at + DAY, cents, currency, givenBackCents });
+};
+
+const whollyRefunded: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  for (const cents of [4_900, 12_345])
+    seed.charge({ customer: customer.id, at: at + cents, cents, givenBackCents: cents });
+  // Its invoice stays paid in full: a refund does not touch it.
+  seed.invoice({
+    customer: customer.id,
+    at,
+    lines: [{ cents: 4_900, product: PRODUCTS.pro }],
+    withoutCharge: true,
+  });
+};
+
+const refundedOnce: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  seed.charge({ customer: customer.id, at, cents: 9_900, givenBackCents: 9_900 });
+  seed.charge({ customer: customer.id, at: at + DAY, cents: seed.between(1_000, 9_900) });
+};
+
+/** A partial capture of one kind, of which a part was given back: nothing, less or more than was released, or all. */
+function partialCapture(era: Era, givenBack: "nothing" | "little" | "released" | "much" | "all"): Case {
+  return (seed, customer) => {
+    if (!seed.hasPartialCaptures) return oneOffs(seed, customer);
+    const cents = seed.between(8_000, 40_000);
+    const released = Math.floor(cents * (0.12 + seed.random() * 0.2));
+    const capturedCents = cents - released;
+    const givenBackCents = {
+      nothing: 0,
+      little: Math.floor(released / 3),
+      released,
+      much: released + seed.between(1, Math.floor(capturedCents / 3)),
+      all: capturedCents,
+    }[givenBack];
+    const at = timeIn(seed, customer, era);
+    seed.charge({ customer: customer.id, at, cents, capturedCents, givenBackCents, era });
+    seed.charge({ customer: customer.id, at: at + DAY, cents: seed.between(500, 5_000) });
+  };
+}
+
+const unreadableCapture: Case = (seed, customer) => {
+  if (!seed.hasPartialCaptures) return oneOffs(seed, customer);
+  const at = timeIn(seed, customer, "before");
+  const capture = { customer: customer.id, at, cents: 20_675, capturedCents: 20_300, era: "before" } as const;
+  seed.charge({ ...capture, settlement: "none" });
+  seed.charge({ ...capture, at: at + DAY, givenBackCents: 1_000, settlement: "none" });
+};
+
+const canceledAuthorisations: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  const authorised = { customer: customer.id, cents: 5_000, state: "canceled" } as const;
+  seed.charge({ ...authorised, at, era: "before" });
+  seed.charge({ ...authorised, at: at + 60, era: "since" });
+  seed.charge({ customer: customer.id, at: at + 120, cents: 7_500, state: "authorised" });
+  seed.charge({ customer: customer.id, at: at + 180, cents: 5_000 });
+};
+
+const onlyCanceledAuthorisation: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  seed.charge({ customer: customer.id, at, cents: 10_000, state: "canceled", era: "before" });
+};
+
+const failedAndPending: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  seed.charge({ customer: customer.id, at, cents: 19_900, state: "failed" });
+  seed.charge({ customer: customer.id, at: at + 300, cents: 19_900 });
+  seed.charge({ customer: customer.id, at: at + DAY, cents: 80_000, state: "pending" });
+};
+
+const disputed: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  seed.charge({ customer: customer.id, at, cents: seed.between(2_000, 30_000), disputed: true });
+  seed.subscription(customer, "canceled", { endedAt: at + 9 * DAY, reason: "payment_disputed" });
+};
+
+const paidOutside: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  const bill = { customer: customer.id, lines: [anyLine(seed), { cents: 50_000, product: PRODUCTS.team }] };
+  const billedCents = bill.lines.reduce((sum, { cents }) => sum + cents, 0);
+  seed.invoice({ ...bill, at, outsideCents: billedCents });
+  seed.invoice({ ...bill, at: at + DAY, outsideCents: 12_345 });
+};
+
+const unpaidInvoices: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  const lines = [anyLine(seed)];
+  for (const status of ["draft", "open", "void", "uncollectible"] as const)
+    seed.invoice({ customer: customer.id, at, lines, status });
+  // Partly paid: the charge counts, the invoice is not split before it is paid.
+  seed.invoice({
+    customer: customer.id,
+    at: at + DAY,
+    lines: [{ cents: 90_000, product: PRODUCTS.team }],
+    status: "open",
+    paidCents: 30_000,
+  });
+};
+
+const paidLate: Case = (seed, customer) => {
+  const { until } = seed;
+  const lines = [{ cents: 33_300, product: PRODUCTS.pro }];
+  seed.invoice({ customer: customer.id, at: until - 20 * DAY, lines });
+  seed.invoice({ customer: customer.id, at: until - 9 * DAY, lines, paidAt: until + 3_600 });
+};
+
+/** An invoice of so many lines, most of them usage, some credits, some free. */
+function longInvoice(lines: number): Case {
+  return (seed, customer) => {
+    const mixed: LineSpec[] = [];
+    for (let n = 0; n < lines; n += 1) {
+      const chance = seed.random();
+      const product = chance < 0.7 ? PRODUCTS.usage : seed.pick([PRODUCTS.seats, PRODUCTS.team, PRODUCTS.gift]);
+      const cents = n % 9 === 4 ? -seed.between(1, 150) : n % 7 === 3 ? 0 : seed.between(150, 3_000);
+      mixed.push({ cents, product });
+    }
+    // Subscription lines come after prorations and items, so the dearest one is the last.
+    mixed.push({ cents: 49_900, product: PRODUCTS.team });
+    const subscription = seed.subscription(customer, "active");
+    seed.invoice({ customer: customer.id, at: someTime(seed, customer), lines: mixed, subscription });
+  };
+}
+
+const discounted: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  const lines = [anyLine(seed), anyLine(seed), { cents: 10_001, product: PRODUCTS.pro }];
+  seed.invoice({ customer: customer.id, at, lines, discountCents: 3_333, taxCents: 1_927 });
+  // A discount of all: paid, with nothing paid.
+  const gift = [{ cents: 2_000, product: PRODUCTS.starter }];
+  seed.invoice({ customer: customer.id, at: at + DAY, lines: gift, discountCents: 2_000 });
+};
+
+const withoutProduct: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  const lines = [
+    { cents: 15_000, product: null },
+    { cents: 7_777, product: PRODUCTS.consulting },
+    { cents: 1_111, product: VANISHED_PRODUCT },
+    { cents: 3_333, product: PRODUCTS.proLegacy, isOldStyle: true },
+    { cents: 2_222, product: PRODUCTS.gift, isOldStyle: true },
+  ];
+  seed.invoice({ customer: customer.id, at, lines });
+  seed.invoice({ customer: customer.id, at: at + DAY, lines: lines.slice(0, 2), taxCents: 1 });
+};
+
+const noPositiveLine: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  const credit = [
+    { cents: -1_500, product: PRODUCTS.pro },
+    { cents: -20, product: null },
+  ];
+  seed.invoice({ customer: customer.id, at, lines: credit, balanceCents: 9_000 });
+  const free = [{ cents: 0, product: PRODUCTS.starter }];
+  seed.invoice({ customer: customer.id, at: at + DAY, lines: free, taxCents: 1_200 });
+};
+
+const creditBalance: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  const lines = [{ cents: 6_000, product: PRODUCTS.team }];
+  seed.invoice({ customer: customer.id, at, lines, balanceCents: -2_500 });
+  seed.invoice({ customer: customer.id, at: at + DAY, lines, balanceCents: -6_000 });
+};
+
+/** An invoice marked paid without a charge behind it: the product columns exceed the total. */
+const receiptInvoice: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  const lines = [{ cents: 24_000, product: PRODUCTS.proYearly }];
+  seed.invoice({ customer: customer.id, at, lines });
+  seed.invoice({ customer: customer.id, at: at + 5, lines, withoutCharge: true });
+};
+
+const unevenSplit: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  const thirds = [PRODUCTS.starter, PRODUCTS.pro, PRODUCTS.team].map((product) => ({ cents: 333, product }));
+  seed.invoice({ customer: customer.id, at, lines: thirds, taxCents: 2 });
+  seed.invoice({ customer: customer.id, at: at + 1, lines: thirds, discountCents: 2 });
+};
+
+const sameSecond: Case = (seed, customer) => {
+  const at = someTime(seed, customer);
+  for (let n = 0; n < 7; n += 1) seed.charge({ customer: customer.id, at, cents: 1_000 + n });
+};
+
+const freeSignUp: Case = () => undefined;
+
+const abandonedSignUp: Case = (seed, customer) => {
+  seed.subscription(customer, "incomplete_expired");
+  seed.charge({ customer: customer.id, at: customer.since + 60, cents: 4_900, state: "failed" });
+};
+
+/** A paying customer whose one subscription has this status. */
+function withStatus(status: SubscriptionStatus, reason?: CancellationReason): Case {
+  return (seed, customer) => {
+    oneOffs(seed, customer);
+    const endedAt = someTime(seed, customer);
+    if (status !== "canceled") seed.subscription(customer, status);
+    else seed.subscription(customer, status, { endedAt, ...(reason === undefined ? {} : { reason }) });
+  };
+}
+
+const severalSubscriptions: Case = (seed, customer) => {
+  oneOffs(seed, customer);
+  const endedAt = seed.between(customer.since + DAY, seed.until - 60 * DAY);
+  const isChurned = customer.n % 2 === 0;
+  seed.subscription(customer, "canceled", { endedAt, reason: "payment_failed" });
+  seed.subscription(customer, "canceled", { endedAt: endedAt + DAY, reason: "cancellation_requested" });
+  seed.subscription(customer, "incomplete_expired", { created: customer.since + 5 });
+  if (!isChurned) for (const status of ["past_due", "trialing"] as const) seed.subscription(customer, status);
+};
+
+const lastOneFailed: Case = (seed, customer) => {
+  oneOffs(seed, customer);
+  const endedAt = seed.between(customer.since + DAY, seed.until - 60 * DAY);
+  seed.subscription(customer, "canceled", { endedAt: endedAt + DAY, reason: "payment_failed" });
+  seed.subscription(customer, "canceled", { endedAt, reason: "cancellation_requested" });
+  seed.subscription(customer, "paused");
+};
+
+// The rest is about other currencies. In an account that has none they are plain customers.
+
+function abroad(history: Case): Case {
+  return (seed, customer) => (seed.others.length === 0 ? oneOffs : history)(seed, customer);
+}
+
+const everyCurrency: Case = abroad((seed, customer) => {
+  const at = someTime(seed, customer);
+  for (const [n, currency] of [seed.home, ...seed.others].entries())
+    seed.charge({ customer: customer.id, at: at + n * 60, cents: seed.between(1_000, 50_000), currency });
+});
+
+const notConvertible: Case = abroad((seed, customer) => {
+  const currency = seed.foreignCurrency();
+  const at = someTime(seed, customer);
+  seed.charge({ customer: customer.id, at, cents: 10_000, currency, settlement: "own" });
+  seed.charge({ customer: customer.id, at: at + 60, cents: 11_000, currency, settlement: "none" });
+  seed.charge({ customer: customer.id, at: at + 120, cents: 12_000 });
+});
+
+const foreignInvoices: Case = abroad((seed, customer) => {
+  const currency = seed.foreignCurrency();
+  const at = someTime(seed, customer);
+  const lines = [anyLine(seed), anyLine(seed), { cents: 101, product: PRODUCTS.gift }];
+  seed.invoice({ customer: customer.id, at, lines, currency, taxCents: 7 });
+  seed.invoice({ customer: customer.id, at: at + DAY, lines, currency, settlement: "own" });
+  seed.invoice({ customer: customer.id, at: at + 2 * DAY, lines: [anyLine(seed)] });
+});
+
+/** Its charge in that currency was a guest's: there is no rate to convert the invoice by. */
+const foreignInvoiceOnly: Case = abroad((seed, customer) => {
+  const currency = seed.foreignCurrency();
+  const at = someTime(seed, customer);
+  seed.charge({ customer: customer.id, at, cents: 8_800 });
+  seed.charge({ customer: null, at: at + 60, cents: 12_000, currency });
+  const lines = [{ cents: 12_000, product: PRODUCTS.team }];
+  seed.invoice({ customer: customer.id, at: at + 50, lines, currency, withoutCharge: true });
+});
+
+function foreignCapture(era: Era): Case {
+  return abroad((seed, customer) => {
+    if (!seed.hasPartialCaptures) return oneOffs(seed, customer);
+    const currency = seed.foreignCurrency();
+    const at = timeIn(seed, customer, era);
+    const capture = { customer: customer.id, cents: 30_000, capturedCents: 21_000, currency, era } as const;
+    seed.charge({ ...capture, at });
+    seed.charge({ ...capture, at: at + 60, givenBackCents: 500 });
+    seed.charge({ ...capture, at: at + 120, givenBackCents: 10_001 });
+    seed.invoice({ customer: customer.id, at, lines: [anyLine(seed)], currency, withoutCharge: true });
+  });
+}
+
+/** The first ones are the most telling: a small account gets only these. */
+const CASES: readonly Case[] = [
+  subscriber,
+  longInvoice(26),
+  partialCapture("before", "nothing"),
+  oneOffs,
+  partlyRefunded,
+  paidOutside,
+  foreignInvoices,
+  freeSignUp,
+  withoutProduct,
+  whollyRefunded,
+  withStatus("canceled", "payment_failed"),
+  discounted,
+  partialCapture("since", "much"),
+  everyCurrency,
+  partialCapture("before", "much"),
+  canceledAuthorisations,
+  failedAndPending,
+  disputed,
+  unpaidInvoices,
+  paidLate,
+  severalSubscriptions,
+  longInvoice(9),
+  longInvoice(10),
+  longInvoice(99),
+  longInvoice(240),
+  noPositiveLine,
+  creditBalance,
+  receiptInvoice,
+  unevenSplit,
+  sameSecond,
+  lastOneFailed,
+  abandonedSignUp,
+  refundedOnce,
+  onlyCanceledAuthorisation,
+  partialCapture("since", "nothing"),
+  partialCapture("since", "little"),
+  partialCapture("since", "released"),
+  partialCapture("since", "all"),
+  partialCapture("before", "released"),
+  partialCapture("before", "all"),
+  unreadableCapture,
+  withStatus("trialing"),
+  withStatus("past_due"),
+  withStatus("unpaid"),
+  withStatus("paused"),
+  withStatus("incomplete"),
+  withStatus("canceled", "cancellation_requested"),
+  withStatus("canceled", "payment_disputed"),
+  withStatus("canceled"),
+  notConvertible,
+  foreignInvoiceOnly,
+  foreignCapture("before"),
+  foreignCapture("since"),
+];
+
+/** The case of the n-th customer: every trap once, then two plain customers for each further trap. */
+function caseOf(n: number): Case {
+  if (n < CASES.length) return CASES[n] ?? subscriber;
+  if (n % 3 === 1) return subscriber;
+  if (n % 12 === 5) return freeSignUp;
+  if (n % 3 === 2) return oneOffs;
+  return CASES[Math.floor(n / 3) % CASES.length] ?? subscriber;
+}
+
+// -------------------------------------------------------------- Accounts ----
+
+/** An account with every trap that real ones have; all of them from about 60 customers up. */
+export function seedAccount(options: SeedOptions): StripeAccount {
+  const seed = openSeed(options);
+  const { account } = seed;
+  seedProducts(account, seed.until - HISTORY);
+  for (let n = 0; n < options.customers; n += 1) caseOf(n)(seed, addCustomer(seed, n));
+  cancelOfDeleted(account);
+  addGuests(seed, Math.ceil(options.customers / 20));
+  if (options.customers >= CASES.length) addBurst(seed);
+  return account;
+}
+
+/** A deleted customer has no living subscription: the deletion canceled it. */
+function cancelOfDeleted(account: StripeAccount): void {
+  const deleted = new Set(account.deletedCustomerIds);
+  account.subscriptions = account.subscriptions.map((subscription, n) => {
+    if (!deleted.has(subscription.customer) || subscription.ended_at !== null) return subscription;
+    const ended_at = subscription.created + 100 * DAY + n;
+    return { ...subscription, status: "canceled", canceled_at: ended_at, ended_at };
+  });
+}
+
+function addGuests(seed: Seed, count: number): void {
+  for (let n = 0; n < count; n += 1) {
+    const at = seed.until - seed.between(10 * DAY, HISTORY);
+    const cents = seed.between(500, 20_000);
+    const currency = seed.anyCurrency();
+    const givenBackCents = n % 4 === 3 ? 250 : 0;
+    const settlement = seed.anySettlement(currency);
+    seed.charge({ customer: null, at, cents, currency, givenBackCents, settlement });
+  }
+}
+
+/** More than a page of charges, and as many invoices, in one second: a job that bills everybody at midnight. */
+function addBurst(seed: Seed): void {
+  const { account } = seed;
+  const at = Math.floor((seed.until - 40 * DAY) / DAY) * DAY;
+  const payers = new Set<string>();
+  for (const { customer, status, refunded, created } of account.charges)
+    if (customer !== null && status === "succeeded" && !refunded && created < at) payers.add(customer);
+  const ids = [...payers];
+  for (let n = 0; n < 130 && ids.length > 0; n += 1) {
+    const customer = ids[n % ids.length] ?? "";
+    seed.invoice({ customer, at, lines: [{ cents: 100 + n, product: PRODUCTS.usage }] });
+  }
+}
+
+export type SeedPerson = {
+  readonly firstName: string;
+  readonly lastName: string;
+  readonly emailAddresses: readonly string[];
+  /** The domain of the company to link; null for a person without one. */
+  readonly companyDomain: string | null;
+};
+
+/**
+ * People for the CRM beside a seeded account: about two thirds of its addresses have one. Some have several addresses,
+ * some an address with capitals, some no company; no address belongs to two people, and a few people never paid.
+ */
+export function seedPeople(account: StripeAccount): SeedPerson[] {
+  const people: SeedPerson[] = [];
+  const names = new Map<string, string>();
+  for (const { email, name } of account.customers) {
+    const address = email?.trim().toLowerCase();
+    if (address !== undefined && !names.has(address)) names.set(address, name ?? "Someone Unnamed");
+  }
+  const known = [...names.keys()];
+  let n = 0;
+  while (n < known.length) {
+    const own = known[n] ?? "";
+    const place = n;
+    n += 1;
+    if (place % 3 === 2) continue;
+    const emailAddresses = [own];
+    if (place % 12 === 3) emailAddresses.push(known[n++] ?? `private${place}@gmail.com`);
+    if (place % 10 === 4) emailAddresses.unshift(`work${place}@elsewhere.com`);
+    if (place % 8 === 1) emailAddresses[0] = capitalised(emailAddresses[0] ?? own);
+    const domain = own.split("@")[1] ?? "";
+    const hasCompany = domain.startsWith("company") && place % 9 !== 4;
+    const [first = "Someone", ...last] = (names.get(own) ?? "").split(" ");
+    people.push({
+      firstName: first,
+      lastName: last.join(" "),
+      emailAddresses,
+      companyDomain: hasCompany ? domain : null,
+    });
+  }
+  for (const [stranger, place] of ["Never", "Paid", "Anything"].map((name, at) => [name, at] as const))
+    people.push({
+      firstName: stranger,
+      lastName: lastName(place),
+      emailAddresses: [`${stranger.toLowerCase()}@stranger.com`],
+      companyDomain: null,
+    });
+  return people;
+}
+
+function capitalised(address: string): string {
+  return address.replace(/(^|\.)[a-z]/g, (start) => start.toUpperCase());
+}
+
+export type LargeOptions = {
+  readonly charges: number;
+  readonly invoices: number;
+  readonly customers: number;
+  readonly subscriptions: number;
+  readonly seed: number;
+  /** The share of charges whose net depends on their balance transaction. */
+  readonly partialCaptureShare?: number;
+  /** The share of invoices with 24 lines instead of one. */
+  readonly longInvoiceShare?: number;
+  readonly until?: UnixSeconds;
+};
+
+/** A big plain account in usd, for benchmarks: five years of growth, every customer pays. */
+export function largeAccount(options: LargeOptions): StripeAccount {
+  const { seed, customers, partialCaptureShare = 0, longInvoiceShare = 0, until = UNTIL } = options;
+  const account = emptyAccount();
+  const random = seededRandom(seed);
+  const cus = Array.from({ length: customers }, (_, n) => stripeId("cus", n));
+  const anyone = (): string => cus[Math.floor(random() * customers)] ?? "";
+  /** The n-th of so many moments, oldest first, ever closer together. */
+  const moment = (n: number, of: number): UnixSeconds =>
+    until - HISTORY + Math.floor(HISTORY * Math.sqrt((n + random()) / of));
+  seedProducts(account, until - HISTORY);
+
+  cus.forEach((id, n) => {
+    const created = moment(n, customers);
+    account.customers.push(aCustomer({ id, created, email: addressOf(n), name: `Customer ${n}` }));
+  });
+  for (let n = 0; n < options.charges; n += 1) {
+    const amount = 500 + Math.floor(random() * 20_000);
+    const isPartial = random() < partialCaptureShare;
+    const released = isPartial ? Math.floor(amount / 5) : 0;
+    const id = stripeId("ch", n);
+    const created = moment(n, options.charges);
+    const transaction = stripeId("txn", n);
+    account.charges.push(
+      aCharge({
+        id,
+        amount,
+        amount_captured: amount - released,
+        amount_refunded: released,
+        balance_transaction: transaction,
+        created,
+        customer: n < customers ? (cus[n] ?? null) : anyone(),
+        payment_intent: stripeId("pi", n),
+        refunded: false,
+      }),
+    );
+    account.balanceTransactions.push(aBalanceTransaction({ id: transaction, amount, created, source: id }));
+  }
+  const products = Object.values(PRODUCTS);
+  for (let n = 0; n < options.invoices; n += 1) {
+    const id = stripeId("in", n);
+    const lines: StripeInvoiceLine[] = [];
+    for (let left = random() < longInvoiceShare ? 24 : 1; left > 0; left -= 1) {
+      const amount = 500 + Math.floor(random() * 20_000);
+      const product = products[Math.floor(random() * products.length)] ?? PRODUCTS.pro;
+      lines.push(anInvoiceLine({ id: stripeId("il", n * 32 + left), amount, product }));
+    }
+    account.invoices.push(anInvoice({ id, created: moment(n, options.invoices), customer: anyone(), lines }));
+  }
+  for (let n = 0; n < options.subscriptions; n += 1) {
+    const created = moment(n, options.subscriptions);
+    const customer = cus[n % customers] ?? "";
+    const status = n % 5 === 4 ? "canceled" : "active";
+    account.subscriptions.push(aSubscription({ id: stripeId("sub", n), created, customer, status }));
+  }
+  return account;
+}

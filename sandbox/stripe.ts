@@ -1,0 +1,1145 @@
+// stripe.ts - a fake, stateful, read-only Stripe on loopback, as of API 2026-10-28.endive.
+//
+// It imitates what a reader of charges, invoices and their lines, customers, subscriptions, products, balance
+// transactions, invoice payments, disputes and refunds meets: lists newest first with cursors and `created` ranges, ten
+// embedded invoice lines, expansion up to four levels, restricted keys and their permissions, live and test mode, error
+// envelopes, published rate limits. What Stripe would refuse is refused, and so is everything that is not known here.
+//
+// It does NOT imitate: writes (every method but GET is refused), Connect accounts, organisation keys, test clocks,
+// search, events, prices, payment intents, idempotency, concurrency limits, the monthly read allocation, and what old
+// API versions look like. A real parameter or expansion that is not imitated is refused with a message that starts with
+// "sandbox:", and so is a request without `Stripe-Version`, where Stripe would silently take the account's old default.
+//
+// From the documentation (docs.stripe.com/api, /rate-limits, /keys/restricted-api-keys and the type definitions of
+// stripe 23.1.0): endpoints, parameters, shapes, limits, `Stripe-Rate-Limited-Reason`, expansion depth. From answers that
+// others published: status, code and wording of 401, 403, 404 and 429, the ten embedded lines, deleted customers missing
+// from the list, permission before existence. Not checked against the service: the wording for a malformed parameter,
+// 400 for an unknown cursor or for a `customer` that never existed, the order of objects created in the same second
+// (here: the one added last comes first).
+
+import { aDeletedCustomer } from "./objects.ts";
+import type {
+  StripeBalanceTransaction,
+  StripeCharge,
+  StripeCustomer,
+  StripeDispute,
+  StripeInvoice,
+  StripeInvoiceLine,
+  StripeInvoicePayment,
+  StripeProduct,
+  StripeRefund,
+  StripeSubscription,
+  UnixSeconds,
+} from "./objects.ts";
+import { serve } from "./server.ts";
+import type { Call, Fault, Limits, Reply, SandboxServer } from "./server.ts";
+
+/** Everything one Stripe account holds, in no particular order. An invoice here holds all its lines. */
+export type StripeAccount = {
+  readonly id: string;
+  /** The mode of all its objects. A key of the other mode sees an empty account. */
+  readonly livemode: boolean;
+  charges: StripeCharge[];
+  invoices: StripeInvoice[];
+  customers: StripeCustomer[];
+  deletedCustomerIds: string[];
+  subscriptions: StripeSubscription[];
+  products: StripeProduct[];
+  balanceTransactions: StripeBalanceTransaction[];
+  invoicePayments: StripeInvoicePayment[];
+  disputes: StripeDispute[];
+  refunds: StripeRefund[];
+};
+
+/** Any object an account holds. */
+export type AccountObject =
+  | StripeCharge
+  | StripeInvoice
+  | StripeCustomer
+  | StripeSubscription
+  | StripeProduct
+  | StripeBalanceTransaction
+  | StripeInvoicePayment
+  | StripeDispute
+  | StripeRefund;
+
+export type StripeKey = {
+  readonly key: string;
+  /** Slugs such as `rak_charge_read`; everything readable where absent. */
+  readonly permissions?: readonly string[];
+  readonly expired?: boolean;
+  readonly ipBlocked?: boolean;
+};
+
+export type StripeOptions = {
+  readonly keys?: readonly StripeKey[];
+  readonly latencyMs?: number;
+  readonly jitterMs?: number;
+  /** "published": 100/s over a live account, 25/s over a test mode one, 25/s over each endpoint. */
+  readonly limits?: "published" | "none";
+  readonly supportedVersions?: readonly string[];
+  readonly seed?: number;
+};
+
+export type StripeSandbox = SandboxServer & {
+  readonly account: StripeAccount;
+  /** Adds the object to the account, or replaces the one with its id. An object must not be changed in place. */
+  put(object: AccountObject): void;
+  remove(id: string): void;
+  /** Takes the customer off the list and cancels its subscriptions, as a deletion in Stripe does. Its money stays. */
+  deleteCustomer(id: string): void;
+  /** Writes all objects' JSON ahead of the first request, so that a benchmark does not measure it. */
+  prepare(): void;
+};
+
+export const SANDBOX_STRIPE_KEY = "rk_live_51SandboxOnlyNotARealKey0001";
+export const SANDBOX_STRIPE_TEST_KEY = "rk_test_51SandboxOnlyNotARealKey0002";
+export const SANDBOX_STRIPE_VERSION = "2026-10-28.endive";
+
+/** The dashboard's name of each permission that this peer knows, by slug. */
+export const STRIPE_PERMISSIONS: Readonly<Record<string, string>> = {
+  rak_charge_read: "Charges and Refunds",
+  rak_customer_read: "Customers",
+  rak_dispute_read: "Disputes",
+  rak_balance_transaction_source_read: "Balance transaction sources",
+  rak_product_read: "Products",
+  rak_subscription_read: "Subscriptions",
+  rak_invoice_read: "Invoices",
+};
+
+/** An account with nothing in it. */
+export function emptyAccount(overrides: Partial<StripeAccount> = {}): StripeAccount {
+  return {
+    id: "acct_1PgafTB7WZ01zgkW",
+    livemode: true,
+    charges: [],
+    invoices: [],
+    customers: [],
+    deletedCustomerIds: [],
+    subscriptions: [],
+    products: [],
+    balanceTransactions: [],
+    invoicePayments: [],
+    disputes: [],
+    refunds: [],
+    ...overrides,
+  };
+}
+
+// ---------------------------------------------------------------- Errors ----
+// Stripe's envelope. Whatever finds something wrong throws a Refusal, which becomes the answer in one place.
+
+type ErrorBody = {
+  readonly message: string;
+  readonly type?: string;
+  readonly code?: string;
+  readonly param?: string;
+};
+
+class Refusal extends Error {
+  readonly status: number;
+  readonly body: ErrorBody;
+  constructor(status: number, body: ErrorBody) {
+    super(body.message);
+    this.status = status;
+    this.body = body;
+  }
+}
+
+function errorText(body: ErrorBody): string {
+  const { code } = body;
+  const documented = code === undefined ? {} : { doc_url: docUrl(code) };
+  return JSON.stringify({ error: { ...documented, type: "invalid_request_error", ...body } });
+}
+
+function docUrl(code: string): string {
+  return `https://stripe.com/docs/error-codes/${code.replaceAll("_", "-")}`;
+}
+
+function badParameter(param: string, code: string | undefined, message: string): Refusal {
+  return new Refusal(400, code === undefined ? { message, param } : { code, message, param });
+}
+
+function notImitated(param: string, what: string): Refusal {
+  return badParameter(param, undefined, `sandbox: ${what} is real, but this sandbox does not imitate it.`);
+}
+
+function unknownParameter(param: string): Refusal {
+  return badParameter(param, "parameter_unknown", `Received unknown parameter: ${param}`);
+}
+
+// ---------------------------------------------------------------- Tables ----
+// The account's objects by type: sorted once, newest first, the JSON text of each written at most once.
+
+type Kind = AccountObject["object"];
+
+const OBJECTS: Readonly<Record<Kind, (account: StripeAccount) => readonly AccountObject[]>> = {
+  balance_transaction: (account) => account.balanceTransactions,
+  charge: (account) => account.charges,
+  customer: (account) => account.customers,
+  dispute: (account) => account.disputes,
+  invoice: (account) => account.invoices,
+  invoice_payment: (account) => account.invoicePayments,
+  product: (account) => account.products,
+  refund: (account) => account.refunds,
+  subscription: (account) => account.subscriptions,
+};
+
+type Table = {
+  /** Newest first; of those created in the same second, the one added last comes first. */
+  readonly objects: readonly AccountObject[];
+  /** Where the object with this id stands. */
+  readonly placeOf: (id: string) => number | undefined;
+  /** Places of all objects that have this value, in order. The index is built when a field is first asked for. */
+  readonly placesWith: (field: string, value: string) => readonly number[];
+  /** The object as it travels, as JSON. */
+  readonly textAt: (place: number) => string;
+};
+
+function buildTable(added: readonly AccountObject[]): Table {
+  const order = added.map((_, n) => n);
+  order.sort((a, b) => (added[b]?.created ?? 0) - (added[a]?.created ?? 0) || b - a);
+  const objects = order.flatMap((n) => added[n] ?? []);
+  const places = new Map(objects.map((object, place) => [object.id, place]));
+  const indexes = new Map<string, Map<unknown, number[]>>();
+  const texts: string[] = [];
+
+  function indexOf(field: string): Map<unknown, number[]> {
+    let index = indexes.get(field);
+    if (index === undefined) {
+      index = new Map();
+      for (const [place, object] of objects.entries()) {
+        const value = valueAt(object, field);
+        const sameValue = index.get(value);
+        if (sameValue === undefined) index.set(value, [place]);
+        else sameValue.push(place);
+      }
+      indexes.set(field, index);
+    }
+    return index;
+  }
+
+  return {
+    objects,
+    placeOf: (id) => places.get(id),
+    placesWith: (field, value) => indexOf(field).get(value) ?? [],
+    textAt(place) {
+      const object = objects[place];
+      return (texts[place] ??= object === undefined ? "null" : JSON.stringify(wireForm(object)));
+    },
+  };
+}
+
+/** A field's value as a query would name it: by a path with dots, flags as "true" and "false". */
+function valueAt(object: unknown, path: string): unknown {
+  let value = object;
+  for (const key of path.split(".")) {
+    if (typeof value !== "object" || value === null) return undefined;
+    value = Object.getOwnPropertyDescriptor(value, key)?.value;
+  }
+  return typeof value === "boolean" ? String(value) : value;
+}
+
+// Documented as a first handful; invoices of 15, 16 and 20 lines were observed to embed exactly ten.
+const EMBEDDED_LINES = 10;
+
+function wireForm(object: AccountObject): Readonly<Record<string, unknown>> {
+  if (object.object !== "invoice" || object.lines.data.length <= EMBEDDED_LINES) return object;
+  const data = object.lines.data.slice(0, EMBEDDED_LINES);
+  return { ...object, lines: { ...object.lines, data, has_more: true } };
+}
+
+/** The smallest n in [0, length] from which on `isBeyond` holds. */
+function firstWhere(length: number, isBeyond: (n: number) => boolean): number {
+  let low = 0;
+  let high = length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (isBeyond(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** Tables of one account; each is built when first asked for, and anew once `forget` was told of a change. */
+type Store = {
+  readonly account: StripeAccount;
+  readonly table: (kind: Kind) => Table;
+  readonly find: (kind: Kind, id: string) => AccountObject | undefined;
+  readonly forget: () => void;
+};
+
+function openStore(account: StripeAccount): Store {
+  const tables = new Map<Kind, Table>();
+
+  function table(kind: Kind): Table {
+    let built = tables.get(kind);
+    if (built === undefined) {
+      built = buildTable(OBJECTS[kind](account));
+      tables.set(kind, built);
+    }
+    return built;
+  }
+
+  return {
+    account,
+    table,
+    find(kind, id) {
+      const { objects, placeOf } = table(kind);
+      const place = placeOf(id);
+      return place === undefined ? undefined : objects[place];
+    },
+    forget: () => tables.clear(),
+  };
+}
+
+// ------------------------------------------------------------- Endpoints ----
+// What each list can be asked for, from the reference pages under docs.stripe.com/api.
+
+type Rule =
+  | { readonly is: "created" }
+  /** Equal to a field. With `refersTo` the value must be the id of such an object. */
+  | { readonly is: "equal"; readonly field: string; readonly refersTo?: Kind }
+  | { readonly is: "oneOf"; readonly field: string; readonly values: readonly string[] }
+  | { readonly is: "subscriptionStatus" }
+  | { readonly is: "ids" }
+  | { readonly is: "notImitated" };
+
+type Endpoint = {
+  readonly kind: Kind;
+  readonly permission: string;
+  readonly rules: Readonly<Record<string, Rule>>;
+};
+
+const CREATED: Rule = { is: "created" };
+const NOT_IMITATED: Rule = { is: "notImitated" };
+const CUSTOMER: Rule = { is: "equal", field: "customer", refersTo: "customer" };
+const CHARGE: Rule = { is: "equal", field: "charge", refersTo: "charge" };
+const PAYMENT_INTENT: Rule = { is: "equal", field: "payment_intent" };
+
+function equal(field: string): Rule {
+  return { is: "equal", field };
+}
+
+function oneOf(field: string, ...values: string[]): Rule {
+  return { is: "oneOf", field, values };
+}
+
+const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
+  balance_transactions: {
+    kind: "balance_transaction",
+    permission: "rak_balance_transaction_source_read",
+    rules: {
+      created: CREATED,
+      currency: equal("currency"),
+      payout: NOT_IMITATED,
+      source: equal("source"),
+      type: equal("type"),
+    },
+  },
+  charges: {
+    kind: "charge",
+    permission: "rak_charge_read",
+    rules: {
+      created: CREATED,
+      customer: CUSTOMER,
+      payment_intent: PAYMENT_INTENT,
+      transfer_group: equal("transfer_group"),
+    },
+  },
+  customers: {
+    kind: "customer",
+    permission: "rak_customer_read",
+    rules: { created: CREATED, email: equal("email"), test_clock: NOT_IMITATED },
+  },
+  disputes: {
+    kind: "dispute",
+    permission: "rak_dispute_read",
+    rules: { charge: CHARGE, created: CREATED, payment_intent: PAYMENT_INTENT },
+  },
+  invoice_payments: {
+    kind: "invoice_payment",
+    permission: "rak_invoice_read",
+    rules: {
+      created: CREATED,
+      invoice: { is: "equal", field: "invoice", refersTo: "invoice" },
+      "payment[payment_intent]": equal("payment.payment_intent"),
+      "payment[payment_record]": equal("payment.payment_record"),
+      "payment[type]": oneOf("payment.type", "payment_intent", "payment_record"),
+      status: oneOf("status", "open", "paid", "canceled"),
+    },
+  },
+  invoices: {
+    kind: "invoice",
+    permission: "rak_invoice_read",
+    rules: {
+      collection_method: oneOf("collection_method", "charge_automatically", "send_invoice"),
+      created: CREATED,
+      customer: CUSTOMER,
+      customer_account: NOT_IMITATED,
+      due_date: NOT_IMITATED,
+      status: oneOf("status", "draft", "open", "paid", "uncollectible", "void"),
+      subscription: {
+        is: "equal",
+        field: "parent.subscription_details.subscription",
+        refersTo: "subscription",
+      },
+    },
+  },
+  products: {
+    kind: "product",
+    permission: "rak_product_read",
+    rules: {
+      active: oneOf("active", "true", "false"),
+      created: CREATED,
+      ids: { is: "ids" },
+      shippable: NOT_IMITATED,
+      type: oneOf("type", "good", "service"),
+      url: NOT_IMITATED,
+    },
+  },
+  refunds: {
+    kind: "refund",
+    permission: "rak_charge_read",
+    rules: { charge: CHARGE, created: CREATED, payment_intent: PAYMENT_INTENT },
+  },
+  subscriptions: {
+    kind: "subscription",
+    permission: "rak_subscription_read",
+    rules: {
+      automatic_tax: NOT_IMITATED,
+      collection_method: oneOf("collection_method", "charge_automatically", "send_invoice"),
+      created: CREATED,
+      current_period_end: NOT_IMITATED,
+      current_period_start: NOT_IMITATED,
+      customer: CUSTOMER,
+      customer_account: NOT_IMITATED,
+      plan: NOT_IMITATED,
+      price: NOT_IMITATED,
+      status: { is: "subscriptionStatus" },
+      test_clock: NOT_IMITATED,
+    },
+  },
+};
+
+const PERMISSION_OF = new Map(Object.values(ENDPOINTS).map(({ kind, permission }) => [kind, permission]));
+
+const LIVING_SUBSCRIPTIONS = ["active", "past_due", "unpaid", "incomplete", "incomplete_expired", "trialing", "paused"];
+/** What each value of `status` selects; undefined selects all. Without a value, all that have not been canceled. */
+const SUBSCRIPTION_STATUSES = new Map<string, readonly string[] | undefined>([
+  ["all", undefined],
+  ["ended", ["canceled", "incomplete_expired"]],
+]);
+for (const status of [...LIVING_SUBSCRIPTIONS, "canceled"]) SUBSCRIPTION_STATUSES.set(status, [status]);
+
+/** Which fields of an object can be expanded here, and into what. `payments` of an invoice is included, not replaced. */
+const EXPANDABLE: Readonly<Record<Kind, Readonly<Record<string, Kind>>>> = {
+  balance_transaction: {},
+  charge: { balance_transaction: "balance_transaction", customer: "customer" },
+  customer: {},
+  dispute: { charge: "charge" },
+  invoice: { customer: "customer", payments: "invoice_payment" },
+  invoice_payment: { invoice: "invoice" },
+  product: {},
+  refund: { balance_transaction: "balance_transaction", charge: "charge", customer: "customer" },
+  subscription: { customer: "customer", latest_invoice: "invoice" },
+};
+
+/** Real expansions, also of fields below them, that are refused as not imitated rather than as unknown. */
+const OTHER_EXPANSIONS: Readonly<Record<Kind, readonly string[]>> = {
+  balance_transaction: ["source"],
+  charge: [
+    "application",
+    "application_fee",
+    "failure_balance_transaction",
+    "on_behalf_of",
+    "payment_intent",
+    "refunds",
+    "review",
+    "source_transfer",
+    "transfer",
+    "transfer_data",
+  ],
+  customer: ["cash_balance", "default_source", "discount", "sources", "subscriptions", "tax", "tax_ids"],
+  dispute: ["payment_intent"],
+  invoice: [
+    "account_tax_ids",
+    "application",
+    "confirmation_secret",
+    "default_payment_method",
+    "default_source",
+    "discounts",
+    "latest_revision",
+    "lines",
+    "on_behalf_of",
+    "parent",
+    "total_discount_amounts",
+  ],
+  invoice_payment: ["payment"],
+  product: ["default_price", "tax_code"],
+  refund: ["failure_balance_transaction", "payment_intent", "source_transfer_reversal", "transfer_reversal"],
+  subscription: [
+    "application",
+    "default_payment_method",
+    "default_source",
+    "discounts",
+    "items",
+    "on_behalf_of",
+    "pending_setup_intent",
+    "schedule",
+  ],
+};
+
+// ------------------------------------------------------------ Parameters ----
+
+/** A field must have one of these values. */
+type Filter = { readonly field: string; readonly values: readonly string[] };
+type Range = { readonly comparison: string; readonly bound: number };
+
+type ListRequest = {
+  readonly limit: number;
+  readonly startingAfter: string | undefined;
+  readonly endingBefore: string | undefined;
+  readonly created: readonly Range[];
+  readonly filters: readonly Filter[];
+  readonly ids: readonly string[] | undefined;
+};
+
+const PAGING = ["limit", "starting_after", "ending_before"];
+const COMPARISONS = ["gt", "gte", "lt", "lte"];
+
+/** All values by parameter name; `expand[0]` and `expand[]` are one parameter. Throws where one is empty or doubled. */
+function readParameters(query: URLSearchParams): Map<string, string[]> {
+  const parameters = new Map<string, string[]>();
+  for (const [key, value] of query) {
+    const name = key.replace(/\[\d*\]$/, "[]");
+    if (value === "") {
+      const bare = key.replace(/\[.*$/, "");
+      const message = `You passed an empty string for '${bare}'. You should remove '${bare}' from your request or supply a non-empty value.`;
+      throw badParameter(key, "parameter_invalid_empty", message);
+    }
+    const earlier = parameters.get(name) ?? [];
+    if (earlier.length > 0 && !name.endsWith("[]"))
+      throw badParameter(key, undefined, `sandbox: the parameter ${key} is given twice.`);
+    parameters.set(name, [...earlier, value]);
+  }
+  return parameters;
+}
+
+function integer(param: string, text: string): number {
+  if (!/^-?\d{1,15}$/.test(text)) throw badParameter(param, "parameter_invalid_integer", `Invalid integer: ${text}`);
+  return Number(text);
+}
+
+function readLimit(text: string | undefined): number {
+  if (text === undefined) return 10;
+  const limit = integer("limit", text);
+  const code = "parameter_invalid_integer";
+  if (limit < 1) throw badParameter("limit", code, "This value must be greater than or equal to 1.");
+  if (limit > 100)
+    throw badParameter("limit", code, `This value must be less than or equal to 100 (it currently is '${limit}').`);
+  return limit;
+}
+
+function choice(param: string, value: string, values: readonly string[]): void {
+  if (values.includes(value)) return;
+  const listed = `${values.slice(0, -1).join(", ")}, or ${values.at(-1)}`;
+  throw badParameter(param, undefined, `Invalid ${param}: must be one of ${listed}`);
+}
+
+function readListRequest(
+  parameters: ReadonlyMap<string, readonly string[]>,
+  endpoint: Endpoint,
+  store: Store,
+): ListRequest {
+  const created: Range[] = [];
+  const filters: Filter[] = [];
+  let ids: readonly string[] | undefined;
+  for (const [name, values] of parameters) {
+    const value = values[0] ?? "";
+    const [, base = name, comparison] = /^(\w+)\[(\w*)\]$/.exec(name) ?? [];
+    if (PAGING.includes(name) || name === "expand[]") continue;
+    const rule = endpoint.rules[name] ?? endpoint.rules[base];
+    const isRange = comparison !== undefined && COMPARISONS.includes(comparison);
+    if (rule === undefined) throw unknownParameter(name);
+    if (rule.is === "notImitated") throw notImitated(name, `the parameter ${base}`);
+    else if (rule.is === "created" && (isRange || comparison === undefined))
+      created.push({ comparison: comparison ?? "eq", bound: integer(name, value) });
+    else if (rule.is === "ids" && name === "ids[]") ids = values;
+    else if (!Object.hasOwn(endpoint.rules, name)) throw unknownParameter(name);
+    else if (rule.is === "equal") filters.push(equalFilter(name, value, rule, store));
+    else if (rule.is === "oneOf") {
+      choice(name, value, rule.values);
+      filters.push({ field: rule.field, values: [value] });
+    } else if (rule.is === "subscriptionStatus") choice(name, value, [...SUBSCRIPTION_STATUSES.keys()]);
+    else throw unknownParameter(name);
+  }
+
+  if (endpoint.kind === "subscription") {
+    const asked = parameters.get("status")?.[0];
+    const statuses = asked === undefined ? LIVING_SUBSCRIPTIONS : SUBSCRIPTION_STATUSES.get(asked);
+    if (statuses !== undefined) filters.push({ field: "status", values: statuses });
+  }
+  for (const name of ["payment[payment_intent]", "payment[payment_record]"])
+    if (parameters.has(name) && !parameters.has("payment[type]"))
+      throw badParameter("payment[type]", "parameter_missing", "Missing required param: payment[type].");
+  const page = readPaging(parameters);
+  if (ids !== undefined && (page.startingAfter ?? page.endingBefore) !== undefined)
+    throw badParameter("ids", undefined, "You cannot use `ids` with `starting_after` or `ending_before`.");
+  return { ...page, created, filters, ids };
+}
+
+function readPaging(
+  parameters: ReadonlyMap<string, readonly string[]>,
+): Pick<ListRequest, "limit" | "startingAfter" | "endingBefore"> {
+  const startingAfter = parameters.get("starting_after")?.[0];
+  const endingBefore = parameters.get("ending_before")?.[0];
+  if (startingAfter !== undefined && endingBefore !== undefined) {
+    const message = "Received both ending_before and starting_after parameters. Please pass in only one.";
+    throw badParameter("ending_before", "parameters_exclusive", message);
+  }
+  return { limit: readLimit(parameters.get("limit")?.[0]), startingAfter, endingBefore };
+}
+
+function equalFilter(param: string, value: string, rule: Extract<Rule, { is: "equal" }>, store: Store): Filter {
+  const { field, refersTo } = rule;
+  if (refersTo !== undefined && !isKnown(refersTo, value, store))
+    throw new Refusal(400, missing(refersTo, value, param));
+  return { field, values: [value] };
+}
+
+/** A deleted customer still is a customer that lists can be narrowed to. */
+function isKnown(kind: Kind, id: string, store: Store): boolean {
+  if (store.table(kind).placeOf(id) !== undefined) return true;
+  if (kind !== "customer") return false;
+  if (store.account.deletedCustomerIds.includes(id)) return true;
+  return (["charge", "invoice", "subscription"] as const).some(
+    (owned) => store.table(owned).placesWith("customer", id).length > 0,
+  );
+}
+
+function missing(kind: Kind | "line_item", id: string, param: string): ErrorBody {
+  return { code: "resource_missing", message: `No such ${kind.replaceAll("_", " ")}: '${id}'`, param };
+}
+
+// ------------------------------------------------------------- Expansion ----
+
+const MAX_EXPAND_LEVELS = 4;
+
+/** Checks the asked expansions and returns them as paths from the object itself. */
+function readExpansions(paths: readonly string[], kind: Kind, isList: boolean): string[][] {
+  return paths.map((path) => {
+    const levels = path.split(".");
+    if (levels.length > MAX_EXPAND_LEVELS)
+      throw badParameter("expand", undefined, `You cannot expand more than 4 levels of a property (${path}).`);
+    if (path === "total_count") {
+      const message = "The `total_count` property can no longer be expanded on lists.";
+      throw badParameter("expand", "property_forbidden", message);
+    }
+    const fields = isList ? levels.slice(1) : levels;
+    if ((isList && levels[0] !== "data") || fields.length === 0) {
+      const hint = isList ? ` You may want to try expanding 'data.${path}' instead.` : "";
+      throw badParameter("expand", undefined, `This property cannot be expanded (${path}).${hint}`);
+    }
+    checkExpansion(fields, kind, path);
+    return fields;
+  });
+}
+
+function checkExpansion(fields: readonly string[], kind: Kind, path: string): void {
+  let at = kind;
+  for (const field of fields) {
+    const target = Object.hasOwn(EXPANDABLE[at], field) ? EXPANDABLE[at][field] : undefined;
+    if (target === undefined) {
+      if (OTHER_EXPANSIONS[at].includes(field)) throw notImitated("expand", `the expansion ${path}`);
+      throw badParameter("expand", undefined, `This property cannot be expanded (${path}).`);
+    }
+    if (target === "invoice_payment" && fields.at(-1) !== field) throw notImitated("expand", `the expansion ${path}`);
+    at = target;
+  }
+}
+
+/** Every type of object that the paths lead through: the key needs the permission of each. */
+function expandedKinds(paths: readonly (readonly string[])[], kind: Kind): Kind[] {
+  const kinds: Kind[] = [];
+  for (const fields of paths) {
+    let at: Kind | undefined = kind;
+    for (const field of fields) {
+      at = at === undefined ? undefined : EXPANDABLE[at][field];
+      if (at !== undefined) kinds.push(at);
+    }
+  }
+  return kinds;
+}
+
+function expanded(
+  object: AccountObject,
+  paths: readonly (readonly string[])[],
+  store: Store,
+): Readonly<Record<string, unknown>> {
+  const wire: Record<string, unknown> = { ...wireForm(object) };
+  for (const field of new Set(paths.map((path) => path[0] ?? ""))) {
+    const target = EXPANDABLE[object.object][field];
+    if (target === undefined) continue;
+    const deeper = paths.filter((path) => path[0] === field && path.length > 1).map((path) => path.slice(1));
+    if (target === "invoice_payment") wire[field] = paymentsOf(object.id, store);
+    else if (typeof wire[field] === "string") wire[field] = resolved(target, wire[field], deeper, object, store);
+  }
+  return wire;
+}
+
+function resolved(
+  kind: Kind,
+  id: string,
+  deeper: readonly (readonly string[])[],
+  owner: AccountObject,
+  store: Store,
+): unknown {
+  const found = store.find(kind, id);
+  if (found !== undefined) return expanded(found, deeper, store);
+  if (kind === "customer") return aDeletedCustomer(id);
+  const message = `sandbox: ${owner.object} ${owner.id} names ${kind} ${id}, which the account does not hold.`;
+  throw new Refusal(500, { type: "api_error", message });
+}
+
+function paymentsOf(invoiceId: string, store: Store): unknown {
+  const { objects, placesWith } = store.table("invoice_payment");
+  const data = placesWith("invoice", invoiceId).map((place) => objects[place]);
+  return { object: "list", data, has_more: false, url: `/v1/invoice_payments?invoice=${invoiceId}` };
+}
+
+// ----------------------------------------------------------------- Lists ----
+
+/** The page's places in the table, newest first, and whether more lie beyond it in the direction of paging. */
+function findPage(request: ListRequest, table: Table, kind: Kind): { places: number[]; hasMore: boolean } {
+  const { objects } = table;
+  const [from, to] = placeRange(request, table, kind);
+
+  // The filter with the fewest objects leads; the others are checked object by object.
+  const single = request.filters.flatMap(({ field, values }) =>
+    values.length === 1 ? [table.placesWith(field, values[0] ?? "")] : [],
+  );
+  single.sort((a, b) => a.length - b.length);
+  const leading = single[0];
+  const count = leading?.length ?? objects.length;
+  const placeAt = (n: number): number => leading?.[n] ?? n;
+  const first = firstWhere(count, (n) => placeAt(n) >= from);
+  const end = firstWhere(count, (n) => placeAt(n) >= to);
+
+  const isBackward = request.endingBefore !== undefined;
+  const places: number[] = [];
+  for (let step = 0; step < end - first && places.length <= request.limit; step += 1) {
+    const place = placeAt(isBackward ? end - 1 - step : first + step);
+    if (matches(objects[place], request)) places.push(place);
+  }
+  const hasMore = places.length > request.limit;
+  if (hasMore) places.pop();
+  return { places: isBackward ? places.reverse() : places, hasMore };
+}
+
+function matches(object: AccountObject | undefined, { filters, ids }: ListRequest): boolean {
+  if (object === undefined || (ids !== undefined && !ids.includes(object.id))) return false;
+  return filters.every(({ field, values }) => {
+    const value = valueAt(object, field);
+    return typeof value === "string" && values.includes(value);
+  });
+}
+
+/** The half-open range of places that `created` and the cursor leave. */
+function placeRange(request: ListRequest, table: Table, kind: Kind): [from: number, to: number] {
+  const { objects } = table;
+  let from = 0;
+  let to = objects.length;
+  /** The first place created before `bound`. */
+  const firstBefore = (bound: number): number =>
+    firstWhere(objects.length, (place) => (objects[place]?.created ?? 0) < bound);
+  for (const { comparison, bound } of request.created) {
+    const newest = comparison === "lt" ? bound - 1 : bound;
+    const oldest = comparison === "gt" ? bound + 1 : bound;
+    if (comparison !== "gt" && comparison !== "gte") from = Math.max(from, firstBefore(newest + 1));
+    if (comparison !== "lt" && comparison !== "lte") to = Math.min(to, firstBefore(oldest));
+  }
+  const { startingAfter, endingBefore } = request;
+  if (startingAfter !== undefined) from = Math.max(from, cursorPlace(startingAfter, "starting_after", table, kind) + 1);
+  if (endingBefore !== undefined) to = Math.min(to, cursorPlace(endingBefore, "ending_before", table, kind));
+  return [from, to];
+}
+
+function cursorPlace(id: string, param: string, table: Table, kind: Kind): number {
+  const place = table.placeOf(id);
+  if (place === undefined) throw new Refusal(400, missing(kind, id, param));
+  return place;
+}
+
+function listText(texts: readonly string[], hasMore: boolean, url: string): string {
+  return `{"object":"list","data":[${texts.join(",")}],"has_more":${hasMore},"url":${JSON.stringify(url)}}`;
+}
+
+/** A page of an invoice's own lines, which keep the order they have on the invoice. */
+function linesText(lines: readonly StripeInvoiceLine[], parameters: Map<string, string[]>, url: string): string {
+  for (const name of parameters.keys()) if (!PAGING.includes(name) && name !== "expand[]") throw unknownParameter(name);
+  const { limit, startingAfter, endingBefore } = readPaging(parameters);
+  const placeOf = (id: string, param: string): number => {
+    const place = lines.findIndex((line) => line.id === id);
+    if (place < 0) throw new Refusal(400, missing("line_item", id, param));
+    return place;
+  };
+
+  let from = startingAfter === undefined ? 0 : placeOf(startingAfter, "starting_after") + 1;
+  let to = Math.min(lines.length, from + limit);
+  let hasMore = to < lines.length;
+  if (endingBefore !== undefined) {
+    to = placeOf(endingBefore, "ending_before");
+    from = Math.max(0, to - limit);
+    hasMore = from > 0;
+  }
+  const texts = lines.slice(from, to).map((line) => JSON.stringify(line));
+  return listText(texts, hasMore, url);
+}
+
+// ---------------------------------------------------------------- Server ----
+
+type Target =
+  | { readonly is: "list"; readonly endpoint: Endpoint }
+  | { readonly is: "one"; readonly endpoint: Endpoint; readonly id: string }
+  | { readonly is: "lines"; readonly endpoint: Endpoint; readonly id: string };
+
+function targetOf(path: string): Target | undefined {
+  const [empty, version, segment = "", id, part, ...rest] = path.split("/");
+  const endpoint = Object.hasOwn(ENDPOINTS, segment) ? ENDPOINTS[segment] : undefined;
+  if (empty !== "" || version !== "v1" || endpoint === undefined || rest.length > 0) return undefined;
+  if (id === undefined) return { is: "list", endpoint };
+  if (id === "") return undefined;
+  if (part === undefined) return { is: "one", endpoint, id };
+  return segment === "invoices" && part === "lines" ? { is: "lines", endpoint, id } : undefined;
+}
+
+function routeOf(method: string, path: string): string {
+  const target = targetOf(path);
+  if (target === undefined || target.is === "list") return `${method} ${path}`;
+  return `${method} ${path.replace(/^(\/v1\/\w+)\/[^/]+/, "$1/{id}")}`;
+}
+
+function headerOf(call: Call, name: string): string | undefined {
+  const value = call.headers[name];
+  return Array.isArray(value) ? value.join(", ") : value;
+}
+
+function masked(key: string): string {
+  return `${key.slice(0, 8)}***${key.slice(-3)}`;
+}
+
+/** The key the request came with. Throws what Stripe answers to one that it does not accept. */
+function authenticate(call: Call, keys: readonly StripeKey[]): StripeKey {
+  const given = /^Bearer (.+)$/.exec(headerOf(call, "authorization") ?? "")?.[1];
+  if (given === undefined) {
+    const message =
+      "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').";
+    throw new Refusal(401, { message });
+  }
+  if (given.startsWith("pk_")) {
+    const message =
+      "This API call cannot be made with a publishable API key. Please use a secret API key. You can find a list of your API keys at https://dashboard.stripe.com/account/apikeys.";
+    throw new Refusal(401, { code: "secret_key_required", message });
+  }
+  const key = keys.find((candidate) => candidate.key === given);
+  if (key === undefined) throw new Refusal(401, { message: `Invalid API Key provided: ${masked(given)}` });
+  if (key.expired === true)
+    throw new Refusal(401, {
+      code: "api_key_expired",
+      message: `Expired API Key provided: ${masked(given)}`,
+    });
+  if (key.ipBlocked === true) {
+    const message = `The provided key '${masked(given)}' does not allow requests from your IP address.`;
+    throw new Refusal(403, { message });
+  }
+  return key;
+}
+
+function demandPermission(slug: string, key: StripeKey, accountId: string, access = "Read"): void {
+  if (access === "Read" && (key.permissions === undefined || key.permissions.includes(slug))) return;
+  const name = slug.replace(/^rak_/, "").replace(/read$/, access.toLowerCase());
+  const message = `Permission denied. The provided key '${masked(key.key)}' does not have the required permissions for this endpoint on account '${accountId}'. Enabling ${STRIPE_PERMISSIONS[slug]} ${access} ('${name}') permissions on this key would allow this request to continue. You can edit its permissions at https://dashboard.stripe.com/${accountId}/apikeys.`;
+  throw new Refusal(403, { code: "more_permissions_required", message });
+}
+
+function checkVersion(call: Call, versions: readonly string[]): void {
+  const version = headerOf(call, "stripe-version");
+  if (version === undefined) {
+    const message =
+      "sandbox: the request has no Stripe-Version header. Stripe would take the account's default version, so what it answers would differ from account to account.";
+    throw new Refusal(400, { message });
+  }
+  if (!versions.includes(version)) throw new Refusal(400, { message: `Invalid Stripe API version: ${version}` });
+}
+
+function answer(call: Call, target: Target, key: StripeKey, store: Store, other: Store): string {
+  const { endpoint } = target;
+  const { kind } = endpoint;
+  const parameters = readParameters(call.query);
+  const expand = parameters.get("expand[]") ?? [];
+  if (target.is === "lines" && expand.length > 0) throw notImitated("expand", "expanding invoice lines");
+  const paths = readExpansions(expand, kind, target.is === "list");
+  for (const through of expandedKinds(paths, kind))
+    demandPermission(PERMISSION_OF.get(through) ?? "", key, store.account.id);
+
+  if (target.is === "list") {
+    const request = readListRequest(parameters, endpoint, store);
+    const table = store.table(kind);
+    const { places, hasMore } = findPage(request, table, kind);
+    const texts = places.map((place) => {
+      const object = table.objects[place];
+      if (paths.length === 0 || object === undefined) return table.textAt(place);
+      return JSON.stringify(expanded(object, paths, store));
+    });
+    return listText(texts, hasMore, call.path);
+  }
+
+  const object = store.find(kind, target.id);
+  if (object === undefined && kind === "customer" && store.account.deletedCustomerIds.includes(target.id))
+    return JSON.stringify(aDeletedCustomer(target.id));
+  if (object === undefined) throw new Refusal(404, missingHere(kind, target.id, key, other));
+  if (target.is === "lines" && object.object === "invoice") return linesText(object.lines.data, parameters, call.path);
+  for (const name of parameters.keys()) if (name !== "expand[]") throw unknownParameter(name);
+  return JSON.stringify(expanded(object, paths, store));
+}
+
+function missingHere(kind: Kind, id: string, key: StripeKey, other: Store): ErrorBody {
+  const body = missing(kind, id, "id");
+  if (other.find(kind, id) === undefined) return body;
+  const [used, existing] = isLive(key) ? ["live", "test"] : ["test", "live"];
+  const similar = `a similar object exists in ${existing} mode, but a ${used} mode key was used to make this request.`;
+  return { ...body, message: `${body.message}; ${similar}` };
+}
+
+function isLive(key: StripeKey): boolean {
+  return key.key.includes("_live_");
+}
+
+/** Starts a Stripe that serves this account. The account is changed in place by `put`, `remove`, `deleteCustomer`. */
+export async function startStripe(account: StripeAccount, options: StripeOptions = {}): Promise<StripeSandbox> {
+  const keys = options.keys ?? [{ key: SANDBOX_STRIPE_KEY }, { key: SANDBOX_STRIPE_TEST_KEY }];
+  const versions = options.supportedVersions ?? [SANDBOX_STRIPE_VERSION];
+  const own = openStore(account);
+  const otherMode = openStore(emptyAccount({ id: account.id, livemode: !account.livemode }));
+  let requests = 0;
+
+  function reply(status: number, text: string, headers: Record<string, string> = {}): Reply {
+    requests += 1;
+    const requestId = `req_Sbx${String(requests).padStart(11, "0")}`;
+    return { status, text, headers: { "request-id": requestId, ...headers } };
+  }
+
+  function respond(call: Call): string {
+    const key = authenticate(call, keys);
+    checkVersion(call, versions);
+    const connected = headerOf(call, "stripe-account");
+    if (connected !== undefined && connected !== account.id)
+      throw new Refusal(403, { message: "Only Stripe Connect platforms can work with other accounts." });
+    const target = targetOf(call.path);
+    if (target === undefined) {
+      const message = `Unrecognized request URL (${call.method}: ${call.path}). Please see https://stripe.com/docs or we can help at https://support.stripe.com/.`;
+      throw new Refusal(404, { message });
+    }
+    const access = call.method === "GET" ? "Read" : "Write";
+    demandPermission(target.endpoint.permission, key, account.id, access);
+    const isOwnMode = isLive(key) === account.livemode;
+    return answer(call, target, key, isOwnMode ? own : otherMode, isOwnMode ? otherMode : own);
+  }
+
+  function handle(call: Call): Reply {
+    try {
+      return reply(200, respond(call), { "stripe-version": headerOf(call, "stripe-version") ?? "" });
+    } catch (error) {
+      if (error instanceof Refusal) return reply(error.status, errorText(error.body));
+      throw error;
+    }
+  }
+
+  const limits: Limits = {
+    perSecond: account.livemode ? 100 : 25,
+    perRoutePerSecond: 25,
+    refuse: (_call, reason) =>
+      reply(429, RATE_LIMIT_TEXT, {
+        "stripe-rate-limited-reason": reason === "global" ? "global-rate" : "endpoint-rate",
+      }),
+  };
+  const server = await serve({
+    handle,
+    routeOf,
+    latencyMs: options.latencyMs ?? 0,
+    jitterMs: options.jitterMs ?? 0,
+    seed: options.seed ?? 1,
+    ...(options.limits === "published" ? { limits } : {}),
+  });
+
+  return Object.assign(server, {
+    account,
+    put(object: AccountObject): void {
+      putInto(account, object);
+      own.forget();
+    },
+    remove(id: string): void {
+      removeFrom(account, id);
+      own.forget();
+    },
+    deleteCustomer(id: string): void {
+      deleteCustomerOf(account, id);
+      own.forget();
+    },
+    prepare(): void {
+      for (const { kind } of Object.values(ENDPOINTS)) {
+        const { objects, textAt } = own.table(kind);
+        for (const place of objects.keys()) textAt(place);
+      }
+    },
+  });
+}
+
+// --------------------------------------------------------------- Changes ----
+
+function replaceOrAdd<T extends { readonly id: string }>(list: T[], object: T): void {
+  const at = list.findIndex(({ id }) => id === object.id);
+  if (at < 0) list.push(object);
+  else list[at] = object;
+}
+
+function putInto(account: StripeAccount, object: AccountObject): void {
+  switch (object.object) {
+    case "balance_transaction":
+      return replaceOrAdd(account.balanceTransactions, object);
+    case "charge":
+      return replaceOrAdd(account.charges, object);
+    case "customer":
+      return replaceOrAdd(account.customers, object);
+    case "dispute":
+      return replaceOrAdd(account.disputes, object);
+    case "invoice":
+      return replaceOrAdd(account.invoices, object);
+    case "invoice_payment":
+      return replaceOrAdd(account.invoicePayments, object);
+    case "product":
+      return replaceOrAdd(account.products, object);
+    case "refund":
+      return replaceOrAdd(account.refunds, object);
+    case "subscription":
+      return replaceOrAdd(account.subscriptions, object);
+  }
+}
+
+function without<T extends { readonly id: string }>(list: readonly T[], id: string): T[] {
+  return list.filter((object) => object.id !== id);
+}
+
+function removeFrom(account: StripeAccount, id: string): void {
+  account.balanceTransactions = without(account.balanceTransactions, id);
+  account.charges = without(account.charges, id);
+  account.customers = without(account.customers, id);
+  account.disputes = without(account.disputes, id);
+  account.invoices = without(account.invoices, id);
+  account.invoicePayments = without(account.invoicePayments, id);
+  account.products = without(account.products, id);
+  account.refunds = without(account.refunds, id);
+  account.subscriptions = without(account.subscriptions, id);
+}
+
+function deleteCustomerOf(account: StripeAccount, id: string): void {
+  account.customers = without(account.customers, id);
+  if (!account.deletedCustomerIds.includes(id)) account.deletedCustomerIds.push(id);
+
+  // There is no clock here: the deletion happens one second after everything else that the account knows of.
+  let latest: UnixSeconds = 0;
+  for (const { created } of account.charges) latest = Math.max(latest, created);
+  for (const { created, ended_at } of account.subscriptions) latest = Math.max(latest, created, ended_at ?? 0);
+  const ended_at = latest + 1;
+  account.subscriptions = account.subscriptions.map((subscription) =>
+    subscription.customer !== id || subscription.ended_at !== null
+      ? subscription
+      : { ...subscription, status: "canceled", canceled_at: ended_at, ended_at },
+  );
+}
+
+// ---------------------------------------------------------------- Faults ----
+// What can go wrong on the way to Stripe, for `script` and `atRate` of server.ts.
+
+const RATE_LIMIT_TEXT = errorText({
+  code: "rate_limit",
+  message: "Request rate limit exceeded. Learn more about rate limits here https://stripe.com/docs/rate-limits.",
+});
+const LOCK_TEXT = errorText({
+  code: "lock_timeout",
+  message:
+    "This object can't be accessed right now because another API request or Stripe process is currently accessing it. If you see this error intermittently, retry the request.",
+});
+const API_ERROR_TEXT = errorText({ type: "api_error", message: "An unknown error occurred" });
+
+function instead(name: string, status: number, text: string, headers: Record<string, string> = {}): Fault {
+  return { name, before: { status, text, headers: { "request-id": "req_SbxFault00000", ...headers } } };
+}
+
+function rateLimited(name: string, headers: Record<string, string> = {}): Fault {
+  return instead(name, 429, RATE_LIMIT_TEXT, { "stripe-rate-limited-reason": "endpoint-rate", ...headers });
+}
+
+type Page = { data: Record<string, unknown>[]; has_more: boolean };
+
+function isPage(value: unknown): value is Page {
+  return valueAt(value, "object") === "list" && Array.isArray(valueAt(value, "data"));
+}
+
+/** A fault that rewrites the page in a list's answer and leaves every other answer alone. */
+function onPage(name: string, rewrite: (page: Page, call: Call) => void): Fault {
+  return {
+    name,
+    after(reply, call) {
+      if (reply.status !== 200) return reply;
+      const page: unknown = JSON.parse(reply.text);
+      if (!isPage(page)) return reply;
+      rewrite(page, call);
+      return { ...reply, text: JSON.stringify(page) };
+    },
+  };
+}
+
+export const stripeFaults = {
+  /** 429 as Stripe documents it: without Retry-After. */
+  rateLimited: rateLimited("429"),
+  rateLimitedFor: (seconds: number): Fault =>
+    rateLimited("429, Retry-After in seconds", { "retry-after": String(seconds) }),
+  rateLimitedUntil: (at: Date): Fault => rateLimited("429, Retry-After as a date", { "retry-after": at.toUTCString() }),
+  /** 429 without a rate limiter behind it, told by the missing Stripe-Rate-Limited-Reason. */
+  lockTimeout: instead("429 lock_timeout", 429, LOCK_TEXT),
+  conflict: instead("409 lock_timeout", 409, LOCK_TEXT),
+  serverError: instead("500", 500, API_ERROR_TEXT),
+  serverErrorFinal: instead("500, do not retry", 500, API_ERROR_TEXT, { "stripe-should-retry": "false" }),
+  badRequestRetry: instead("400, do retry", 400, errorText({ message: "Please try again." }), {
+    "stripe-should-retry": "true",
+  }),
+  badGateway: instead("502 with HTML", 502, "<html><body><h1>502 Bad Gateway</h1></body></html>\n", {
+    "content-type": "text/html",
+  }),
+  reset: { name: "reset", before: "reset" } satisfies Fault,
+  cutBody: { name: "cut body", after: (reply: Reply): Reply => ({ ...reply, cut: true }) } satisfies Fault,
+  notJson: instead("200 that is not JSON", 200, "<!doctype html><title>Captive portal</title>", {
+    "content-type": "text/html",
+  }),
+  slow: (ms: number): Fault => ({ name: `slow by ${ms} ms`, after: (reply) => reply, slowMs: ms }),
+  redirect: (to: string): Fault => instead("302", 302, "", { location: to }),
+  /** has_more with a last object that is the cursor the page was asked for with. */
+  repeatCursor: onPage("a page that repeats its cursor", (page, call) => {
+    const last = page.data.at(-1);
+    const cursor = call.query.get("starting_after");
+    page.has_more = true;
+    if (last !== undefined && cursor !== null) last["id"] = cursor;
+  }),
+  emptyWithMore: onPage("has_more with an empty page", (page) => {
+    page.data = [];
+    page.has_more = true;
+  }),
+  /** The field of the first object as a string if it was a number, as a number if it was anything else. */
+  wrongType: (field: string): Fault =>
+    onPage(`${field} of the wrong type`, (page) => {
+      const first = page.data[0];
+      if (first !== undefined) first[field] = typeof first[field] === "number" ? String(first[field]) : 7;
+    }),
+} as const;

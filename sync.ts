@@ -1,0 +1,2594 @@
+// sync.ts - reads what every customer paid from Stripe and keeps one record per paying customer in Attio.
+//
+// A run: 1. check both keys and the Attio object   2. read Stripe, as of one instant, and the CRM, at the same time
+//        3. report the total, with the bridge from captured to counted   4. plan: compare with what the CRM holds
+//        5. brake: stop if the plan looks like an accident   6. apply what changed, largest first   7. summary line
+//
+// Never: writes to Stripe (it only sends GET), deletes in Attio, adds two currencies, guesses a person, keeps state.
+// Run:   node sync.ts [--dry-run] [--update-only] [--force]       (--help lists options and settings; see README.md)
+// Exit:  0 all good · 1 the run or a record failed · 2 wrong usage or settings, nothing was requested
+//
+// The file reads from top to bottom: a section uses only sections above it. Money, ledger and plan are pure.
+
+import { appendFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+
+// -------------------------------------------------------------- Settings ----
+// What a person can set, read once. All faults are reported together; a secret's value never is.
+
+/** Stripe product id → product slug, the attribute its revenue goes to. The PRODUCT_SLUGS setting adds to it. */
+export const PRODUCT_SLUGS: Readonly<Record<string, string>> = {
+  // prod_ABC123: "spend_pro",
+};
+
+export const OBJECT = "stripe_customers";
+export const FALLBACK_SLUG = "spend_other";
+const SLUG_PATTERN = /^spend_[a-z0-9_]+$/;
+const LOOPBACK_HOSTS: readonly string[] = ["127.0.0.1", "localhost", "[::1]"];
+const DAY_MS = 86_400_000;
+
+/** Every setting with its default and meaning: what `--help` prints and the README's table says. */
+export const SETTINGS: readonly (readonly [name: string, fallback: string, meaning: string])[] = [
+  ["STRIPE_API_KEY", "required", "restricted read-only key, rk_live_… (or rk_test_…); a secret"],
+  ["ATTIO_API_KEY", "required", "Attio access token; a secret"],
+  ["CURRENCY", "usd", "the one currency of the CRM's money attributes"],
+  ["PRODUCT_SLUGS", "{}", 'which product goes to which attribute: {"prod_…":"spend_pro"}'],
+  ["DRY_RUN", "off", "1 or true: plan and report, write nothing (same as --dry-run)"],
+  ["REFRESH_DAYS", "7", "re-stamp an unchanged record after so many days; 0 = on every run"],
+  ["CREATE_PEOPLE", "off", "1 or true: create a person for a payer whose address nobody has"],
+  ["SHOW_AMOUNTS", "on", "0 or false: no amount at all in log and step summary"],
+  ["HEARTBEAT_URL", "none", "requested once after a good run, never after a dry one; a secret"],
+  ["STRIPE_API_BASE", "https://api.stripe.com", "loopback only, for the sandbox"],
+  ["ATTIO_API_BASE", "https://api.attio.com", "loopback only, for the sandbox"],
+];
+
+export type Mode = "live" | "test";
+export type Environment = Readonly<Record<string, string | undefined>>;
+export type Settings = ReturnType<typeof readSettings>;
+
+/** What a program accepts on its command line, and which keys it cannot do without. */
+export type Usage = {
+  readonly flags: readonly string[];
+  readonly takesCustomer?: boolean;
+  readonly requires: readonly string[];
+  readonly help: string;
+};
+
+/** Wrong usage or settings: nothing was requested, exit 2. */
+export class SettingsError extends Error {
+  constructor(faults: readonly string[]) {
+    const head = faults.length === 1 ? "1 setting is wrong:" : `${faults.length} settings are wrong:`;
+    super([head, ...faults.map((fault) => `  - ${fault}`), "Nothing was requested."].join("\n"));
+  }
+}
+
+/**
+ * Reads and checks the environment and the command line. An empty value counts as unset: an unset repository variable
+ * arrives as one. Throws `SettingsError` with all faults at once.
+ */
+export function readSettings(env: Environment, args: readonly string[], usage: Usage) {
+  const faults: string[] = [];
+  const value = (name: string): string => (env[name] ?? "").trim();
+  const expect = (name: string, isRight: boolean, expected: string): void => {
+    if (!isRight) faults.push(`${name} is ${shown(value(name))}: expected ${expected}.`);
+  };
+  const isOn = (name: string, fallback: boolean): boolean => {
+    const text = value(name).toLowerCase();
+    expect(name, ["", "1", "true", "0", "false"].includes(text), "1, true, 0 or false");
+    return text === "" ? fallback : text === "1" || text === "true";
+  };
+  const base = (name: string, origin: string): string => {
+    const url = value(name) === "" ? undefined : urlOf(value(name));
+    const isLoopback = url !== undefined && LOOPBACK_HOSTS.includes(url.hostname) && url.href === `${url.origin}/`;
+    expect(name, value(name) === "" || isLoopback, "loopback, such as http://127.0.0.1:4242: no other host gets a key");
+    if (isLoopback) warnings.push(`${name} is set: requests go to ${url.origin}`);
+    return isLoopback ? url.origin : origin;
+  };
+
+  const { flags, customerId } = readArguments(args, usage, faults);
+  const warnings: string[] = [];
+  const stripeKey = value("STRIPE_API_KEY");
+  const attioKey = value("ATTIO_API_KEY");
+  faults.push(...keyFaults(stripeKey, attioKey, usage.requires));
+  if (stripeKey.startsWith("sk_live_"))
+    warnings.push(
+      "STRIPE_API_KEY can move money (sk_live_…). A restricted read-only key (rk_live_…) is all this needs.",
+    );
+
+  const currency = (value("CURRENCY") || "usd").toLowerCase();
+  expect("CURRENCY", /^[a-z]{3}$/.test(currency), "a three-letter code such as eur");
+  const refreshDays = value("REFRESH_DAYS") || "7";
+  expect("REFRESH_DAYS", /^\d{1,4}$/.test(refreshDays), "a whole number of days such as 7");
+  const heartbeat = urlOf(value("HEARTBEAT_URL"));
+  const isSafe = heartbeat?.protocol === "https:" || LOOPBACK_HOSTS.includes(heartbeat?.hostname ?? "");
+  if (value("HEARTBEAT_URL") !== "" && !isSafe)
+    faults.push("HEARTBEAT_URL is not shown, as it is a secret: expected an address that starts with https://.");
+
+  const settings = {
+    stripeKey,
+    attioKey,
+    stripeBase: base("STRIPE_API_BASE", "https://api.stripe.com"),
+    attioBase: base("ATTIO_API_BASE", "https://api.attio.com"),
+    mode: (stripeKey.includes("_live_") ? "live" : "test") satisfies Mode as Mode,
+    currency,
+    productSlugs: readProductSlugs(value("PRODUCT_SLUGS"), faults),
+    refreshMs: Number(refreshDays) * DAY_MS,
+    isDryRun: isOn("DRY_RUN", false) || flags.has("--dry-run"),
+    createsPeople: isOn("CREATE_PEOPLE", false),
+    showsAmounts: isOn("SHOW_AMOUNTS", true),
+    heartbeat,
+    /** Others may read this log: no single customer's amount, no list of ids. Any value of CI but these means yes. */
+    isCi: !["", "0", "false"].includes(value("CI").toLowerCase()),
+    stepSummaryPath: value("GITHUB_STEP_SUMMARY"),
+    flags,
+    customerId,
+    warnings,
+  };
+  if (faults.length > 0) throw new SettingsError(faults);
+  return Object.freeze(settings);
+}
+
+function readArguments(args: readonly string[], usage: Usage, faults: string[]) {
+  const words = args.filter((arg) => !arg.startsWith("-")).map((word) => word.trim());
+  const flags = new Set(args.filter((arg) => arg.startsWith("-")));
+  const known = [...usage.flags, "--help"].join(", ");
+  for (const flag of flags)
+    if (!usage.flags.includes(flag)) faults.push(`${shown(flag)} is not an option. Options: ${known}.`);
+  const customerId = words[0] ?? "";
+  const given = words.map(shown).join(" ") || "none";
+  if (usage.takesCustomer !== true && words.length > 0) faults.push(`unexpected argument ${given}. See --help.`);
+  if (usage.takesCustomer === true && (words.length !== 1 || !/^cus_\w+$/.test(customerId)))
+    faults.push(`expected one Stripe customer id such as cus_NffrFeUfNV2Hib, got ${given}.`);
+  return { flags, customerId };
+}
+
+function keyFaults(stripeKey: string, attioKey: string, required: readonly string[]): string[] {
+  const faults: string[] = [];
+  if (stripeKey === "" && required.includes("STRIPE_API_KEY"))
+    faults.push("STRIPE_API_KEY is not set: expected a restricted read-only key such as rk_live_….");
+  else if (stripeKey.startsWith("pk_"))
+    faults.push("STRIPE_API_KEY is a publishable key (pk_…), which cannot read: expected rk_live_… or rk_test_….");
+  else if (stripeKey !== "" && !/^((rk|sk)_(live|test)|rkcs_test)_[A-Za-z0-9_]+$/.test(stripeKey))
+    faults.push("STRIPE_API_KEY is no Stripe key (not shown): expected one that starts with rk_live_ or rk_test_.");
+  if (attioKey === "" && required.includes("ATTIO_API_KEY"))
+    faults.push("ATTIO_API_KEY is not set: expected an access token (Attio › Workspace settings › Developers).");
+  else if (/^(sk|rk|pk|rkcs)_/.test(attioKey))
+    faults.push("ATTIO_API_KEY holds a Stripe key: expected an Attio access token. Were the two swapped?");
+  else if (!/^[\x21-\x7e]*$/.test(attioKey))
+    faults.push("ATTIO_API_KEY holds a character that no key has (not shown): copy it again.");
+  return faults;
+}
+
+/** The map in this file with the setting's JSON laid over it. A Map: a product may be named `__proto__`. */
+function readProductSlugs(json: string, faults: string[]): ReadonlyMap<string, string> {
+  const given = json === "" ? {} : parseJson(json);
+  if (given === undefined) faults.push(`PRODUCT_SLUGS is not JSON such as {"prod_ABC123":"spend_pro"}.`);
+  const slugs = new Map<string, string>();
+  for (const [productId, slug] of [...Object.entries(PRODUCT_SLUGS), ...Object.entries(given ?? {})])
+    if (typeof slug === "string" && SLUG_PATTERN.test(slug)) slugs.set(productId, slug);
+    else
+      faults.push(
+        `PRODUCT_SLUGS gives ${shown(productId)} the slug ${clean(JSON.stringify(slug))}: expected spend_ and then a-z, 0-9 or _.`,
+      );
+  return slugs;
+}
+
+function urlOf(text: string): URL | undefined {
+  return URL.canParse(text) ? new URL(text) : undefined;
+}
+
+/** Text from outside, safe to print: one line, no control or direction characters, at most 300 characters. */
+export function clean(text: string): string {
+  const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ").trim();
+  return line.length > 300 ? `${line.slice(0, 300)}…` : line;
+}
+
+function shown(text: string): string {
+  return `"${clean(text).slice(0, 60)}"`;
+}
+
+// ---------------------------------------------------------------- Shapes ----
+// What is read of the services' objects, under their own names. One description is both the type and the guard: a
+// field of another type stops the run and names the object and the field.
+
+export type Json = Readonly<Record<string, unknown>>;
+/** Reads a value or throws `Mismatch`. `wire` is the type on the wire, where it differs from what is read. */
+export type Reader<T, Wire = T> = ((value: unknown) => T) & { readonly wire?: Wire };
+type ReadBy<R> = R extends (value: unknown) => infer T ? T : never;
+
+/** A belief about a service is false, or a sum of ours does not close: the run stops rather than guess. */
+export class UnexpectedError extends Error {
+  constructor(message: string) {
+    super(`Unexpected: ${message}`);
+  }
+}
+
+class Mismatch extends Error {
+  readonly path: string[] = [];
+}
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function leaf<T>(expected: string, is: (value: unknown) => value is T): Reader<T> {
+  return (value) => {
+    if (is(value)) return value;
+    throw new Mismatch(`is ${value === null ? "null" : typeof value}, expected ${expected}`);
+  };
+}
+
+export const text = leaf("text", (value) => typeof value === "string");
+export const flag = leaf("true or false", (value) => typeof value === "boolean");
+export const int = leaf("a whole number", (value): value is number => Number.isSafeInteger(value));
+export const decimal = leaf("a number", (value): value is number => Number.isFinite(value));
+const decimalOrText = leaf("a number", (value) => typeof value === "number" || typeof value === "string");
+const anyList = leaf("a list", (value): value is unknown[] => Array.isArray(value));
+const anyObject = leaf("an object", isObject);
+
+/** Null also where the field is absent. */
+export function maybe<T, W>(read: Reader<T, W>): Reader<T | null, W | null | undefined> {
+  return (value) => (value == null ? null : read(value));
+}
+
+/** What comes as an id or, expanded, as the object. */
+function expandable<T, W>(read: Reader<T, W>): Reader<string | T, string | W> {
+  return (value) => (isObject(value) ? read(value) : text(value));
+}
+
+/** A list; empty where the field is absent, as an attribute without a value is. */
+export function listOf<T, W>(read: Reader<T, W>): Reader<T[], readonly W[]> {
+  return (value) => anyList(value ?? []).map(read);
+}
+
+export function shape<S extends Readonly<Record<string, Reader<unknown, unknown>>>>(
+  fields: S,
+): Reader<{ readonly [K in keyof S]: ReadBy<S[K]> }, { readonly [K in keyof S]: S[K]["wire"] }> {
+  const entries = Object.entries(fields);
+  return (value) => {
+    const object = anyObject(value);
+    const read: Record<string, unknown> = {};
+    let at = "";
+    try {
+      for (const [key, reader] of entries) read[(at = key)] = reader(object[key]);
+    } catch (error) {
+      if (error instanceof Mismatch) error.path.unshift(at);
+      throw error;
+    }
+    return read as { readonly [K in keyof S]: ReadBy<S[K]> };
+  };
+}
+
+/** Reads an object a service sent. Throws `UnexpectedError`, naming the object by its kind and id, and the field. */
+export function readAs<T>(kind: string, reader: Reader<T, unknown>, value: unknown): T {
+  try {
+    return reader(value);
+  } catch (error) {
+    if (!(error instanceof Mismatch)) throw error;
+    const id = isObject(value) && typeof value["id"] === "string" ? ` ${clean(value["id"])}` : "";
+    throw new UnexpectedError(`${kind}${id}: ${error.path.join(".") || "it"} ${error.message}`);
+  }
+}
+
+/** A reference comes as an id or, expanded, as the object; only the id is kept. */
+const withId = shape({ id: text });
+const reference: Reader<string, string | { readonly id: string }> = (value) =>
+  typeof value === "string" ? value : withId(value).id;
+
+const BALANCE_TRANSACTION = shape({ amount: int, currency: text, exchange_rate: maybe(decimal) });
+
+/** https://docs.stripe.com/api/charges/object - amounts in minor units, `created` in unix seconds, here and below. */
+export const CHARGE = shape({
+  id: text,
+  created: int,
+  amount: int,
+  amount_captured: int,
+  amount_refunded: int,
+  balance_transaction: maybe(expandable(BALANCE_TRANSACTION)),
+  captured: flag,
+  currency: text,
+  customer: maybe(reference),
+  disputed: flag,
+  payment_intent: maybe(reference),
+  refunded: flag,
+  status: text,
+});
+
+/** https://docs.stripe.com/api/invoice-line-item/object - `price` is where versions before basil had the product. */
+export const INVOICE_LINE = shape({
+  id: text,
+  amount: int,
+  description: maybe(text),
+  pricing: maybe(shape({ price_details: maybe(shape({ product: reference })) })),
+  price: maybe(shape({ product: maybe(reference) })),
+});
+
+/** https://docs.stripe.com/api/invoices/object */
+export const INVOICE = shape({
+  id: text,
+  created: int,
+  amount_paid: int,
+  amount_paid_off_stripe: maybe(int),
+  currency: text,
+  customer: maybe(reference),
+  lines: shape({ data: listOf(INVOICE_LINE), has_more: flag }),
+  status_transitions: shape({ paid_at: maybe(int) }),
+});
+
+/** https://docs.stripe.com/api/customers/object - a deleted customer is not in the list. */
+export const CUSTOMER = shape({ id: text, created: int, email: maybe(text), name: maybe(text) });
+
+/** https://docs.stripe.com/api/subscriptions/object */
+export const SUBSCRIPTION = shape({
+  id: text,
+  created: int,
+  cancellation_details: maybe(shape({ reason: maybe(text) })),
+  customer: reference,
+  ended_at: maybe(int),
+  status: text,
+});
+
+export const PRODUCT = shape({ id: text, name: text, active: flag });
+
+export type Charge = ReadBy<typeof CHARGE>;
+export type Invoice = ReadBy<typeof INVOICE>;
+export type Customer = Omit<ReadBy<typeof CUSTOMER>, "created">;
+export type Subscription = ReadBy<typeof SUBSCRIPTION>;
+export type Product = ReadBy<typeof PRODUCT>;
+
+// ----------------------------------------------------------------- Money ----
+// Pure. Sums are whole numbers of a currency's minor unit; decimals exist only in what is sent to Attio or shown.
+
+/** Minor units of some currency: cents, for most. Always a safe integer, never -0. */
+export type Minor = number & { readonly unit: "minor" };
+
+/** Throws `UnexpectedError` where a sum has left the range in which whole numbers are exact. */
+export function minor(value: number): Minor {
+  if (!Number.isSafeInteger(value)) throw new UnexpectedError(`${value} minor units cannot be summed exactly`);
+  return (value + 0) as Minor;
+}
+
+export const ZERO = minor(0);
+
+export function addMinor(left: Minor, right: Minor): Minor {
+  return minor(left + right);
+}
+
+export function sumMinor(amounts: Iterable<Minor>): Minor {
+  let sum = ZERO;
+  for (const amount of amounts) sum = addMinor(sum, amount);
+  return sum;
+}
+
+// Stripe's own table, not ISO 4217 and not Intl: ISK and UGX are sent times 100, HUF and TWD too.
+// https://docs.stripe.com/currencies#zero-decimal
+const ZERO_DECIMAL = new Set("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split(" "));
+const THREE_DECIMAL = new Set("bhd jod kwd omr tnd".split(" "));
+
+/** How many decimals Stripe's minor unit of this currency stands for. */
+export function decimalsOf(currency: string): 0 | 2 | 3 {
+  if (ZERO_DECIMAL.has(currency)) return 0;
+  return THREE_DECIMAL.has(currency) ? 3 : 2;
+}
+
+/** Minor units as decimal text in the major unit: 123450 usd → "1234.50", 500 jpy → "500". */
+export function formatMinor(amount: Minor, currency: string): string {
+  const decimals = decimalsOf(currency);
+  const digits = String(Math.abs(amount)).padStart(decimals + 1, "0");
+  const major = digits.slice(0, digits.length - decimals);
+  return `${amount < 0 ? "-" : ""}${major}${decimals === 0 ? "" : `.${digits.slice(-decimals)}`}`;
+}
+
+/** The other way round; undefined for what is no decimal number or finer than the minor unit. */
+export function parseMinor(decimalText: string, currency: string): Minor | undefined {
+  const match = /^(-?\d+)(?:\.(\d*?)0*)?$/.exec(decimalText);
+  const decimals = decimalsOf(currency);
+  const fraction = match?.[2] ?? "";
+  if (match === null || fraction.length > decimals) return undefined;
+  const amount = Number(`${match[1]}${fraction.padEnd(decimals, "0")}`);
+  return Number.isSafeInteger(amount) ? minor(amount) : undefined;
+}
+
+/** `amount × numerator / denominator`, half rounded up, exact for amounts of any size; none of them negative. */
+export function scaleMinor(amount: Minor, numerator: number, denominator: number): Minor {
+  const product = BigInt(amount) * BigInt(numerator);
+  return minor(Number((2n * product + BigInt(denominator)) / (2n * BigInt(denominator))));
+}
+
+/**
+ * Splits an amount in proportion to positive weights (largest remainder): floors every share, then hands the units
+ * left over, one each, to the largest remainders, ties to the earlier. The shares add up to the amount exactly.
+ */
+export function splitMinor(amount: Minor, weights: readonly number[]): Minor[] {
+  const whole = weights.reduce((sum, weight) => sum + BigInt(weight), 0n);
+  const shares: Minor[] = [];
+  const remainders: { readonly index: number; readonly of: bigint }[] = [];
+  for (const [index, weight] of weights.entries()) {
+    const product = BigInt(amount) * BigInt(weight);
+    shares.push(minor(Number(product / whole)));
+    remainders.push({ index, of: product % whole });
+  }
+  const left = amount - sumMinor(shares);
+  remainders.sort((a, b) => (a.of === b.of ? a.index - b.index : a.of < b.of ? 1 : -1));
+  for (const { index } of remainders.slice(0, left)) shares[index] = minor((shares[index] ?? 0) + 1);
+  return shares;
+}
+
+// ------------------------------------------------------------------ HTTP ----
+// One `request()` for everything: pace, time-out, retries, and errors that say where. Knows no charge and no record.
+
+const TRIES = 6;
+const SHORTEST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 30_000;
+const TIMEOUT_MS = 60_000;
+
+/** Time and chance come in from outside, so that a test can own them. */
+export type Clock = {
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Rejects with the signal's reason as soon as it is aborted. */
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** In [0, 1). */
+  readonly random: () => number;
+};
+
+/** Paces the requests to one service: `pass` waits for a request's turn, `pause` holds everybody. */
+export type Gate = { pass(lane: string, signal: AbortSignal): Promise<void>; pause(ms: number): void };
+
+/**
+ * A limiter per lane (an endpoint, or reads and writes) under one for the whole service. Each lets a request through
+ * every 1/rate seconds: there is no bucket to empty, so no burst at the start. Rates are per second.
+ */
+export function createGate(
+  clock: Clock,
+  rate: { readonly all: number; readonly lane: (name: string) => number },
+): Gate {
+  const lastAt = new Map<string, number>();
+  let pausedUntil = 0;
+  const gapOf = (key: string): number => 1000 / (key === "all" ? rate.all : rate.lane(key));
+  const opensAt = (key: string): number => (lastAt.get(key) ?? -Infinity) + gapOf(key);
+  return {
+    pause: (ms) => void (pausedUntil = Math.max(pausedUntil, clock.now() + ms)),
+    async pass(lane, signal) {
+      for (;;) {
+        const waitMs = Math.max(pausedUntil, opensAt("all"), opensAt(lane)) - clock.now();
+        if (waitMs <= 0) break;
+        await clock.sleep(waitMs, signal);
+      }
+      const now = clock.now();
+      // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
+      for (const key of ["all", lane]) lastAt.set(key, now - opensAt(key) < gapOf(key) ? opensAt(key) : now);
+    },
+  };
+}
+
+export type Stats = { requests: number; retries: number; throttled: number };
+
+export type Service = {
+  readonly name: "Stripe" | "Attio" | "Heartbeat";
+  readonly base: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly clock: Clock;
+  readonly gate: Gate;
+  readonly timeoutMs: number;
+  readonly stats: Stats;
+  /** Once aborted, nothing new is sent and nothing retried; what is in flight is cut off only if `cutsInFlight`. */
+  readonly stop: AbortSignal;
+  readonly cutsInFlight: boolean;
+  readonly onRetry: (line: string) => void;
+  /** Asked after a 401: true if the service still calls the key active. Absent where a 401 is always final. */
+  readonly isKeyActive?: () => Promise<boolean>;
+};
+
+export type Call = {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH";
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: Json;
+  /** Which limiter it passes; the path where left out. */
+  readonly lane?: string;
+};
+
+/** `status` 0: no whole answer came, and `text` says why. `json` is undefined where the body is no JSON object. */
+type Answer = {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  readonly json: Json | undefined;
+};
+
+/** What went wrong in words for a person, who can put it right; only `main` knows what was written by then. */
+export class RunError extends Error {}
+
+/** The run was told to stop, by a signal. */
+export class StoppedError extends RunError {}
+
+/** A request that failed for good. `status` 0: no answer came. `detail` is the service's own message, cleaned. */
+export class ApiError extends RunError {
+  readonly status: number;
+  readonly code: string;
+  readonly detail: string;
+
+  constructor(service: Service, call: Call, answer: Answer) {
+    const error = isObject(answer.json?.["error"]) ? answer.json["error"] : answer.json;
+    const code = clean(String(error?.["code"] ?? error?.["type"] ?? ""));
+    const detail = detailOf(answer, error);
+    const requestId = answer.headers.get("request-id") ?? answer.headers.get("x-attio-execution-id");
+    const outcome = [answer.status === 0 ? "no answer" : answer.status, code].filter(Boolean).join(" ");
+    const at = `[${call.method} ${call.path} -> ${outcome}${requestId === null ? "" : `, request ${clean(requestId)}`}]`;
+    super(`${service.name} ${answer.status === 0 ? "gave no answer" : "refused"}: ${detail} ${at}`);
+    this.status = answer.status;
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
+/** The service's own message, Stripe's or Attio's, with the fields Attio found wrong. */
+function detailOf(answer: Answer, error: Json | undefined): string {
+  if (answer.status >= 300 && answer.status < 400) return "it redirects elsewhere, where no key may follow.";
+  if (answer.status === 0) return clean(answer.text);
+  if (error === undefined) return "the answer is not JSON.";
+  const faults = Array.isArray(error["validation_errors"]) ? error["validation_errors"].filter(isObject) : [];
+  const fields = faults.slice(0, 5).map((fault) => `${JSON.stringify(fault["path"])}: ${String(fault["message"])}`);
+  return clean([String(error["message"] ?? "no message"), ...fields].join(" "));
+}
+
+/** One attempt. The time-out covers the body too: a connection may stall half-way through a page. */
+async function attempt(service: Service, call: Call): Promise<Answer> {
+  const timeout = AbortSignal.timeout(service.timeoutMs);
+  const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query)}`;
+  try {
+    const response = await fetch(`${service.base}${call.path}${query}`, {
+      method: call.method,
+      headers: { ...service.headers, ...(call.body && { "content-type": "application/json" }) },
+      body: call.body === undefined ? null : JSON.stringify(call.body),
+      redirect: "manual",
+      signal: service.cutsInFlight ? AbortSignal.any([timeout, service.stop]) : timeout,
+    });
+    const body = await response.text();
+    return { status: response.status, headers: response.headers, text: body, json: parseJson(body) };
+  } catch (error) {
+    if (service.cutsInFlight && service.stop.aborted) throw service.stop.reason;
+    // undici says "fetch failed" or "terminated"; what happened is in the cause.
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const why = timeout.aborted ? `none within ${service.timeoutMs} ms` : String(cause);
+    return { status: 0, headers: new Headers(), text: why, json: undefined };
+  }
+}
+
+function parseJson(body: string): Json | undefined {
+  try {
+    const value: unknown = JSON.parse(body);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Why an answer deserves another try; undefined when it is final. First match wins, the order is the policy. Every
+ * call of this program may be repeated: reads, an assert on a unique key, creations a repeat answers with a conflict.
+ */
+export function retryReason(answer: Answer): string | undefined {
+  const advice = answer.headers.get("stripe-should-retry");
+  if (answer.status === 0) return clean(answer.text);
+  if (advice === "false") return undefined;
+  if (answer.status === 429)
+    return `429, ${clean(answer.headers.get("stripe-rate-limited-reason") ?? "too many requests")}`;
+  if (answer.json?.["code"] === "slug_conflict") return undefined;
+  if (answer.status === 409 || answer.status >= 500 || advice === "true") return `status ${answer.status}`;
+  if (answer.status < 300 && answer.json === undefined) return "an answer that is not JSON";
+  return undefined;
+}
+
+/** How long to wait: what `Retry-After` says, in seconds or as a date, else doubling with jitter; 0.5 s to 30 s. */
+function retryWaitMs(answer: Answer, tries: number, clock: Clock): number {
+  const told = answer.headers.get("retry-after") ?? "";
+  // A date is measured by the server's own clock, where it shows one. It is exact to the second: hence the jitter.
+  const serverNow = Date.parse(answer.headers.get("date") ?? "") || clock.now();
+  const toldMs = /^\d+$/.test(told) ? Number(told) * 1000 : Date.parse(told) - serverNow;
+  const backoffMs = SHORTEST_WAIT_MS * 2 ** (tries - 1) * (0.5 + clock.random());
+  const waitMs = Number.isNaN(toldMs) ? backoffMs : toldMs + 100 * clock.random();
+  return Math.min(LONGEST_WAIT_MS, Math.max(SHORTEST_WAIT_MS, waitMs));
+}
+
+/** Sends one request until it is answered for good. Throws `ApiError`, or the reason for which the run was stopped. */
+export async function request(service: Service, call: Call): Promise<Json> {
+  for (let tries = 1; ; tries += 1) {
+    await service.gate.pass(call.lane ?? call.path, service.stop);
+    service.stop.throwIfAborted();
+    service.stats.requests += 1;
+    const answer = await attempt(service, call);
+    if (answer.status >= 200 && answer.status < 300 && answer.json !== undefined) return answer.json;
+
+    let reason = retryReason(answer);
+    if (answer.status === 401 && (await service.isKeyActive?.()) === true) reason = "401, though the key is active";
+    if (reason === undefined || tries === TRIES || service.stop.aborted) throw new ApiError(service, call, answer);
+
+    const waitMs = retryWaitMs(answer, tries, service.clock);
+    if (answer.status === 429) {
+      service.stats.throttled += 1;
+      service.gate.pause(waitMs);
+    }
+    service.stats.retries += 1;
+    const next = `try ${tries + 1} of ${TRIES} in ${(waitMs / 1000).toFixed(1)} s`;
+    service.onRetry(`retry    ${call.method} ${call.path}, ${next}: ${reason}`);
+    await service.clock.sleep(waitMs, service.stop);
+  }
+}
+
+/** Runs tasks, at most `workers` at a time, in the order they came. */
+export function createPool(workers: number): <T>(task: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let free = workers;
+  return async (task) => {
+    if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
+    else free -= 1;
+    try {
+      return await task();
+    } finally {
+      // A finished task hands its place on, so that nobody overtakes the queue.
+      const next = waiting.shift();
+      if (next === undefined) free += 1;
+      else next();
+    }
+  };
+}
+
+/** A list in slices of at most `size`. */
+export function* batches<T>(all: readonly T[], size: number): Generator<T[]> {
+  for (let start = 0; start < all.length; start += size) yield all.slice(start, start + size);
+}
+
+// ---------------------------------------------------------------- Stripe ----
+// Read only: there is no way from here to any other verb than GET. Knows pages and windows, no sums.
+
+/** Fixes the shape of every answer, whatever the account's own version: https://docs.stripe.com/upgrades */
+export const STRIPE_VERSION = "2026-10-28.endive";
+const PAGE = 100;
+const LIST_WORKERS = 8;
+
+/** Each permission by the dashboard's name, its slug, the endpoint that shows it, and whether every account needs it. */
+export const STRIPE_PERMISSIONS = [
+  { name: "Charges and Refunds", slug: "rak_charge_read", path: "/v1/charges", isNeeded: true },
+  { name: "Customers", slug: "rak_customer_read", path: "/v1/customers", isNeeded: true },
+  { name: "Invoices", slug: "rak_invoice_read", path: "/v1/invoices", isNeeded: true },
+  { name: "Subscriptions", slug: "rak_subscription_read", path: "/v1/subscriptions", isNeeded: true },
+  { name: "Products", slug: "rak_product_read", path: "/v1/products", isNeeded: false },
+] as const;
+const BALANCE_PERMISSION = { name: "Balance transaction sources", slug: "rak_balance_transaction_source_read" };
+
+/** What both services need to be reached. */
+export type Connection = Pick<Service, "clock" | "stop" | "onRetry" | "timeoutMs">;
+
+/**
+ * Stripe allows 25 requests/s per endpoint and 100 over a live account, 25 over a test account, all shared with the
+ * user's own checkout (https://docs.stripe.com/rate-limits). We stay below.
+ */
+export function connectStripe(settings: Settings, connection: Connection): Service {
+  return {
+    ...connection,
+    name: "Stripe",
+    base: settings.stripeBase,
+    headers: { authorization: `Bearer ${settings.stripeKey}`, "stripe-version": STRIPE_VERSION },
+    gate: createGate(connection.clock, { all: settings.mode === "live" ? 50 : 20, lane: () => 20 }),
+    stats: { requests: 0, retries: 0, throttled: 0 },
+    cutsInFlight: true,
+  };
+}
+
+export type StripeList<T> = {
+  readonly path: string;
+  readonly kind: string;
+  readonly reader: Reader<T, unknown>;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly lane?: string;
+  /** Says of an object that it cannot be read without its balance transaction: its page is then read again with it. */
+  readonly needsBalance?: (object: T) => boolean;
+};
+
+export async function readPage<T extends { readonly id: string }>(
+  stripe: Service,
+  list: StripeList<T>,
+  query: Readonly<Record<string, string>>,
+): Promise<{ objects: T[]; hasMore: boolean }> {
+  const call: Call = { method: "GET", path: list.path, query: { ...list.query, ...query, limit: String(PAGE) } };
+  const answer = await request(stripe, { ...call, ...(list.lane && { lane: list.lane }) });
+  const page = readAs(`page of ${list.path}`, shape({ data: listOf((object) => object), has_more: flag }), answer);
+  const objects = page.data.map((object) => readAs(list.kind, list.reader, object));
+  const cursor = query["starting_after"];
+  if (page.has_more && objects.length === 0)
+    throw new UnexpectedError(`Stripe said has_more with an empty page of ${list.path} after ${cursor ?? "the start"}`);
+  if (cursor !== undefined && objects.some(({ id }) => id === cursor))
+    throw new UnexpectedError(`Stripe repeated ${cursor} on the page of ${list.path} that follows it`);
+  return { objects, hasMore: page.has_more };
+}
+
+/** Reads a list by cursor alone, for what is short or has no `created` filter; `after` is an id to start behind. */
+export async function readPages<T extends { readonly id: string }>(
+  stripe: Service,
+  list: StripeList<T>,
+  after?: string,
+): Promise<T[]> {
+  const all: T[] = [];
+  for (let cursor = after; ; cursor = all.at(-1)?.id) {
+    const { objects, hasMore } = await readPage(stripe, list, cursor === undefined ? {} : { starting_after: cursor });
+    all.push(...objects);
+    if (!hasMore) return all;
+  }
+}
+
+/**
+ * Calls `take` once for every object of a list created before `t0` (unix seconds), in no particular order.
+ *
+ * The list starts as one window of time, half-open and open below, that is read newest first, by cursor. When a page
+ * says that there is more and a worker is free, the unread rest is cut in two by time: this worker keeps the newer
+ * part (it reads on with the same filters and cursor, and stops at the cut), a free one starts on the older part. So
+ * the windows partition time, every object belongs to exactly one, and a second that fills many pages is simply paged.
+ *
+ * A cut costs at most one request more than reading on. Cuts are rationed to 5 and 3 for every 10 pages, so that a
+ * list takes no more than 1.3 × its pages + 6 requests, however its objects lie in time.
+ */
+export async function readList<T extends { readonly id: string; readonly created: number }>(
+  stripe: Service,
+  list: StripeList<T>,
+  t0: number,
+  take: (object: T) => void,
+): Promise<void> {
+  let isExpanding = false;
+  let working = 0;
+  let cuts = 5;
+
+  async function readExpanded(query: Readonly<Record<string, string>>): Promise<{ objects: T[]; hasMore: boolean }> {
+    if (isExpanding) return readWithBalance(stripe, list, query);
+    const page = await readPage(stripe, list, query);
+    if (list.needsBalance === undefined || !page.objects.some(list.needsBalance)) return page;
+    isExpanding = true;
+    return readWithBalance(stripe, list, query);
+  }
+
+  async function readWindow(from: number, until: number, reach: number): Promise<void> {
+    working += 1;
+    const older: Promise<void>[] = [];
+    const filter = { "created[lt]": String(until), ...(from > 0 && { "created[gte]": String(from) }) };
+    let keep = from; // objects below are another worker's
+    let cursor: string | undefined;
+    let created = until;
+    for (let hasMore = true; hasMore && created >= keep;) {
+      const page = await readExpanded(cursor === undefined ? filter : { ...filter, starting_after: cursor });
+      const newest = page.objects[0]?.created ?? created;
+      for (const object of page.objects) {
+        if (object.created > created || object.created >= until)
+          throw new UnexpectedError(`${list.path} is not newest first at ${object.id}`);
+        created = object.created;
+        if (created >= keep) take(object);
+      }
+      cursor = page.objects.at(-1)?.id;
+      hasMore = page.hasMore;
+      cuts += 0.3;
+      const cut = hasMore && working < LIST_WORKERS && cuts >= 1 ? cutBelow(created, keep, newest - created, reach) : 0;
+      if (cut === 0) continue;
+      cuts -= 1;
+      // How much lies beyond the cut nobody knows: there, the first page may look twice as far.
+      const rest = readWindow(keep, cut, reach * 2);
+      rest.catch(() => undefined); // awaited below; until then a failure must not count as unhandled
+      older.push(rest);
+      keep = cut;
+    }
+    working -= 1;
+    await Promise.all(older);
+  }
+
+  await readWindow(0, t0, 8);
+}
+
+/**
+ * Where to cut the unread rest of a window, which goes from `from` (0: open below) up to `oldest`, after a page that
+ * spanned `span` seconds: in the middle, but no more than `reach` such pages down, since what lies further is a guess.
+ * 0 where either part would hold less than a page, by that page's measure.
+ */
+export function cutBelow(oldest: number, from: number, span: number, reach: number): number {
+  const pageSeconds = Math.max(1, span);
+  const middle = from === 0 ? 0 : Math.ceil((from + oldest) / 2);
+  const cut = Math.max(middle, oldest - pageSeconds * reach, 0);
+  return oldest - cut >= pageSeconds && cut - from >= pageSeconds ? cut : 0;
+}
+
+/** A page with balance transactions, which need a permission that most accounts can do without. */
+async function readWithBalance<T extends { readonly id: string }>(
+  stripe: Service,
+  list: StripeList<T>,
+  query: Readonly<Record<string, string>>,
+): Promise<{ objects: T[]; hasMore: boolean }> {
+  try {
+    return await readPage(stripe, list, { ...query, "expand[]": "data.balance_transaction" });
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 403) throw error;
+    const why = "Some charges are in another currency, or captured in part: what became of them";
+    throw new RunError(`${why} only their balance transactions tell. ${keyProblem(error, BALANCE_PERMISSION)}`);
+  }
+}
+
+/** Narrows a list to one customer. */
+export type Scope = { readonly customer?: string };
+
+/** Reads charges, with the balance transaction where `needsBalance` (see Ledger) asks for it. */
+export function readCharges(
+  stripe: Service,
+  scope: Scope & { readonly t0: number; readonly needsBalance: (charge: Charge) => boolean },
+  take: (charge: Charge) => void,
+): Promise<void> {
+  const { t0, needsBalance, ...query } = scope;
+  return readList(stripe, { path: "/v1/charges", kind: "charge", reader: CHARGE, query, needsBalance }, t0, take);
+}
+
+/**
+ * Reads paid invoices with all their lines. A page embeds the first ten lines of each
+ * (https://docs.stripe.com/api/invoices/object#invoice_object-lines); the others are read beside the pages, not between.
+ */
+export async function readPaidInvoices(
+  stripe: Service,
+  scope: Scope & { readonly t0: number },
+  take: (invoice: Invoice) => void,
+): Promise<void> {
+  const { t0, ...customer } = scope;
+  const inLinePool = createPool(LIST_WORKERS);
+  const completions: Promise<void>[] = [];
+  const query = { ...customer, status: "paid" };
+  await readList(stripe, { path: "/v1/invoices", kind: "invoice", reader: INVOICE, query }, t0, (invoice) => {
+    if (!invoice.lines.has_more) return take(invoice);
+    const completion = inLinePool(async () => take(await withAllLines(stripe, invoice)));
+    completion.catch(() => undefined); // awaited below
+    completions.push(completion);
+  });
+  await Promise.all(completions);
+}
+
+async function withAllLines(stripe: Service, invoice: Invoice): Promise<Invoice> {
+  const list = { kind: `invoice ${invoice.id} line`, reader: INVOICE_LINE, lane: "/v1/invoices/{id}/lines" };
+  const embedded = invoice.lines.data;
+  const more = await readPages(stripe, { ...list, path: `/v1/invoices/${invoice.id}/lines` }, embedded.at(-1)?.id);
+  return { ...invoice, lines: { data: [...embedded, ...more], has_more: false } };
+}
+
+/** Reads subscriptions of every status: without `status=all` the list hides the canceled ones. */
+export function readSubscriptions(
+  stripe: Service,
+  scope: Scope & { readonly t0: number },
+  take: (subscription: Subscription) => void,
+): Promise<void> {
+  const { t0, ...customer } = scope;
+  const query = { ...customer, status: "all" };
+  return readList(stripe, { path: "/v1/subscriptions", kind: "subscription", reader: SUBSCRIPTION, query }, t0, take);
+}
+
+/** Products by id, a hundred a request; all of them without ids. */
+export async function readProducts(stripe: Service, ids?: readonly string[]): Promise<Product[]> {
+  const list = { path: "/v1/products", kind: "product", reader: PRODUCT };
+  if (ids === undefined) return readPages(stripe, list);
+  const queries = [...batches(ids, PAGE)].map((batch) => batch.map((id, at) => [`ids[${at}]`, id] as const));
+  const pages = await Promise.all(
+    queries.map((query) => readPage(stripe, { ...list, query: Object.fromEntries(query) }, {})),
+  );
+  return pages.flatMap(({ objects }) => objects);
+}
+
+/** One cheap request per permission. Returns what is wrong with the key; throws what is no question of the key. */
+export async function checkStripe(stripe: Service): Promise<string[]> {
+  const needed = STRIPE_PERMISSIONS.filter(({ isNeeded }) => isNeeded);
+  const problems = needed.map(async (permission) => {
+    try {
+      await request(stripe, { method: "GET", path: permission.path, query: { limit: "1" } });
+      return "";
+    } catch (error) {
+      if (error instanceof ApiError && [401, 403].includes(error.status)) return keyProblem(error, permission);
+      throw error;
+    }
+  });
+  return [...new Set((await Promise.all(problems)).filter(Boolean))];
+}
+
+/** A refused key in words that name the page to open and the box to tick. */
+export function keyProblem(error: ApiError, wanted: { readonly name: string; readonly slug: string }): string {
+  const page = "https://dashboard.stripe.com/apikeys";
+  if (error.code === "api_key_expired")
+    return `STRIPE_API_KEY has expired. Create a new one at ${page}: ${error.detail}`;
+  if (error.status === 401)
+    return `STRIPE_API_KEY is unknown to Stripe: mistyped, deleted, or of another account. See ${page}: ${error.detail}`;
+  if (/IP address/i.test(error.detail))
+    return `STRIPE_API_KEY is limited to IP addresses that are not this machine's. Lift that at ${page}: ${error.detail}`;
+  return `STRIPE_API_KEY lacks the permission "${wanted.name}" (${wanted.slug}). Set it to Read at ${page}. ${error.message}`;
+}
+
+// ---------------------------------------------------------------- Ledger ----
+// Pure: no network, no clock, no settings. The money rules, in the order in which DECISIONS.md explains them. Money
+// without a customer (guests) or without a rate (set aside) is counted apart: reported, never dropped, never guessed.
+
+/** Captured for good: not `paid`, which is also true of an authorisation that still waits for its capture. */
+export function isCaptured(charge: Charge): boolean {
+  return charge.status === "succeeded" && charge.captured;
+}
+
+/** The part of an authorisation that was never captured. */
+function releasedOf(charge: Charge): number {
+  return Math.max(0, charge.amount - charge.amount_captured);
+}
+
+/** A partial capture whose `amount_refunded` may hold its released part, or may not: it was made before or since basil. */
+function isAmbiguous(charge: Charge): boolean {
+  const released = releasedOf(charge);
+  return isCaptured(charge) && !charge.refunded && released > 0 && charge.amount_refunded >= released;
+}
+
+/**
+ * Which amount of a charge its balance transaction settles. Before API 2025-03-31.basil a partial capture settled what
+ * was authorised and took the released part back as a refund; since then it settles what was captured.
+ * https://docs.stripe.com/changelog/basil/2025-03-31/remove-refund-from-partial-capture-and-payment-cancellation-flow
+ */
+export function settles(charge: Charge): "authorised" | "captured" | "undecided" {
+  if (!isAmbiguous(charge)) return "captured";
+  const balance = charge.balance_transaction;
+  if (!isObject(balance)) return "undecided";
+  const rate = balance.currency === charge.currency ? 1 : balance.exchange_rate;
+  if (rate === null) return "undecided";
+  const distanceTo = (amount: number): number => Math.abs(balance.amount - amount * rate);
+  return distanceTo(charge.amount_captured) < distanceTo(charge.amount) ? "captured" : "authorised";
+}
+
+/** What was really given back of a captured charge: between 0 and what was captured. */
+export function givenBackMinor(charge: Charge): Minor {
+  if (charge.refunded) return minor(charge.amount_captured);
+  const refunded = charge.amount_refunded - (settles(charge) === "captured" ? 0 : releasedOf(charge));
+  return minor(Math.min(charge.amount_captured, Math.max(0, refunded)));
+}
+
+/** What a charge brought in: captured less given back, before Stripe's fees; 0 unless it is captured. */
+export function netMinor(charge: Charge): Minor {
+  return isCaptured(charge) ? minor(charge.amount_captured - givenBackMinor(charge)) : ZERO;
+}
+
+/** True of a charge that cannot be counted without its balance transaction, where this has not been asked for. */
+export function needsBalance(charge: Charge, currency: string): boolean {
+  if (typeof charge.balance_transaction !== "string") return false;
+  return isAmbiguous(charge) || (charge.currency !== currency && charge.customer !== null && netMinor(charge) > 0);
+}
+
+/** A charge's net in the account's currency; `balance` is what Stripe settled for `basis` of the charge. */
+export type Settled = { readonly settled: Minor; readonly balance: Minor; readonly basis: Minor };
+
+/**
+ * Net as it is, or what Stripe itself settled it for, in proportion. Undefined where Stripe settled it in yet another
+ * currency, or where that cannot be read.
+ */
+export function settledValue(charge: Charge, currency: string): Settled | undefined {
+  const net = netMinor(charge);
+  if (charge.currency === currency) return { settled: net, balance: net, basis: net };
+  const balance = charge.balance_transaction;
+  if (!isObject(balance) || balance.currency !== currency) return undefined;
+  const basis = minor(settles(charge) === "captured" ? charge.amount_captured : charge.amount);
+  return { settled: scaleMinor(net, balance.amount, basis), balance: minor(balance.amount), basis };
+}
+
+/** What an invoice collected through Stripe: paid, less what was paid outside. */
+export function collectedMinor(invoice: Invoice): Minor {
+  return minor(Math.max(0, invoice.amount_paid - (invoice.amount_paid_off_stripe ?? 0)));
+}
+
+/** Why money has no product of its own. */
+export const NO_PRODUCT = "invoice lines without a product";
+export const NO_POSITIVE_LINE = "invoices without a positive line";
+export type Weight = { readonly product: string; readonly amount: number };
+
+/** What an invoice is split by: its lines with a positive amount. */
+export function weightsOf(invoice: Invoice): Weight[] {
+  return invoice.lines.data
+    .filter(({ amount }) => amount > 0)
+    .map((line) => ({
+      product: line.pricing?.price_details?.product ?? line.price?.product ?? NO_PRODUCT,
+      amount: line.amount,
+    }));
+}
+
+/** The lines' shares of what an invoice collected; without a positive line the whole is one share. */
+export function sharesOf(collected: Minor, weights: readonly Weight[]): { product: string; share: Minor }[] {
+  if (weights.length === 0) return [{ product: NO_POSITIVE_LINE, share: collected }];
+  const shares = splitMinor(collected, weights.map(({ amount }) => amount)); // prettier-ignore
+  return weights.map(({ product }, at) => ({ product, share: shares[at] ?? ZERO }));
+}
+
+/** How many, and how much in minor units. */
+export type Tally = { count: number; minor: Minor };
+
+/** One customer's sums, in the account's currency. */
+export type Ledger = {
+  readonly customerId: string;
+  /** All charges, failed ones too: says that the customer belongs to this account. */
+  charges: number;
+  totalMinor: Minor;
+  firstChargeUnix: number | undefined;
+  lastChargeUnix: number | undefined;
+  /** By currency of the charge: the net counted, and what Stripe settled, which is the customer's own rate. */
+  readonly countedIn: Map<string, { net: Minor; settled: Minor; balance: Minor; basis: Minor }>;
+  /** By product slug. */
+  readonly spend: Map<string, Minor>;
+  readonly invoices: Tally;
+};
+
+/** captured − givenBack − guests − setAside = counted; the others stand beside it, the last two are of invoices. */
+const BRIDGE_KINDS = [
+  "captured",
+  "givenBack",
+  "guests",
+  "setAside",
+  "counted",
+  "uncaptured",
+  "pending",
+  "failed",
+] as const;
+const BESIDE_KINDS = ["disputed", "undecided", "paidOutside", "noRate"] as const;
+export type BridgeKind = (typeof BRIDGE_KINDS)[number] | (typeof BESIDE_KINDS)[number];
+export type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
+
+/** Everything that is summed while reading. Holds sums, not objects, so its size does not grow with history. */
+export type Books = ReturnType<typeof openBooks>;
+
+export function openBooks(currency: string, productSlugs: ReadonlyMap<string, string>) {
+  return {
+    currency,
+    productSlugs,
+    ledgers: new Map<string, Ledger>(),
+    /** By currency of the charge or invoice. */
+    bridge: new Map<string, BridgeLine>(),
+    /** What went to `spend_other` unasked, by product id or reason. */
+    fallback: new Map<string, Minor>(),
+    counts: { charges: 0, invoices: 0, longInvoices: 0, paidLater: 0, subscriptions: 0 },
+    /** Currencies that charges set aside are settled in → how many: a hint for the CURRENCY setting. */
+    settledElsewhere: new Map<string, number>(),
+    /** Invoices in other currencies, reduced to what the split needs, until their customer's rate is known. */
+    foreignInvoices: [] as { customerId: string; currency: string; collected: Minor; weights: Weight[] }[],
+    /** By customer, the subscription that decides the status. */
+    standings: new Map<string, Standing>(),
+  };
+}
+
+/** The value of a key, made at first use. */
+function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, (value = make()));
+  return value;
+}
+
+function addTo(tally: Tally, amount: number): void {
+  tally.count += 1;
+  tally.minor = addMinor(tally.minor, minor(amount));
+}
+
+function addAt<K>(sums: Map<K, Minor>, key: K, amount: Minor): void {
+  sums.set(key, addMinor(sums.get(key) ?? ZERO, amount));
+}
+
+export function bridgeLine(books: Books, currency: string): BridgeLine {
+  const kinds = [...BRIDGE_KINDS, ...BESIDE_KINDS];
+  const empty = (): BridgeLine =>
+    Object.fromEntries(kinds.map((kind) => [kind, { count: 0, minor: ZERO }])) as Record<BridgeKind, Tally>;
+  return entry(books.bridge, currency, empty);
+}
+
+export function ledgerOf(books: Books, customerId: string): Ledger {
+  return entry(books.ledgers, customerId, () => ({
+    customerId,
+    charges: 0,
+    totalMinor: ZERO,
+    firstChargeUnix: undefined,
+    lastChargeUnix: undefined,
+    countedIn: new Map(),
+    spend: new Map(),
+    invoices: { count: 0, minor: ZERO },
+  }));
+}
+
+/** Enters one charge: its net into the customer's ledger, every part of it into the bridge. */
+export function addCharge(books: Books, charge: Charge): void {
+  const line = bridgeLine(books, charge.currency);
+  const ledger = charge.customer === null ? undefined : ledgerOf(books, charge.customer);
+  books.counts.charges += 1;
+  if (ledger !== undefined) ledger.charges += 1;
+  if (!isCaptured(charge)) {
+    if (charge.status === "succeeded") return addTo(line.uncaptured, charge.amount);
+    return addTo(charge.status === "failed" ? line.failed : line.pending, charge.amount);
+  }
+
+  const net = netMinor(charge);
+  addTo(line.captured, charge.amount_captured);
+  if (givenBackMinor(charge) > 0) addTo(line.givenBack, givenBackMinor(charge));
+  if (charge.disputed) addTo(line.disputed, charge.amount_captured);
+  if (settles(charge) === "undecided")
+    addTo(line.undecided, net - Math.max(0, charge.amount_captured - charge.amount_refunded));
+  if (net === 0) return;
+  if (ledger === undefined) return addTo(line.guests, net);
+  const value = settledValue(charge, books.currency);
+  if (value === undefined) {
+    const settledIn = isObject(charge.balance_transaction) ? charge.balance_transaction.currency : charge.currency;
+    books.settledElsewhere.set(settledIn, (books.settledElsewhere.get(settledIn) ?? 0) + 1);
+    return addTo(line.setAside, net);
+  }
+
+  addTo(line.counted, net);
+  const sums = entry(ledger.countedIn, charge.currency, () => ({
+    net: ZERO,
+    settled: ZERO,
+    balance: ZERO,
+    basis: ZERO,
+  }));
+  sums.net = addMinor(sums.net, net);
+  for (const part of ["settled", "balance", "basis"] as const) sums[part] = addMinor(sums[part], value[part]);
+  ledger.totalMinor = addMinor(ledger.totalMinor, value.settled);
+  ledger.firstChargeUnix = Math.min(ledger.firstChargeUnix ?? Infinity, charge.created);
+  ledger.lastChargeUnix = Math.max(ledger.lastChargeUnix ?? -Infinity, charge.created);
+}
+
+/** Enters one paid invoice with all its lines, unless it was paid at or after `t0` (unix seconds): the next run's. */
+export function addInvoice(books: Books, invoice: Invoice, t0: number): void {
+  if ((invoice.status_transitions.paid_at ?? 0) >= t0) return void (books.counts.paidLater += 1);
+  books.counts.invoices += 1;
+  if (invoice.lines.data.length > 10) books.counts.longInvoices += 1;
+  const { currency } = invoice;
+  const collected = collectedMinor(invoice);
+  if ((invoice.amount_paid_off_stripe ?? 0) > 0)
+    addTo(bridgeLine(books, currency).paidOutside, invoice.amount_paid_off_stripe ?? 0);
+  if (collected === 0) return;
+  const customerId = invoice.customer ?? ""; // nobody's ledger: it never gets a record, and is reported
+  const weights = weightsOf(invoice);
+  if (currency === books.currency) enterSplit(books, ledgerOf(books, customerId), collected, weights);
+  else books.foreignInvoices.push({ customerId, currency, collected, weights });
+}
+
+function enterSplit(books: Books, ledger: Ledger, collected: Minor, weights: readonly Weight[]): void {
+  addTo(ledger.invoices, collected);
+  for (const { product, share } of sharesOf(collected, weights)) {
+    addAt(ledger.spend, books.productSlugs.get(product) ?? FALLBACK_SLUG, share);
+    if (!books.productSlugs.has(product)) addAt(books.fallback, product, share);
+  }
+}
+
+/** A customer's invoice in another currency at the rate of its own charges; undefined where it has none. */
+export function convertedMinor(books: Books, customerId: string, currency: string, amount: Minor): Minor | undefined {
+  const rate = books.ledgers.get(customerId)?.countedIn.get(currency);
+  return rate === undefined ? undefined : scaleMinor(amount, rate.balance, rate.basis);
+}
+
+/** Once all charges are in: converts and splits the invoices in other currencies, then proves the bridge. */
+export function closeBooks(books: Books): void {
+  for (const { customerId, currency, collected, weights } of books.foreignInvoices.splice(0)) {
+    const converted = convertedMinor(books, customerId, currency, collected);
+    if (converted === undefined) addTo(bridgeLine(books, currency).noRate, collected);
+    else enterSplit(books, ledgerOf(books, customerId), converted, weights);
+  }
+  proveBridge(books);
+}
+
+/** Adds the bridge up from both ends. Throws `UnexpectedError` if a unit is missing: that would be a bug of ours. */
+export function proveBridge(books: Books): void {
+  const inLedgers = new Map<string, Minor>();
+  for (const { customerId, countedIn, totalMinor } of books.ledgers.values()) {
+    for (const [currency, { net }] of countedIn) addAt(inLedgers, currency, net);
+    const settled = sumMinor([...countedIn.values()].map((sums) => sums.settled));
+    if (settled !== totalMinor) throw notClosed(`for ${customerId}`, settled, totalMinor);
+  }
+  for (const [currency, line] of books.bridge) {
+    const left = line.captured.minor - line.givenBack.minor - line.guests.minor - line.setAside.minor;
+    const counted = inLedgers.get(currency) ?? 0;
+    if (left !== line.counted.minor) throw notClosed(`in ${currency}`, left, line.counted.minor);
+    if (left !== counted) throw notClosed(`between charges and ledgers in ${currency}`, left, counted);
+  }
+}
+
+function notClosed(where: string, left: number, right: number): UnexpectedError {
+  return new UnexpectedError(
+    `the bridge does not close ${where}: ${left - right} minor units too much, a bug in sync.ts`,
+  );
+}
+
+/** Lifetime revenue less all product columns: charges without an invoice, less refunds, which no column knows. */
+export function unallocatedMinor(ledger: Ledger): Minor {
+  return minor(ledger.totalMinor - sumMinor(ledger.spend.values()));
+}
+
+/** The CURRENCY this account should be synced in, if more of its charges are set aside than counted. */
+export function currencyToSet(books: Books): string | undefined {
+  const lines = [...books.bridge.values()];
+  const isMostly = lines.reduce((sum, { counted, setAside }) => sum + setAside.count - counted.count, 0) > 0;
+  const bySize = [...books.settledElsewhere].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+  return isMostly ? bySize[0]?.[0] : undefined;
+}
+
+export const STATUSES = [
+  "Active",
+  "Past Due",
+  "Paused",
+  "Canceled (Voluntary)",
+  "Canceled (Involuntary)",
+  "No Subscription",
+] as const;
+export type Status = (typeof STATUSES)[number];
+
+/** Rank 0 is the best; among canceled subscriptions the last to end decides, a voluntary end before an involuntary one. */
+type Standing = { readonly rank: number; readonly endedAt: number; readonly status: Status };
+
+function standingOf(subscription: Subscription): Standing {
+  const { status } = subscription;
+  if (status === "active" || status === "trialing") return { rank: 0, endedAt: 0, status: "Active" };
+  if (status === "past_due" || status === "unpaid") return { rank: 1, endedAt: 0, status: "Past Due" };
+  if (status === "paused") return { rank: 2, endedAt: 0, status: "Paused" };
+  if (status !== "canceled") return { rank: 5, endedAt: 0, status: "No Subscription" };
+  const reason = subscription.cancellation_details?.reason ?? "";
+  const isInvoluntary = reason === "payment_failed" || reason === "payment_disputed";
+  const endedAt = subscription.ended_at ?? 0;
+  return { rank: 3, endedAt, status: isInvoluntary ? "Canceled (Involuntary)" : "Canceled (Voluntary)" };
+}
+
+/** Enters one subscription; the best of a customer stays. */
+export function addSubscription(books: Books, subscription: Subscription): void {
+  books.counts.subscriptions += 1;
+  const held = books.standings.get(subscription.customer);
+  const found = standingOf(subscription);
+  const order =
+    held === undefined
+      ? -1
+      : found.rank - held.rank ||
+        held.endedAt - found.endedAt ||
+        STATUSES.indexOf(found.status) - STATUSES.indexOf(held.status);
+  if (order < 0) books.standings.set(subscription.customer, found);
+}
+
+export function statusOf(books: Books, customerId: string): Status {
+  return books.standings.get(customerId)?.status ?? "No Subscription";
+}
+
+// ----------------------------------------------------------------- Attio ----
+// Records in and out. A row is a Map of attribute slug → canonical text ("12.50", an ISO instant, a record id), so that
+// equal means equal whatever the wire format; an empty value has no entry. Knows no charge and no Stripe.
+
+const RECORD_PAGE = 500;
+const ADDRESS_BATCH = 100;
+const READ_WORKERS = 8;
+const WRITE_WORKERS = 16;
+export const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
+
+/** One attribute of the object as this program needs it; a reference has a target. */
+export type AttributeSpec = {
+  readonly slug: string;
+  readonly title: string;
+  readonly type: "text" | "currency" | "select" | "timestamp" | "record-reference";
+  readonly description: string;
+  readonly isUnique?: boolean;
+  readonly target?: "people" | "companies";
+};
+
+/** All attributes of the object, in the order a person reads them. */
+export function attributeSpecs(spendSlugs: readonly string[]): AttributeSpec[] {
+  const spend = spendSlugs.map((slug): AttributeSpec => {
+    const description = slug === FALLBACK_SLUG ? "Collected for all other products" : "Collected for this product";
+    const title = `Spend ${slug.replace("spend_", "").replaceAll("_", " ")}`;
+    return { slug, title, type: "currency", description: `${description}, before refunds` };
+  });
+  const specs = (rows: readonly (readonly [string, string, AttributeSpec["type"], string])[]): AttributeSpec[] =>
+    rows.map(([slug, title, type, description]) => ({ slug, title, type, description }));
+  return [
+    ...specs([["stripe_customer_id", "Stripe customer ID", "text", "The match key, cus_…"]]).map((key) => ({
+      ...key,
+      isUnique: true,
+    })),
+    ...specs([
+      ["name", "Name", "text", "The customer's name in Stripe"],
+      ["email", "Email", "text", "The customer's e-mail address in Stripe"],
+      ["total_revenue", "Total revenue", "currency", "Lifetime revenue: captured less refunded, before Stripe's fees"],
+    ]),
+    ...spend,
+    ...specs([
+      ["unallocated_revenue", "Unallocated revenue", "currency", "Total revenue less all spend attributes"],
+      ["subscription_status", "Subscription status", "select", "The best of the customer's Stripe subscriptions"],
+    ]),
+    {
+      slug: "person",
+      title: "Person",
+      type: "record-reference",
+      description: "Who has exactly this e-mail address",
+      target: "people",
+    },
+    {
+      slug: "company",
+      title: "Company",
+      type: "record-reference",
+      description: "The linked person's company",
+      target: "companies",
+    },
+    ...specs([
+      ["first_charge_at", "First charge at", "timestamp", "Earliest charge that counts"],
+      ["last_charge_at", "Last charge at", "timestamp", "Latest charge that counts"],
+      ["last_synced_at", "Last synced at", "timestamp", "When these values were last written"],
+      ["stripe_url", "Stripe URL", "text", "The customer in the Stripe dashboard"],
+    ]),
+  ];
+}
+
+/** The spend attributes the settings ask for, the fallback last. */
+export function slugsOf(productSlugs: ReadonlyMap<string, string>): string[] {
+  return [...new Set([...productSlugs.values()].toSorted())]
+    .filter((slug) => slug !== FALLBACK_SLUG)
+    .concat(FALLBACK_SLUG);
+}
+
+/** Attio allows 100 reads and 25 writes a second per workspace: https://docs.attio.com/rest-api/guides/rate-limiting */
+export function connectAttio(settings: Settings, connection: Connection): Service {
+  const service: Service = {
+    ...connection,
+    name: "Attio",
+    base: settings.attioBase,
+    headers: { authorization: `Bearer ${settings.attioKey}` },
+    gate: createGate(connection.clock, { all: 60, lane: (name) => (name === "write" ? 20 : 50) }),
+    stats: { requests: 0, retries: 0, throttled: 0 },
+    cutsInFlight: true,
+  };
+  // Reported under load: a 401 for a key that works. Attio's own description of the key decides.
+  const self = { method: "GET", path: "/v2/self" } as const;
+  return { ...service, isKeyActive: async () => (await attempt(service, self)).json?.["active"] === true };
+}
+
+export function attioRead(attio: Service, path: string, query: Readonly<Record<string, string>> = {}): Promise<Json> {
+  return request(attio, { method: "GET", path, query, lane: "read" });
+}
+
+/** Creates with POST, changes with PATCH: the bootstrap's configuration, and people. Our records: `assertRecord`. */
+export function attioWrite(attio: Service, method: "POST" | "PATCH", path: string, given: Json): Promise<Json> {
+  return request(attio, { method, path, lane: "write", body: { data: given } });
+}
+
+const KEY = shape({ active: flag, scope: maybe(text), workspace_name: maybe(text), workspace_slug: maybe(text) });
+
+/** What the key may do; `problem` says what is missing for it to do `needed`. A read-write scope implies its read scope. */
+export async function readAttioKey(
+  attio: Service,
+  needed: readonly string[],
+): Promise<{ scopes: readonly string[]; workspace: string; problems: string[] }> {
+  const key = await attioRead(attio, "/v2/self").catch((error: unknown) => {
+    // A malformed token is answered with 400, a wrong one with 200 and `active: false`.
+    if (error instanceof ApiError && [400, 401, 403].includes(error.status)) return { active: false };
+    throw error;
+  });
+  const { active, scope, workspace_name } = readAs("Attio key", KEY, key);
+  const scopes = (scope ?? "").split(/\s+/);
+  const missing = needed.filter(
+    (name) => !scopes.includes(name) && !scopes.includes(name.replace(/:read$/, ":read-write")),
+  );
+  const problems = active
+    ? missing.map((name) => `ATTIO_API_KEY lacks the scope ${name}. Grant it in ${ATTIO_KEYS_PAGE}.`)
+    : [
+        `ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create a new one in ${ATTIO_KEYS_PAGE}. [GET /v2/self]`,
+      ];
+  return { scopes, workspace: clean(workspace_name ?? ""), problems };
+}
+
+/** An object's id; undefined if there is no such object. */
+export async function readObjectId(attio: Service, slug: string): Promise<string | undefined> {
+  try {
+    const answer = await attioRead(attio, `/v2/objects/${slug}`);
+    return readAs("object", shape({ data: shape({ id: shape({ object_id: text }) }) }), answer).data.id.object_id;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+const CONFIG = shape({
+  currency: maybe(shape({ default_currency_code: maybe(text) })),
+  record_reference: maybe(shape({ allowed_object_ids: listOf(text) })),
+});
+const ATTRIBUTE = shape({
+  api_slug: text,
+  type: text,
+  is_unique: flag,
+  is_multiselect: flag,
+  is_archived: flag,
+  is_writable: flag,
+  config: maybe(CONFIG),
+});
+export type Attribute = ReadBy<typeof ATTRIBUTE>;
+
+/** All attributes of an object, archived ones too: they still hold their slug. */
+export async function readAttributes(attio: Service, object: string): Promise<Attribute[]> {
+  const found = new Map<string, Attribute>();
+  for (let offset = 0; ; offset += RECORD_PAGE) {
+    const query = { show_archived: "true", limit: String(RECORD_PAGE), offset: String(offset) };
+    const answer = await attioRead(attio, `/v2/objects/${object}/attributes`, query);
+    const page = readAs("attribute list", shape({ data: listOf(ATTRIBUTE) }), answer).data;
+    const isNew = page.some(({ api_slug }) => !found.has(api_slug));
+    for (const attribute of page) found.set(attribute.api_slug, attribute);
+    // A server that ignored `offset` would answer the same page for ever.
+    if (page.length < RECORD_PAGE || !isNew) return [...found.values()];
+  }
+}
+
+const OPTION = shape({ title: text, is_archived: flag });
+
+/** The options of a select attribute that can be chosen, and those that are archived. */
+export async function readOptions(attio: Service, slug: string): Promise<{ title: string; is_archived: boolean }[]> {
+  const answer = await attioRead(attio, `/v2/objects/${OBJECT}/attributes/${slug}/options`, { show_archived: "true" });
+  return readAs("option list", shape({ data: listOf(OPTION) }), answer).data;
+}
+
+/** What stands between an attribute as it is and as it is needed; what is `wrong` the bootstrap cannot mend. */
+export type Difference = {
+  readonly slug: string;
+  readonly kind: "missing" | "archived" | "wrong";
+  readonly text: string;
+};
+
+export function compareAttributes(
+  specs: readonly AttributeSpec[],
+  attributes: readonly Attribute[],
+  currency: string,
+): Difference[] {
+  const bySlug = new Map(attributes.map((attribute) => [attribute.api_slug, attribute]));
+  return specs.flatMap(({ slug, ...spec }): Difference[] => {
+    const attribute = bySlug.get(slug);
+    if (attribute === undefined) return [{ slug, kind: "missing", text: `There is no attribute ${slug}.` }];
+    const fault = faultOf({ slug, ...spec }, attribute, currency);
+    if (fault !== undefined) return [{ slug, kind: "wrong", text: `The attribute ${slug} ${fault}` }];
+    return attribute.is_archived ? [{ slug, kind: "archived", text: `The attribute ${slug} is archived.` }] : [];
+  });
+}
+
+function faultOf(spec: AttributeSpec, attribute: Attribute, currency: string): string | undefined {
+  const remedy = "change its slug in Attio › Settings › Objects, then run the bootstrap, which makes a new one.";
+  const held = attribute.config?.currency?.default_currency_code ?? "no currency";
+  if (attribute.type !== spec.type)
+    return `is of type ${clean(attribute.type)}, must be ${spec.type}, and Attio cannot change a type: ${remedy}`;
+  if (attribute.is_multiselect) return `takes several values, must take one, and Attio cannot change that: ${remedy}`;
+  if (!attribute.is_writable) return `cannot be written: ${remedy}`;
+  if (spec.isUnique === true && !attribute.is_unique)
+    return `is the match key but not unique, so a customer could get two records and be counted twice. Delete duplicate records and set it to unique in Attio; or ${remedy}`;
+  if (spec.type === "currency" && held !== attioCurrency(currency))
+    return `is in ${clean(held)}, but CURRENCY says ${currency}. Set CURRENCY to the CRM's; or ${remedy}`;
+  return undefined;
+}
+
+/** Attio's name of a currency: ISO 4217 but for Taiwan's. */
+export function attioCurrency(currency: string): string {
+  return currency === "twd" ? "NTD" : currency.toUpperCase();
+}
+
+/** Every currency attribute `spend_*` belongs to the sync, whether a mapping names it or not. */
+export function spendAttributes(attributes: readonly Attribute[]): string[] {
+  const ours = attributes.filter(
+    ({ api_slug, type, is_archived }) => SLUG_PATTERN.test(api_slug) && type === "currency" && !is_archived,
+  );
+  return ours.map(({ api_slug }) => api_slug).toSorted();
+}
+
+/** `spendSlugs` are all that will be written, `unmappedSlugs` those of them that no mapping names. */
+export type AttioCheck = {
+  readonly problems: readonly string[];
+  readonly workspace: string;
+  readonly spendSlugs: readonly string[];
+  readonly unmappedSlugs: readonly string[];
+};
+
+/** Key, scopes, object, attributes with types, match key, currencies, options: everything that is wrong, at once. */
+export async function checkAttio(attio: Service, settings: Settings): Promise<AttioCheck> {
+  const mapped = slugsOf(settings.productSlugs);
+  const records = settings.isDryRun ? "record_permission:read" : "record_permission:read-write";
+  const { workspace, scopes, problems } = await readAttioKey(attio, ["object_configuration:read", records]);
+  const mayLook = scopes.some((scope) => scope.startsWith("object_configuration:"));
+  if (!mayLook || (await readObjectId(attio, OBJECT)) === undefined) {
+    if (mayLook) problems.push(`There is no object ${OBJECT} in Attio. Run: node bootstrap-attio.ts`);
+    return { problems, workspace, spendSlugs: mapped, unmappedSlugs: [] };
+  }
+  const attributes = await readAttributes(attio, OBJECT);
+  const unmappedSlugs = spendAttributes(attributes).filter((slug) => !mapped.includes(slug));
+  const spendSlugs = [...mapped, ...unmappedSlugs];
+  const differences = compareAttributes(attributeSpecs(spendSlugs), attributes, settings.currency);
+  for (const { kind, text: fault } of differences)
+    problems.push(kind === "wrong" ? fault : `${fault} Run: node bootstrap-attio.ts`);
+  if (!differences.some(({ slug }) => slug === "subscription_status")) {
+    const options = (await readOptions(attio, "subscription_status")).filter((option) => !option.is_archived);
+    const absent = STATUSES.filter((status) => !options.some(({ title }) => title === status));
+    if (absent.length > 0)
+      problems.push(`subscription_status lacks ${absent.join(", ")}. Run: node bootstrap-attio.ts`);
+  }
+  return { problems, workspace, spendSlugs, unmappedSlugs };
+}
+
+const RECORD = shape({ id: shape({ record_id: text }), values: anyObject });
+type AttioRecord = ReadBy<typeof RECORD>;
+const ACTOR = shape({ created_by_actor: maybe(shape({ type: maybe(text) })) });
+const VALUES = {
+  text: shape({ value: maybe(text) }),
+  select: shape({ option: shape({ title: text }) }),
+  timestamp: shape({ value: text }),
+  currency: shape({ currency_value: decimalOrText }),
+  reference: shape({ target_record_id: text }),
+};
+
+/** Calls `take` for every record that the filter lets through, 500 a page, oldest first: new ones land at the end. */
+async function queryRecords(
+  attio: Service,
+  object: string,
+  filter: Json | undefined,
+  take: (record: AttioRecord) => void,
+): Promise<void> {
+  const seen = new Set<string>();
+  for (let offset = 0; ; offset += RECORD_PAGE) {
+    const sorts = [{ attribute: "created_at", direction: "asc" }];
+    const body = { ...(filter && { filter }), sorts, limit: RECORD_PAGE, offset };
+    const path = `/v2/objects/${object}/records/query`;
+    const answer = await request(attio, { method: "POST", path, body, lane: "read" });
+    const page = readAs(`page of ${object}`, shape({ data: listOf(RECORD) }), answer).data;
+    for (const record of page) {
+      if (!seen.has(record.id.record_id)) take(record);
+      seen.add(record.id.record_id);
+    }
+    if (page.length < RECORD_PAGE) return;
+  }
+}
+
+/** One record of ours as the CRM holds it; `setByHand` are the slugs whose present value a workspace member set. */
+export type CrmRecord = {
+  readonly recordId: string;
+  readonly row: ReadonlyMap<string, string>;
+  readonly setByHand: ReadonlySet<string>;
+};
+/** Records by customer id; `duplicates` are customer ids with more than one, with all their record ids. */
+export type Crm = {
+  readonly records: Map<string, CrmRecord>;
+  readonly duplicates: Map<string, string[]>;
+  withoutKey: number;
+};
+
+/** Reads the object's records; `customerId` narrows to one. */
+export async function readCrm(
+  attio: Service,
+  spendSlugs: readonly string[],
+  currency: string,
+  customerId?: string,
+): Promise<Crm> {
+  const crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 };
+  const specs = attributeSpecs(spendSlugs);
+  const filter = customerId === undefined ? undefined : { stripe_customer_id: { $eq: customerId } };
+  await queryRecords(attio, OBJECT, filter, ({ id: { record_id: recordId }, values }) => {
+    const record: { recordId: string; row: Map<string, string>; setByHand: Set<string> } = {
+      recordId,
+      row: new Map(),
+      setByHand: new Set(),
+    };
+    for (const spec of specs) {
+      const value = readAs(`record ${recordId} ${spec.slug}`, listOf(anyObject), values[spec.slug])[0];
+      if (value === undefined) continue;
+      const canonicalText = readAs(`record ${recordId} ${spec.slug}`, (wire) => canonical(spec, wire, currency), value);
+      if (canonicalText !== "") record.row.set(spec.slug, canonicalText);
+      if (ACTOR(value).created_by_actor?.type === "workspace-member") record.setByHand.add(spec.slug);
+    }
+    const key = record.row.get("stripe_customer_id");
+    const other = crm.records.get(key ?? "");
+    if (key === undefined) crm.withoutKey += 1;
+    else if (other !== undefined) entry(crm.duplicates, key, () => [other.recordId]).push(recordId);
+    else if (customerId === undefined || customerId === key) crm.records.set(key, record); // filters ignore case
+  });
+  return crm;
+}
+
+/** One value as text that can be compared: "12.50" however Attio writes 12.5, an instant in ISO form, ids and titles. */
+function canonical(spec: AttributeSpec, value: unknown, currency: string): string {
+  if (spec.type === "text") return VALUES.text(value).value ?? "";
+  if (spec.type === "select") return VALUES.select(value).option.title;
+  if (spec.type === "record-reference") return VALUES.reference(value).target_record_id;
+  if (spec.type === "timestamp") {
+    const at = new Date(VALUES.timestamp(value).value);
+    return Number.isNaN(at.getTime()) ? "an unreadable time" : at.toISOString();
+  }
+  // Attio sends a number, its documentation shows text. What is finer than the minor unit never equals ours.
+  const amountText = String(VALUES.currency(value).currency_value);
+  const amount = parseMinor(amountText, currency);
+  return amount === undefined ? amountText : formatMinor(amount, currency);
+}
+
+/** A value as Attio takes it: money as a decimal number (the attribute has the currency), `[]` to clear. */
+function encode(spec: AttributeSpec, value: string | undefined): unknown {
+  if (value === undefined) return [];
+  if (spec.type === "currency") return Number(value);
+  return spec.target === undefined ? value : { target_object: spec.target, target_record_id: value };
+}
+
+/**
+ * Writes one record, found or created by its customer id; attributes that are not among `values` stay as they are.
+ * https://docs.attio.com/rest-api/endpoint-reference/records/assert-a-record
+ */
+export async function assertRecord(attio: Service, values: ReadonlyMap<string, string | undefined>): Promise<void> {
+  const specs = attributeSpecs([...values.keys()].filter((slug) => SLUG_PATTERN.test(slug)));
+  const wanted = specs.filter(({ slug }) => values.has(slug));
+  const encoded = Object.fromEntries(wanted.map((spec) => [spec.slug, encode(spec, values.get(spec.slug))]));
+  const query = { matching_attribute: "stripe_customer_id" };
+  const path = `/v2/objects/${OBJECT}/records`;
+  const call: Call = { method: "PUT", path, query, lane: "write", body: { data: { values: encoded } } };
+  try {
+    await request(attio, call);
+  } catch (error) {
+    // Another run created the record between our reading and our write: now it is there to be found.
+    if (!(error instanceof ApiError) || error.code !== "uniqueness_conflict") throw error;
+    await request(attio, call);
+  }
+}
+
+/** A person found by address; `companyId` is undefined where the person has no company. */
+export type Person = { readonly recordId: string; readonly companyId: string | undefined };
+const ADDRESS = shape({ email_address: maybe(text), original_email_address: maybe(text) });
+
+/**
+ * Who has each address (exact, trimmed, lower-cased), a hundred addresses a request. No entry: nobody has it. Null:
+ * unknown, as Attio would not search for it or two people claim it; then no link changes.
+ */
+export async function lookUpPeople(attio: Service, addresses: Iterable<string>): Promise<Map<string, Person | null>> {
+  const people = new Map<string, Person | null>();
+  const wanted = new Set([...addresses].filter((address) => /^[^\s@]+@[^\s@]+$/.test(address)));
+  const take = ({ id: { record_id: recordId }, values }: AttioRecord): void => {
+    const company = readAs(`person ${recordId} company`, listOf(VALUES.reference), values["company"])[0];
+    const held = readAs(`person ${recordId} email_addresses`, listOf(ADDRESS), values["email_addresses"]);
+    const spellings = held.flatMap((address) => [address.email_address, address.original_email_address]);
+    for (const address of new Set(spellings.map((spelling) => (spelling ?? "").trim().toLowerCase()))) {
+      const other = people.get(address);
+      const isClaimedTwice = other === null || (other !== undefined && other.recordId !== recordId);
+      if (wanted.has(address))
+        people.set(address, isClaimedTwice ? null : { recordId, companyId: company?.target_record_id });
+    }
+  };
+  const lookUp = async (batch: readonly string[]): Promise<void> => {
+    const filter = { $or: batch.map((address) => ({ email_addresses: { email_address: { $eq: address } } })) };
+    try {
+      await queryRecords(attio, "people", filter, take);
+    } catch (error) {
+      // A filter's size has an undocumented limit, and one odd address must not hide the others: halve.
+      if (!(error instanceof ApiError) || error.status !== 400) throw error;
+      const half = batch.length >> 1;
+      const unknown = [...people.values()].filter((person) => person === null).length;
+      if (half === 0 && unknown >= 10) throw error; // no single address's fault
+      if (half === 0) for (const address of batch) people.set(address, null);
+      else for (const part of [batch.slice(0, half), batch.slice(half)]) await lookUp(part);
+    }
+  };
+  const inPool = createPool(READ_WORKERS);
+  await Promise.all([...batches([...wanted], ADDRESS_BATCH)].map((batch) => inPool(() => lookUp(batch))));
+  return people;
+}
+
+/**
+ * Creates a person with an address nobody has: never an upsert, which could overwrite a name. If somebody just did
+ * the same, that person is returned; undefined if the conflict is with a person who cannot be found.
+ */
+export async function createPerson(attio: Service, address: string, name: string): Promise<Person | undefined> {
+  const [first = "", ...others] = name.split(/\s+/);
+  const fullName = { first_name: first, last_name: others.join(" "), full_name: name };
+  const values = { email_addresses: [address], ...(name !== "" && { name: fullName }) };
+  try {
+    const created = await attioWrite(attio, "POST", "/v2/objects/people/records", { values });
+    return { recordId: readAs("person", shape({ data: RECORD }), created).data.id.record_id, companyId: undefined };
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== "uniqueness_conflict") throw error;
+    return (await lookUpPeople(attio, [address])).get(address) ?? undefined;
+  }
+}
+
+// ------------------------------------------------------------------ Plan ----
+// Pure: compares what every record should hold with what the CRM holds. Decides everything, writes nothing.
+
+/** What is to be done about one customer's record. `left out`: it would be created, but for --update-only. */
+export type Outcome = "create" | "update" | "refresh" | "unchanged" | "left out";
+
+export type Change = {
+  readonly outcome: Outcome;
+  readonly customerId: string;
+  /** The attributes to write, undefined to clear one; none for `unchanged` and `left out`. */
+  readonly values: ReadonlyMap<string, string | undefined>;
+  /** What the CRM holds now; undefined where there is no record. */
+  readonly record: CrmRecord | undefined;
+  readonly beforeMinor: Minor;
+  readonly afterMinor: Minor;
+  readonly hasPerson: boolean;
+  /** The person to create first, where that is asked for. */
+  readonly newPerson: { readonly address: string; readonly name: string } | undefined;
+};
+
+export type PlanInput = {
+  readonly books: Books;
+  readonly customers: ReadonlyMap<string, Customer>;
+  readonly records: ReadonlyMap<string, CrmRecord>;
+  readonly people: ReadonlyMap<string, Person | null>;
+  readonly spendSlugs: readonly string[];
+  readonly settings: Pick<Settings, "mode" | "refreshMs" | "createsPeople">;
+  readonly nowMs: number;
+  readonly isUpdateOnly: boolean;
+};
+
+/** All changes, the largest change of revenue first, and what the records of this account will add up to. */
+export type Plan = {
+  readonly changes: readonly Change[];
+  readonly counts: Readonly<Record<Outcome, number>>;
+  /** Records whose customer has no charge in this account. */
+  readonly leftAlone: number;
+  readonly totalMinor: Minor;
+  /** By slug; with `unallocated` they add up to the total. */
+  readonly columns: ReadonlyMap<string, Minor>;
+  readonly unallocated: Minor;
+  /** Paid invoices of customers that have no record, and of no customer. */
+  readonly withoutRecord: Tally;
+};
+
+/** The address people are matched by; "" where there is none. */
+export function addressOf(customer: Customer | undefined): string {
+  return (customer?.email ?? "").trim().toLowerCase();
+}
+
+/** Whoever paid; and whoever already has a record and any charge here, so that a full refund takes it to 0. */
+export function getsRecord(ledger: Ledger, record: CrmRecord | undefined): boolean {
+  return ledger.totalMinor > 0 || (record !== undefined && ledger.charges > 0);
+}
+
+/** Plans all customers. Throws `UnexpectedError` if the records would not add up to the ledgers. */
+export function planChanges(input: PlanInput): Plan {
+  const { books, records } = input;
+  const ledgers = [...books.ledgers.values()];
+  const recorded = ledgers.filter((ledger) => getsRecord(ledger, records.get(ledger.customerId)));
+  const isRecorded = new Set(recorded.map(({ customerId }) => customerId));
+  const columns = new Map(input.spendSlugs.map((slug) => [slug, ZERO]));
+  const withoutRecord: Tally = { count: 0, minor: ZERO };
+  for (const ledger of recorded) for (const [slug, amount] of ledger.spend) addAt(columns, slug, amount);
+  for (const { customerId, invoices } of ledgers) {
+    if (isRecorded.has(customerId)) continue;
+    withoutRecord.count += invoices.count;
+    withoutRecord.minor = addMinor(withoutRecord.minor, invoices.minor);
+  }
+  const changes = recorded.map((ledger) => planChange(ledger, records.get(ledger.customerId), input));
+  const size = (change: Change): number => Math.abs(change.afterMinor - change.beforeMinor);
+  changes.sort((a, b) => size(b) - size(a) || (a.customerId < b.customerId ? -1 : 1));
+  const counts = { create: 0, update: 0, refresh: 0, unchanged: 0, "left out": 0 };
+  for (const { outcome } of changes) counts[outcome] += 1;
+
+  const totalMinor = sumMinor(changes.map(({ afterMinor }) => afterMinor));
+  const unallocated = sumMinor(recorded.map(unallocatedMinor));
+  const inColumns = sumMinor([...columns.values(), unallocated]);
+  const inLedgers = sumMinor(ledgers.map((ledger) => ledger.totalMinor));
+  if (inColumns !== totalMinor) throw notClosed("between records and product columns", totalMinor, inColumns);
+  if (inLedgers !== totalMinor) throw notClosed("between records and ledgers", totalMinor, inLedgers);
+  const leftAlone = records.size - changes.filter(({ record }) => record !== undefined).length;
+  return { changes, counts, leftAlone, totalMinor, columns, unallocated, withoutRecord };
+}
+
+/** Plans one customer's record. */
+export function planChange(ledger: Ledger, record: CrmRecord | undefined, input: PlanInput): Change {
+  const { customerId } = ledger;
+  const { settings } = input;
+  const customer = input.customers.get(customerId);
+  const links = desiredLinks(customer, record, input.people);
+  const values = new Map<string, string | undefined>();
+  for (const [slug, value] of [...desiredValues(ledger, customer, input), ...links])
+    if (record?.row.get(slug) !== value) values.set(slug, value);
+
+  const address = addressOf(customer);
+  const isNobodys =
+    links.has("person") && links.get("person") === undefined && /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(address);
+  const createsPerson = settings.createsPeople && isNobodys && !(record === undefined && input.isUpdateOnly);
+  const ageMs = input.nowMs - Date.parse(record?.row.get("last_synced_at") ?? "");
+  let outcome: Outcome =
+    values.size > 0 || createsPerson ? "update" : ageMs < settings.refreshMs ? "unchanged" : "refresh";
+  if (record === undefined) outcome = input.isUpdateOnly ? "left out" : "create";
+  if (outcome === "left out") values.clear();
+  else if (outcome !== "unchanged")
+    values.set("stripe_customer_id", customerId).set("last_synced_at", new Date(input.nowMs).toISOString());
+  return {
+    outcome,
+    customerId,
+    values,
+    record,
+    beforeMinor: revenueOf(record, input.books.currency),
+    afterMinor: ledger.totalMinor,
+    hasPerson: (links.has("person") ? links.get("person") : record?.row.get("person")) !== undefined,
+    newPerson: createsPerson ? { address, name: (customer?.name ?? "").trim() } : undefined,
+  };
+}
+
+/** What a record says the customer paid; 0 where that is no amount. */
+function revenueOf(record: CrmRecord | undefined, currency: string): Minor {
+  return parseMinor(record?.row.get("total_revenue") ?? "", currency) ?? ZERO;
+}
+
+/** All that a record should hold but its links; undefined clears. Amounts as decimals, instants in ISO form. */
+export function desiredValues(
+  ledger: Ledger,
+  customer: Customer | undefined,
+  input: Pick<PlanInput, "books" | "spendSlugs" | "settings">,
+): Map<string, string | undefined> {
+  const decimalText = (amount: Minor): string => formatMinor(amount, input.books.currency);
+  const instant = (unix: number | undefined): string | undefined =>
+    unix === undefined ? undefined : new Date(unix * 1000).toISOString();
+  const { customerId } = ledger;
+  const address = addressOf(customer);
+  return new Map([
+    ["stripe_customer_id", customerId],
+    ["name", (customer?.name ?? "").trim() || address || customerId],
+    ["email", address || undefined],
+    ["total_revenue", decimalText(ledger.totalMinor)],
+    ...input.spendSlugs.map((slug) => [slug, decimalText(ledger.spend.get(slug) ?? ZERO)] as const),
+    ["unallocated_revenue", decimalText(unallocatedMinor(ledger))],
+    ["subscription_status", statusOf(input.books, customerId)],
+    ["first_charge_at", instant(ledger.firstChargeUnix)],
+    ["last_charge_at", instant(ledger.lastChargeUnix)],
+    [
+      "stripe_url",
+      `https://dashboard.stripe.com/${input.settings.mode === "test" ? "test/" : ""}customers/${customerId}`,
+    ],
+  ]);
+}
+
+/**
+ * The links the sync may write: none where a workspace member chose the person, or where the address is unknown (an
+ * old link then stays); no company where a member chose it. An address that is nobody's clears what the sync linked.
+ */
+function desiredLinks(
+  customer: Customer | undefined,
+  record: CrmRecord | undefined,
+  people: ReadonlyMap<string, Person | null>,
+): Map<string, string | undefined> {
+  const links = new Map<string, string | undefined>();
+  const address = addressOf(customer);
+  const person = people.get(address);
+  if (address === "" || person === null || record?.setByHand.has("person") === true) return links;
+  links.set("person", person?.recordId);
+  if (record?.setByHand.has("company") !== true) links.set("company", person?.companyId);
+  return links;
+}
+
+/** Why a run stops before its first write, and whether `--force` goes past it. */
+export type Brake = { readonly isForceable: boolean; readonly message: string };
+
+/** The four accidents a plan can look like; undefined for a plan that looks like a day's business. */
+export function findBrake(
+  plan: Plan,
+  records: ReadonlyMap<string, CrmRecord>,
+  books: Books,
+  mode: Mode,
+): Brake | undefined {
+  const urls = [...records.values()].map(({ row }) => row.get("stripe_url") ?? "").filter(Boolean);
+  const inTest = urls.filter((url) => url.includes("/test/")).length;
+  const [same, others] = mode === "test" ? [inTest, urls.length - inTest] : [urls.length - inTest, inTest];
+  const paying = [...records.values()].filter((record) => revenueOf(record, books.currency) > 0).length;
+  const other = mode === "live" ? "test" : "live";
+  const stop = (isForceable: boolean, message: string): Brake => ({ isForceable, message });
+  if (others > 0 && others >= same)
+    return stop(
+      false,
+      `STRIPE_API_KEY is a ${mode} key, but ${others} of ${records.size} records in Attio are of ${other} mode. Use the ${other} key (rk_${other}_…); or, if those records are left over from a trial, delete them in Attio. --force does not help here.`,
+    );
+  if (books.counts.charges === 0 && paying > 0)
+    return stop(
+      false,
+      `Stripe has no charge at all, but ${paying} records in Attio have revenue: most likely the key of another, empty account. Check STRIPE_API_KEY; if the account is right, delete the records in Attio. --force does not help here.`,
+    );
+  const known = plan.changes.filter(({ beforeMinor }) => beforeMinor > 0);
+  if (paying >= 10 && known.length === 0)
+    return stop(
+      true,
+      `None of the ${paying} records in Attio that have revenue belongs to this Stripe account. Check that STRIPE_API_KEY is of the right one. If a second account is meant to join the first, run once with --force.`,
+    );
+  const toZero = known.filter(({ afterMinor }) => afterMinor === 0).length;
+  const before = sumMinor(known.map(({ beforeMinor }) => beforeMinor));
+  const fall = before - sumMinor(known.map(({ afterMinor }) => afterMinor));
+  if (known.length < 10 || (toZero * 5 <= known.length && fall * 5 <= before)) return undefined;
+  return stop(
+    true,
+    `Of ${known.length} records with revenue ${toZero} would fall to 0, and their sum by ${Math.round((100 * fall) / before)} %. More than 20 % looks like an accident: a key that sees only part of the account, refunds by mistake. Look at --dry-run and at node test-one.ts cus_…; if it is right, run once with --force.`,
+  );
+}
+
+// ---------------------------------------------------------------- Report ----
+// Strings only, no decisions. A log holds ids, counts and account-wide totals: no names, no addresses, and no single
+// customer's amount where others may read it (CI). With SHOW_AMOUNTS=0 it holds no amount at all.
+
+const SAMPLE = 20;
+
+/** Everything a report can say about a run. */
+export type Findings = {
+  readonly settings: Settings;
+  readonly books: Books;
+  readonly plan: Plan;
+  readonly crm: Crm;
+  readonly customers: ReadonlyMap<string, Customer>;
+  readonly unmappedSlugs: readonly string[];
+  /** Names by product id, as far as the key may read them. */
+  readonly productNames: ReadonlyMap<string, string>;
+  readonly t0: number;
+  readonly stripeRequests: number;
+};
+
+/** A titled block: in the log as aligned columns, in the step summary as a table. `code` stands below it as it is. */
+export type Section = { readonly title: string; readonly rows: readonly Row[]; readonly code?: string };
+export type Row = readonly [label: string, count: string, amount: string, remark: string];
+
+function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** Label, count and where to find the same figure in the Stripe dashboard, for each term of the bridge. */
+const BRIDGE_LABELS: readonly (readonly [kind: BridgeKind, label: string, remark: string])[] = [
+  ["captured", "captured", "Payments › Succeeded and Refunded: the captured amounts"],
+  ["givenBack", "- given back", "Payments › Refunded and Partially refunded: the refunds"],
+  ["guests", "- guests", "charges without a customer; the dashboard has no such figure"],
+  ["setAside", "- set aside", "settled in another currency; the dashboard has no such figure"],
+  ["counted", "= counted", "net of refunds, before Stripe's fees; the dashboard has no such figure"],
+  ["uncaptured", "· uncaptured", "Payments › Uncaptured and Canceled; in no sum"],
+  ["pending", "· pending", "Payments › Pending; counted once they succeed"],
+  ["failed", "· failed", "Payments › Failed; in no sum"],
+  ["disputed", "· disputed", "Payments › Disputes, lost ones too; counted above, never subtracted"],
+  ["undecided", "· undecided", "partial captures whose balance transaction cannot be read: what depends on it"],
+  ["paidOutside", "· paid outside", "Invoices › Paid, marked as paid outside of Stripe; in no sum"],
+  ["noRate", "· no rate", "paid invoices of customers without a counted charge in this currency; in no column"],
+];
+
+/** The way from what was captured to what the records hold: by charge currency, then at settled value. */
+export function bridgeSections({ settings, books, plan, unmappedSlugs }: Findings): Section[] {
+  const { currency } = books;
+  const show = (amount: Minor, unit: string): string =>
+    settings.showsAmounts ? `${formatMinor(amount, unit)} ${unit}` : "";
+  const sections = [...books.bridge].toSorted(
+    ([a], [b]) => Number(b === currency) - Number(a === currency) || (a < b ? -1 : 1),
+  );
+  const byCurrency = sections.map(([unit, line]): Section => {
+    const isSaid = (kind: BridgeKind): boolean => line[kind].count > 0 || kind === "captured" || kind === "counted";
+    const rows = BRIDGE_LABELS.filter(([kind]) => isSaid(kind)).map(([kind, label, remark]): Row => [
+      label,
+      String(line[kind].count),
+      show(line[kind].minor, unit),
+      remark,
+    ]);
+    const settled = sumMinor([...books.ledgers.values()].map(({ countedIn }) => countedIn.get(unit)?.settled ?? ZERO));
+    const at = rows.findIndex(([label]) => label === "= counted") + 1;
+    if (unit !== currency && line.counted.count > 0)
+      rows.splice(at, 0, [
+        "= settled at",
+        "",
+        show(settled, currency),
+        "Balances › All activity: gross of these charges, in proportion",
+      ]);
+    return { title: `Charges in ${unit}`, rows };
+  });
+  const columns = [...plan.columns].map(([slug, amount]): Row => {
+    const remark = unmappedSlugs.includes(slug)
+      ? "no mapping names it: written as 0, its money is in other columns"
+      : "";
+    return [`- ${slug}`, "", show(amount, currency), remark || "collected through paid invoices, before refunds"];
+  });
+  const { count, minor: sum } = plan.withoutRecord;
+  const total: Row[] = [
+    [
+      "total revenue",
+      String(plan.changes.length),
+      show(plan.totalMinor, currency),
+      "all records of this account; net of refunds",
+    ],
+    ...columns,
+    ["= unallocated", "", show(plan.unallocated, currency), "charges without an invoice, less refunds"],
+  ];
+  if (count > 0)
+    total.push(["· no record", String(count), show(sum, currency), "paid invoices of customers without a record"]);
+  return [...byCurrency, { title: `All currencies at settled value, in ${currency}`, rows: total }];
+}
+
+/** Records that mean something happened. */
+function newsOf(plan: Plan): (readonly [string, readonly Change[]])[] {
+  const known = plan.changes.filter(({ record }) => record !== undefined);
+  return [
+    ["new payers", plan.changes.filter(({ record }) => record === undefined)],
+    ["records that fall to 0", known.filter(({ beforeMinor, afterMinor }) => beforeMinor > 0 && afterMinor === 0)],
+    ["changes of status", known.filter(({ values }) => values.has("subscription_status"))],
+  ];
+}
+
+/** Ids of a few customers, where only the person who started the run reads them. */
+function idsOf(changes: readonly Change[], settings: Settings): string {
+  if (settings.isCi) return "";
+  const ids = changes.slice(0, SAMPLE).map(({ customerId }) => customerId);
+  return ids.join(", ") + (changes.length > SAMPLE ? `, and ${changes.length - SAMPLE} more` : "");
+}
+
+/** The report before anything is written: what was read, the bridge, the plan, what a person may want to mend. */
+export function reportSections(findings: Findings): Section[] {
+  const { settings, books, plan, crm, customers } = findings;
+  const { counts } = books;
+  const read: Row[] = [
+    [
+      "charges",
+      String(counts.charges),
+      "",
+      `created before ${new Date(findings.t0 * 1000).toISOString()}, as all below`,
+    ],
+    ["paid invoices", String(counts.invoices), "", `${counts.longInvoices} with more than ten lines`],
+    ["customers", String(customers.size), "", ""],
+    ["subscriptions", String(counts.subscriptions), "", "of every status"],
+    ["records", String(crm.records.size + crm.withoutKey), "", `in Attio, object ${OBJECT}`],
+  ];
+  if (counts.paidLater > 0)
+    read.push(["paid later", String(counts.paidLater), "", "invoices paid since this run began: the next run's"]);
+  const monthly = findings.stripeRequests * 30;
+  if (monthly > 10_000)
+    read.push([
+      "reads a month",
+      String(monthly),
+      "",
+      "at this pace; 10000, or 500 per transaction, are free: https://docs.stripe.com/rate-limits",
+    ]);
+
+  const planned: Row[] = [
+    ["create", String(plan.counts.create), "", ""],
+    ["update", String(plan.counts.update), "", ""],
+    ["refresh", String(plan.counts.refresh), "", "equal, last written over REFRESH_DAYS ago"],
+    ["unchanged", String(plan.counts.unchanged), "", "no request"],
+  ];
+  const people = new Set(plan.changes.flatMap(({ newPerson }) => newPerson?.address ?? [])).size;
+  const extra: (readonly [string, number, string])[] = [
+    ["left out", plan.counts["left out"], "not created because of --update-only"],
+    ["left alone", plan.leftAlone, "records whose customer has no charge in this Stripe account"],
+    ["without a key", crm.withoutKey, "records without a stripe_customer_id, left alone"],
+    ["people to create", people, "for payers whose address nobody has"],
+  ];
+  for (const [label, count, remark] of extra) if (count > 0) planned.push([label, String(count), "", remark]);
+  const news = newsOf(plan).map(([label, changes]): Row => [
+    label,
+    String(changes.length),
+    "",
+    idsOf(changes, settings),
+  ]);
+
+  const paying = plan.changes.filter(({ afterMinor }) => afterMinor > 0);
+  const alone = paying.filter(({ hasPerson }) => !hasPerson).toSorted((a, b) => b.afterMinor - a.afterMinor);
+  const sum = sumMinor(alone.map(({ afterMinor }) => afterMinor));
+  const share =
+    settings.showsAmounts && alone.length > 0 ? `${((100 * sum) / plan.totalMinor).toFixed(1)} % of revenue` : "";
+  news.push(["without a person", String(alone.length), share, idsOf(alone, settings)]);
+  return [
+    { title: "Read", rows: read },
+    ...bridgeSections(findings),
+    { title: "Plan", rows: planned },
+    { title: "What changes", rows: news.filter(([, count]) => count !== "0") },
+    unmappedSection(findings),
+  ].filter(({ rows }) => rows.length > 0);
+}
+
+/** Products whose money fell into `spend_other`, largest first, and the JSON that gives each an attribute of its own. */
+function unmappedSection({ settings, books, productNames }: Findings): Section {
+  const bySize = [...books.fallback].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+  const rows = bySize.slice(0, SAMPLE).map(([id, amount]): Row => {
+    const amountText = settings.showsAmounts ? `${formatMinor(amount, books.currency)} ${books.currency}` : "";
+    return [clean(id), "", amountText, productNames.get(id) ?? ""];
+  });
+  const unmapped = bySize.slice(0, SAMPLE).filter(([id]) => id !== NO_PRODUCT && id !== NO_POSITIVE_LINE);
+  const title = `In ${FALLBACK_SLUG}`;
+  if (unmapped.length === 0) return { title, rows };
+  const mapping = mappingOf(unmapped.map(([id]) => ({ id, name: productNames.get(id) ?? id })));
+  return {
+    title: `${title}; to give a product its own attribute, add to PRODUCT_SLUGS and run the bootstrap`,
+    rows,
+    code: mapping,
+  };
+}
+
+/** Products as the JSON that PRODUCT_SLUGS takes: "Pro plan (yearly)" → spend_pro_plan_yearly. */
+export function mappingOf(products: readonly { readonly id: string; readonly name: string }[]): string {
+  const slugOf = (name: string): string => {
+    const words = name
+      .normalize("NFKD")
+      .toLowerCase()
+      .match(/[a-z0-9]+/g) ?? ["product"];
+    return `spend_${words.join("_").slice(0, 40)}`;
+  };
+  return JSON.stringify(Object.fromEntries(products.map(({ id, name }) => [id, slugOf(name)])));
+}
+
+/** Sections as plain lines. */
+export function logLines(sections: readonly Section[]): string[] {
+  return sections.flatMap(({ title, rows, code }) => {
+    const width = (at: 0 | 1 | 2): number => Math.max(0, ...rows.map((cells) => cells[at].length));
+    const line = ([label, count, amount, remark]: Row): string =>
+      `  ${label.padEnd(width(0))}  ${count.padStart(width(1))}  ${amount.padStart(width(2))}  ${remark}`.trimEnd();
+    return [title, ...rows.map(line), ...(code === undefined ? [] : [`  ${code}`]), ""];
+  });
+}
+
+/** What a dry run shows of its changes: ids and attributes; by hand also the revenue. */
+export function changeLines({ plan, settings, books }: Findings): string[] {
+  const writes = plan.changes.filter(({ values }) => values.size > 0);
+  const rows = writes.slice(0, SAMPLE).map((change): Row => {
+    const slugs = [...change.values.keys()].filter(
+      (slug) => slug !== "stripe_customer_id" && slug !== "last_synced_at",
+    );
+    const revenue = `${change.record?.row.get("total_revenue") ?? "none"} -> ${formatMinor(change.afterMinor, books.currency)}`;
+    const remark =
+      (change.record === undefined ? "all attributes" : slugs.join(", ")) + (change.newPerson ? ", a new person" : "");
+    return [change.outcome, change.customerId, settings.isCi || !settings.showsAmounts ? "" : revenue, remark];
+  });
+  const title = `Changes, largest first${writes.length > SAMPLE ? `: ${SAMPLE} of ${writes.length}` : ""}`;
+  return rows.length === 0 ? [] : logLines([{ title, rows }]);
+}
+
+/** What came of the plan. */
+export type Applied = { created: number; updated: number; refreshed: number; unchanged: number; failed: number };
+
+/** The last line of every run that came as far as a plan. */
+export function summaryLine(
+  applied: Applied,
+  stripe: Stats,
+  attio: Stats,
+  seconds: number,
+  notes: readonly string[],
+): string {
+  const counts = Object.entries(applied).map(([outcome, count]) => `${outcome}=${count}`);
+  const requests = `stripe ${plural(stripe.requests, "request")}, attio ${plural(attio.requests, "request")}`;
+  const retries = plural(stripe.retries + attio.retries, "retry", "retries");
+  return `done: ${counts.join(" ")} (${[`${seconds.toFixed(1)} s`, requests, retries, ...notes].join(", ")})`;
+}
+
+/** Text for Markdown: nothing in it can end a table cell, start a tag, a link or a mention. */
+function markdown(cell: string): string {
+  return clean(cell).replace(/[\\`*_{}[\]<>#|~@&]/g, (mark) => `&#${mark.codePointAt(0)};`);
+}
+
+/** What `$GITHUB_STEP_SUMMARY` shows: what went wrong, the total, revenue by product, then the report's sections. */
+export function stepSummary(problems: readonly string[], findings?: Findings, lastLine = ""): string {
+  const quoted = problems.map((problem) => problem.split("\n").map((line) => `> ${markdown(line)}  \n`).join("")); // prettier-ignore
+  const title = problems.length > 0 ? "## Stripe to Attio: needs attention" : "## Stripe to Attio";
+  if (findings === undefined) return [title, ...quoted, ""].join("\n\n");
+  const { settings, plan, books } = findings;
+  const total = settings.showsAmounts
+    ? `**${formatMinor(plan.totalMinor, books.currency)} ${books.currency}** lifetime revenue in `
+    : "";
+  const tables = reportSections(findings).map(({ title: heading, rows, code }) => {
+    const lines = rows.map((cells) => `| ${cells.map(markdown).join(" | ")} |`);
+    const table = ["| | Count | Amount | |", "|---|---:|---:|---|", ...lines].join("\n");
+    return [
+      `### ${heading}`,
+      table,
+      ...(code === undefined ? [] : ["```json\n" + code.replaceAll("`", "'") + "\n```"]),
+    ];
+  });
+  const headline = `${total}${plural(plan.changes.length, "record")}. \`${lastLine}\``;
+  return [title, ...quoted, headline, ...pie(findings), ...tables.flat(), ""].join("\n\n");
+}
+
+/** Revenue by product. A pie has no negative slice: an unallocated sum below 0 is left to the table. */
+function pie({ plan, books, settings }: Findings): string[] {
+  const slices = [...plan.columns, ["unallocated", plan.unallocated] as const].filter(([, amount]) => amount > 0);
+  if (!settings.showsAmounts || slices.length === 0) return [];
+  const lines = slices.map(
+    ([slug, amount]) => `  "${slug.replace("spend_", "")}" : ${formatMinor(amount, books.currency)}`,
+  );
+  return [
+    "```mermaid\npie showData\n" + `  title Revenue by product, ${books.currency}\n${lines.join("\n")}\n` + "```",
+  ];
+}
+
+/** Where a program's lines go, and where it runs. */
+export type Io = {
+  readonly args: readonly string[];
+  readonly env: Environment;
+  readonly clock: Clock;
+  /** Aborted by SIGTERM or SIGINT. */
+  readonly stop: AbortSignal;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** A person watches: a line may be drawn over. */
+  readonly isTerminal: boolean;
+  /** Calls back every so many ms until the returned function is called. */
+  readonly every: (ms: number, callback: () => void) => () => void;
+  readonly timeoutMs: number;
+};
+
+export type Log = ReturnType<typeof createLog>;
+
+/** Prints lines; a key never passes. Problems are also GitHub annotations, and kept for the step summary. */
+export function createLog(io: Io) {
+  const problems: string[] = [];
+  const secrets = ["STRIPE_API_KEY", "ATTIO_API_KEY", "HEARTBEAT_URL"].map((name) => (io.env[name] ?? "").trim());
+  let isDrawn = false;
+  const safe = (line: string): string =>
+    secrets.filter(Boolean).reduce((result, secret) => result.replaceAll(secret, "(secret)"), line);
+  const erase = (): void => {
+    if (isDrawn) io.out("\r\u001b[2K");
+    isDrawn = false;
+  };
+  const print = (write: (text: string) => void, line: string): void => {
+    erase();
+    write(`${safe(line)}\n`);
+  };
+  const problem = (kind: "error" | "warning", line: string): void => {
+    problems.push(safe(line));
+    print(io.err, line);
+    // `%` and line ends would end the annotation, or start another command.
+    const escaped = line.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+    if (io.env["GITHUB_ACTIONS"] === "true") print(io.err, `::${kind} title=stripe-attio-sync::${escaped}`);
+  };
+  return {
+    problems,
+    line: (line: string): void => print(io.out, line),
+    note: (line: string): void => print(io.err, line),
+    warn: (line: string): void => problem("warning", line),
+    error: (line: string): void => problem("error", line),
+    /** Shows how far a step is, over one line on a terminal, else every 10 s; until the returned function is called. */
+    follow(describe: () => string): () => void {
+      const draw = (): void => {
+        if (!io.isTerminal) return print(io.out, describe());
+        erase();
+        io.out(safe(describe()));
+        isDrawn = true;
+      };
+      const end = io.every(io.isTerminal ? 200 : 10_000, draw);
+      return () => {
+        end();
+        erase();
+      };
+    },
+  };
+}
+
+// ------------------------------------------------------------------ Main ----
+// The order of a run. Only this section knows everything; only `processIo` touches the process.
+
+/** The screen behind `--help`, the same for all programs. */
+export function helpText(
+  usage: string,
+  purpose: string,
+  options: readonly (readonly [string, string])[],
+  examples: readonly string[],
+  settings: readonly string[] = SETTINGS.map(([name]) => name),
+): string {
+  const two = ([left, right]: readonly [string, string]): string => `  ${left.padEnd(20)}${right}`;
+  const listed = SETTINGS.filter(([name]) => settings.includes(name));
+  return [
+    `usage: ${usage}\n\n${purpose}\n\noptions:`,
+    ...[...options, ["--help", "show this"] as const].map(two),
+    "\nsettings (environment variables), with their defaults:",
+    ...listed.map(([name, fallback, meaning]) => two([name, `${meaning} (${fallback})`])),
+    "\nexamples:",
+    ...examples.map((example) => `  ${example}`),
+    "\nexit codes: 0 all good, 1 the run or a record failed, 2 wrong usage or settings (nothing was requested)\n",
+  ].join("\n");
+}
+
+const USAGE: Usage = {
+  flags: ["--dry-run", "--update-only", "--force"],
+  requires: ["STRIPE_API_KEY", "ATTIO_API_KEY"],
+  help: helpText(
+    "node sync.ts [--dry-run] [--update-only] [--force]",
+    "Reads what every customer paid from Stripe and keeps one record per paying customer in Attio.",
+    [
+      ["--dry-run", "everything but the writes: report, plan, up to 20 changes"],
+      ["--update-only", "write to records that exist, create none"],
+      ["--force", "go on although no record belongs to this account, or revenue falls by over 20 %"],
+    ],
+    ["node sync.ts --dry-run", "node --env-file-if-exists=.env sync.ts", "CURRENCY=eur node sync.ts --update-only"],
+  ),
+};
+
+/**
+ * What all programs share: `--help`, settings, and failures that end in a sentence instead of a stack trace. `body`
+ * returns the exit code and throws only while nothing has been written.
+ */
+export async function runProgram(
+  io: Io,
+  usage: Usage,
+  body: (settings: Settings, log: Log, connection: Connection) => Promise<number>,
+): Promise<number> {
+  if (io.args.includes("--help") || io.args.includes("-h")) {
+    io.out(usage.help);
+    return 0;
+  }
+  const log = createLog(io);
+  try {
+    const settings = readSettings(io.env, io.args, usage);
+    settings.warnings.forEach(log.warn);
+    return await body(settings, log, { clock: io.clock, stop: io.stop, onRetry: log.note, timeoutMs: io.timeoutMs });
+  } catch (error) {
+    if (error instanceof SettingsError) log.error(error.message);
+    else if (error instanceof RunError || error instanceof UnexpectedError)
+      log.error(`${error.message}\nNothing was written.`);
+    else
+      log.error(
+        `A bug in this program, please report it. Nothing was written. ${error instanceof Error ? error.stack : error}`,
+      );
+    writeStepSummary(io.env["GITHUB_STEP_SUMMARY"] ?? "", stepSummary(log.problems), log);
+    return error instanceof SettingsError ? 2 : 1;
+  }
+}
+
+function writeStepSummary(path: string, summary: string, log: Log): void {
+  try {
+    if (path !== "") appendFileSync(path, summary);
+  } catch (error) {
+    log.warn(`The step summary could not be written: ${clean(String(error))}`);
+  }
+}
+
+/** Both checks at once; everything that must be put right is in one message. */
+async function checkBoth(stripe: Service, attio: Service, settings: Settings): Promise<AttioCheck> {
+  const [keyProblems, check] = await Promise.all([checkStripe(stripe), checkAttio(attio, settings)]);
+  const problems = [...keyProblems, ...check.problems];
+  if (problems.length > 0)
+    throw new RunError([`${plural(problems.length, "thing")} to put right before a run:`, ...problems].join("\n  - "));
+  return check;
+}
+
+/** Reads everything as of `t0`, both services at once, and closes the books. The first failure ends all other reading. */
+async function readBoth(
+  services: { readonly stripe: Service; readonly attio: Service; readonly fail: (error: unknown) => void },
+  scope: { readonly t0: number; readonly spendSlugs: readonly string[]; readonly settings: Settings },
+  log: Log,
+): Promise<{ books: Books; customers: Map<string, Customer>; crm: Crm }> {
+  const { stripe, attio } = services;
+  const { t0, settings } = scope;
+  const { currency } = settings;
+  const books = openBooks(currency, settings.productSlugs);
+  const customers = new Map<string, Customer>();
+  const startedAt = stripe.clock.now();
+  let rows = 0;
+  const count = <T>(take: (object: T) => void) => (object: T) => (take(object), void (rows += 1)); // prettier-ignore
+  const end = log.follow(() => {
+    const rate = (1000 * rows) / Math.max(1, stripe.clock.now() - startedAt);
+    return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
+  });
+  const reads = [
+    readCrm(attio, scope.spendSlugs, currency),
+    readCharges(
+      stripe,
+      { t0, needsBalance: (charge) => needsBalance(charge, currency) },
+      count((charge) => addCharge(books, charge)),
+    ),
+    readPaidInvoices(
+      stripe,
+      { t0 },
+      count((invoice) => addInvoice(books, invoice, t0)),
+    ),
+    readList(
+      stripe,
+      { path: "/v1/customers", kind: "customer", reader: CUSTOMER },
+      t0,
+      count((customer) => customers.set(customer.id, customer)),
+    ),
+    readSubscriptions(
+      stripe,
+      { t0 },
+      count((subscription) => addSubscription(books, subscription)),
+    ),
+  ] as const;
+  for (const read of reads) read.catch(services.fail);
+  try {
+    const [crm] = await Promise.all(reads);
+    closeBooks(books);
+    return { books, customers, crm };
+  } finally {
+    await Promise.allSettled(reads); // so that nothing speaks up after the error
+    end();
+  }
+}
+
+/** What a plan must not be made of: one customer with two records, or a currency that most of the money is not in. */
+function refuseToPlan(books: Books, crm: Crm): void {
+  const duplicates = [...crm.duplicates].map(
+    ([customerId, recordIds]) => `${customerId}: records ${recordIds.join(", ")}`,
+  );
+  if (duplicates.length > 0)
+    throw new RunError(
+      `${plural(duplicates.length, "customer")} with more than one record in Attio, counted twice there:\n  - ${duplicates.slice(0, SAMPLE).join("\n  - ")}\nDelete all but one record of each in Attio, then run again: the sync brings the one that stays up to date.`,
+    );
+  const currency = currencyToSet(books);
+  if (currency !== undefined)
+    throw new RunError(
+      `Most charges of this account are not settled in ${books.currency}, so most of its revenue would be missing. Set CURRENCY=${currency} (and run the bootstrap for an object in ${currency}).`,
+    );
+}
+
+/** Names for the products that fell into `spend_other`; none where the key may not read products, which is no fault. */
+async function readProductNames(stripe: Service, books: Books): Promise<Map<string, string>> {
+  const ids = [...books.fallback.keys()].filter((id) => id !== NO_PRODUCT && id !== NO_POSITIVE_LINE);
+  const products = await readProducts(stripe, ids).catch((error: unknown) => {
+    if (error instanceof ApiError) return [];
+    throw error;
+  });
+  return new Map(products.map(({ id, name }) => [id, clean(name)]));
+}
+
+/** Writes what the plan says, largest change first. A record's refusal is named and does not stop the others. */
+async function applyPlan(
+  attio: Service,
+  plan: Plan,
+  log: Log,
+): Promise<{ applied: Applied; newPeople: number; ending: string }> {
+  const applied = { created: 0, updated: 0, refreshed: 0, unchanged: plan.counts.unchanged, failed: 0 };
+  const writes = plan.changes.filter(({ values }) => values.size > 0);
+  const people = new Map<string, Promise<Person | undefined>>();
+  let streak = { reason: "", length: 0 };
+  let ending = "";
+  const written = (): number => applied.created + applied.updated + applied.refreshed;
+  const end = log.follow(() => `writing  ${written()} of ${writes.length} records written`);
+
+  const apply = async (change: Change): Promise<void> => {
+    if (attio.stop.aborted) ending ||= String(attio.stop.reason.message);
+    if (ending !== "") return;
+    try {
+      await assertRecord(attio, new Map([...change.values, ...(await newLinks(attio, change, people))]));
+      applied[change.outcome === "create" ? "created" : change.outcome === "update" ? "updated" : "refreshed"] += 1;
+      streak = { reason: "", length: 0 };
+    } catch (error) {
+      if (error instanceof StoppedError) return;
+      applied.failed += 1;
+      log.error(`${change.customerId} was not written. ${withoutValues(error, change)}`);
+      const reason = systemicReason(error);
+      streak = { reason, length: reason === streak.reason ? streak.length + 1 : 1 };
+      if (reason !== "" && streak.length >= 10)
+        ending ||= `10 records in a row failed for a reason that is not theirs (${reason})`;
+    }
+  };
+  const inPool = createPool(WRITE_WORKERS);
+  await Promise.all(writes.map((change) => inPool(() => apply(change))));
+  end();
+  if (attio.stop.aborted) ending ||= String(attio.stop.reason.message);
+  const notTried = writes.length - written() - applied.failed;
+  if (ending !== "")
+    log.error(
+      `${ending}: ${written()} of ${writes.length} changes were written, ${notTried} were not tried. A re-run is safe and writes the rest.`,
+    );
+  return { applied, newPeople: people.size, ending };
+}
+
+/** Why other records would fail as well; "" where the failure is the record's own. */
+function systemicReason(error: unknown): string {
+  if (!(error instanceof ApiError)) return "";
+  const { status, code } = error;
+  const isSystemic = [0, 401, 403, 429].includes(status) || status >= 500 || /quota|billing|particle_gate/.test(code);
+  return isSystemic ? `${status || "no answer"} ${code}`.trim() : "";
+}
+
+/** The person created for a change that asks for one. Customers who share an address share the person. */
+async function newLinks(
+  attio: Service,
+  { newPerson }: Change,
+  people: Map<string, Promise<Person | undefined>>,
+): Promise<[string, string][]> {
+  if (newPerson === undefined) return [];
+  const { address, name } = newPerson;
+  const person = await entry(people, address, () => createPerson(attio, address, name));
+  if (person === undefined) return [];
+  return [
+    ["person", person.recordId],
+    ...(person.companyId === undefined ? [] : [["company", person.companyId] satisfies [string, string]]),
+  ];
+}
+
+/** A failure in words, without what was sent: Attio may quote a name, an address or an amount. */
+function withoutValues(error: unknown, { values, newPerson }: Change): string {
+  let message = error instanceof Error ? error.message : String(error);
+  const isPrivate = (slug: string): boolean => /^(name|email|.*revenue|spend_.*)$/.test(slug);
+  const sent = [...values].map(([slug, value]) => (isPrivate(slug) ? (value ?? "") : ""));
+  for (const value of [...sent, newPerson?.address ?? "", newPerson?.name ?? ""])
+    if (clean(value).length > 1) message = message.replaceAll(clean(value), "(value)");
+  return message.replace(/[^\s"'<>()]+@[^\s"'<>()]+/g, "(address)");
+}
+
+/** Tells the dead-man's switch that all is well. Its address is a secret; its failure is no fault of the run's. */
+async function ping(heartbeat: URL, connection: Connection, log: Log): Promise<void> {
+  const gate = createGate(connection.clock, { all: 10, lane: () => 10 });
+  const stats = { requests: 0, retries: 0, throttled: 0 };
+  const service: Service = { ...connection, name: "Heartbeat", base: heartbeat.origin, headers: {}, gate, stats, cutsInFlight: true, timeoutMs: 10_000 }; // prettier-ignore
+  for (let tries = 1; tries <= 3 && !connection.stop.aborted; tries += 1) {
+    const { status } = await attempt(service, { method: "GET", path: heartbeat.pathname + heartbeat.search });
+    if (status >= 200 && status < 300) return;
+  }
+  log.warn("HEARTBEAT_URL did not answer: the watcher may raise an alarm. The run itself was good.");
+}
+
+/** One run. Returns the exit code. */
+export async function main(io: Io): Promise<number> {
+  return runProgram(io, USAGE, async (settings, log, connection) => {
+    const startedAt = io.clock.now();
+    if (settings.isDryRun) log.line("dry run: nothing will be written");
+    const failure = new AbortController();
+    const reading = { ...connection, stop: AbortSignal.any([io.stop, failure.signal]) };
+    const stripe = connectStripe(settings, reading);
+    const attio = connectAttio(settings, reading);
+    const { spendSlugs, unmappedSlugs, workspace } = await checkBoth(stripe, attio, settings);
+    log.line(`check: both keys work, Stripe in ${settings.mode} mode, Attio workspace "${workspace}"\n`);
+
+    const t0 = Math.floor(io.clock.now() / 1000);
+    const fail = (error: unknown): void => failure.abort(error);
+    const { books, customers, crm } = await readBoth({ stripe, attio, fail }, { t0, spendSlugs, settings }, log);
+    refuseToPlan(books, crm);
+    const { records } = crm;
+    const payers = [...books.ledgers.values()].filter((ledger) => getsRecord(ledger, records.get(ledger.customerId)));
+    const addresses = payers.map(({ customerId }) => addressOf(customers.get(customerId)));
+    const [people, productNames] = await Promise.all([lookUpPeople(attio, addresses), readProductNames(stripe, books)]);
+    const isUpdateOnly = settings.flags.has("--update-only");
+    const plan = planChanges({
+      books,
+      customers,
+      records,
+      people,
+      spendSlugs,
+      settings,
+      nowMs: io.clock.now(),
+      isUpdateOnly,
+    });
+    const stripeRequests = stripe.stats.requests;
+    const findings: Findings = {
+      settings,
+      books,
+      plan,
+      crm,
+      customers,
+      unmappedSlugs,
+      productNames,
+      t0,
+      stripeRequests,
+    };
+    logLines(reportSections(findings)).forEach(log.line);
+    if (settings.isDryRun) changeLines(findings).forEach(log.line);
+
+    const brake = findBrake(plan, records, books, settings.mode);
+    const isBraked = brake !== undefined && !(brake.isForceable && settings.flags.has("--force"));
+    if (isBraked) log.error(`Stopped before the first write. ${brake.message}\nNothing was written.`);
+    else if (brake !== undefined) log.warn(`Going on because of --force. ${brake.message}`);
+
+    const { create, update, refresh, unchanged } = plan.counts;
+    let applied: Applied = { created: create, updated: update, refreshed: refresh, unchanged, failed: 0 };
+    let isGood = !isBraked;
+    const notes: string[] = isUpdateOnly ? [`${plan.counts["left out"]} left out by --update-only`] : [];
+    if (settings.isDryRun) notes.push("dry run: nothing was written");
+    else if (isBraked) applied = { ...applied, created: 0, updated: 0, refreshed: 0 };
+    else {
+      // From here on a signal lets what is in flight end.
+      const result = await applyPlan({ ...attio, stop: io.stop, cutsInFlight: false }, plan, log);
+      applied = result.applied;
+      isGood = applied.failed === 0 && result.ending === "";
+      if (result.newPeople > 0) notes.push(`${plural(result.newPeople, "person", "people")} created`);
+      if (isGood && settings.heartbeat !== undefined) await ping(settings.heartbeat, connection, log);
+    }
+    const lastLine = summaryLine(applied, stripe.stats, attio.stats, (io.clock.now() - startedAt) / 1000, notes);
+    writeStepSummary(settings.stepSummaryPath, stepSummary(log.problems, findings, lastLine), log);
+    log.line(lastLine);
+    return isGood ? 0 : 1;
+  });
+}
+
+/** The process as a program sees it. */
+export function processIo(): Io {
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => stop.abort(new StoppedError(`Stopped by ${signal}`)));
+  return {
+    args: process.argv.slice(2),
+    env: process.env,
+    clock: {
+      now: () => Date.now(),
+      random: () => Math.random(),
+      sleep: async (ms, signal) => {
+        await sleep(ms, undefined, { signal }).catch(() => undefined);
+        signal.throwIfAborted();
+      },
+    },
+    stop: stop.signal,
+    out: (line) => void process.stdout.write(line),
+    err: (line) => void process.stderr.write(line),
+    isTerminal: process.stdout.isTTY === true && process.env["TERM"] !== "dumb",
+    every: (ms, callback) => {
+      const timer = setInterval(callback, ms);
+      return () => clearInterval(timer);
+    },
+    timeoutMs: TIMEOUT_MS,
+  };
+}
+
+if (import.meta.main) process.exitCode = await main(processIo());

@@ -1,0 +1,137 @@
+// world.ts - both sandboxes, a clock that belongs to the test, and a way to run a program against them in this process.
+
+import { bootstrap } from "../bootstrap-attio.ts";
+import { startAttio, SANDBOX_ATTIO_KEY } from "../sandbox/attio.ts";
+import type { AttioOptions, AttioSandbox } from "../sandbox/attio.ts";
+import { SANDBOX_PRODUCT_SLUGS, seedAccount, seedPeople } from "../sandbox/account.ts";
+import { SANDBOX_STRIPE_KEY, startStripe } from "../sandbox/stripe.ts";
+import type { StripeAccount, StripeOptions, StripeSandbox } from "../sandbox/stripe.ts";
+import { seededRandom } from "../sandbox/server.ts";
+import { main } from "../sync.ts";
+import type { Clock, Io } from "../sync.ts";
+import { testOne } from "../test-one.ts";
+
+/** 2026-11-21T07:17:00Z, after everything in the seeded account. */
+export const NOW_MS = Date.UTC(2026, 10, 21, 7, 17);
+
+/** A clock that only moves when somebody sleeps: waits take no time, and every run sees the same instants. */
+export function virtualClock(startMs = NOW_MS, seed = 1): Clock & { advance(ms: number): void } {
+  let nowMs = startMs;
+  return {
+    now: () => nowMs,
+    random: seededRandom(seed),
+    sleep: async (ms, signal) => {
+      signal.throwIfAborted();
+      nowMs = Math.max(nowMs, nowMs + ms);
+      await new Promise((resolve) => setImmediate(resolve));
+      signal.throwIfAborted();
+    },
+    advance: (ms) => void (nowMs += ms),
+  };
+}
+
+/** What a run printed, and its exit code. */
+export type Run = { readonly code: number; readonly out: string; readonly err: string; readonly all: string };
+
+const PROGRAMS = { sync: main, bootstrap, "test-one": testOne } as const;
+export type Program = keyof typeof PROGRAMS;
+
+/** Everything that any run of this test process printed: searched for secrets at the end. */
+export const printed: string[] = [];
+
+/** Runs a program in this process, its output kept. */
+export async function runProgramWith(program: Program, io: Partial<Io> & Pick<Io, "env">): Promise<Run> {
+  let out = "";
+  let err = "";
+  const code = await PROGRAMS[program]({
+    args: [],
+    clock: virtualClock(),
+    stop: new AbortController().signal,
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+    isTerminal: false,
+    every: () => () => undefined,
+    timeoutMs: 5_000,
+    ...io,
+  });
+  printed.push(out, err);
+  return { code, out, err, all: out + err };
+}
+
+export type World = {
+  readonly stripe: StripeSandbox;
+  readonly attio: AttioSandbox;
+  readonly clock: ReturnType<typeof virtualClock>;
+  /** Settings that point at both sandboxes; a test may change them. */
+  readonly env: Record<string, string>;
+  run(program: Program, args?: readonly string[], io?: Partial<Io>): Promise<Run>;
+};
+
+export type WorldOptions = {
+  readonly account?: StripeAccount;
+  readonly stripe?: StripeOptions;
+  readonly attio?: AttioOptions;
+  readonly env?: Record<string, string>;
+  /** Create the Attio object first; true unless a test is about its absence. */
+  readonly bootstraps?: boolean;
+  /** Put the people of the seeded account into the CRM. */
+  readonly hasPeople?: boolean;
+};
+
+/** Starts both services; `onEnd` is the test context's `after`. */
+export async function aWorld(
+  onEnd: { after(close: () => Promise<void>): void },
+  options: WorldOptions = {},
+): Promise<World> {
+  const account = options.account ?? seedAccount({ customers: 40, seed: 1 });
+  const stripe = await startStripe(account, options.stripe);
+  onEnd.after(() => stripe.close());
+  const attio = await startAttio(options.attio);
+  onEnd.after(() => attio.close());
+  if (options.hasPeople !== false) for (const person of seedPeople(account)) addPersonTo(attio, person);
+  const clock = virtualClock();
+  const env: Record<string, string> = {
+    STRIPE_API_KEY: SANDBOX_STRIPE_KEY,
+    ATTIO_API_KEY: SANDBOX_ATTIO_KEY,
+    STRIPE_API_BASE: stripe.url,
+    ATTIO_API_BASE: attio.url,
+    PRODUCT_SLUGS: JSON.stringify(SANDBOX_PRODUCT_SLUGS),
+    ...options.env,
+  };
+  const world: World = {
+    stripe,
+    attio,
+    clock,
+    env,
+    run: (program, args = [], io = {}) => runProgramWith(program, { args, env, clock, ...io }),
+  };
+  if (options.bootstraps !== false) {
+    const { code, all } = await world.run("bootstrap");
+    if (code !== 0) throw new Error(`the bootstrap failed:\n${all}`);
+  }
+  return world;
+}
+
+function addPersonTo(attio: AttioSandbox, person: ReturnType<typeof seedPeople>[number]): void {
+  attio.addPerson({
+    firstName: person.firstName,
+    lastName: person.lastName,
+    emailAddresses: person.emailAddresses,
+    ...(person.companyDomain !== null && { company: person.companyDomain }),
+  });
+}
+
+/** The counts of the summary line, which must be the last line on stdout. */
+export function summaryOf(run: Run): Record<"created" | "updated" | "refreshed" | "unchanged" | "failed", number> {
+  const last = run.out.trimEnd().split("\n").at(-1) ?? "";
+  const match = /^done: created=(\d+) updated=(\d+) refreshed=(\d+) unchanged=(\d+) failed=(\d+) \(.+\)$/.exec(last);
+  if (match === null) throw new Error(`the last line is no summary: ${last}\n${run.all}`);
+  const [created, updated, refreshed, unchanged, failed] = match.slice(1).map(Number);
+  return {
+    created: created ?? 0,
+    updated: updated ?? 0,
+    refreshed: refreshed ?? 0,
+    unchanged: unchanged ?? 0,
+    failed: failed ?? 0,
+  };
+}
