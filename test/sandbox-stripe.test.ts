@@ -69,7 +69,9 @@ async function allIds(stripe: StripeSandbox, path: string): Promise<string[]> {
     const cursor = ids.length === 0 ? "" : `&starting_after=${ids.at(-1)}`;
     const { status, body } = await ask(stripe, path + cursor);
     assert.equal(status, 200);
-    ids.push(...idsOf(body));
+    const page = idsOf(body);
+    ids.push(...page);
+    assert.ok(page.length > 0 || at(body, "has_more") === false, "has_more with an empty page");
     if (at(body, "has_more") !== true) return ids;
   }
 }
@@ -138,6 +140,7 @@ describe("lists", () => {
     const rest = idsOf((await ask(stripe, "/v1/charges?limit=2&starting_after=ch_2")).body);
 
     assert.deepEqual([...first, ...rest], ["ch_3", "ch_2", "ch_1", "ch_0"]);
+    assert.deepEqual(idsOf((await ask(stripe, "/v1/charges?limit=1")).body), ["ch_new"]);
   });
 
   test("customer and status narrow a list, page by page", async (t) => {
@@ -217,6 +220,8 @@ describe("invoice lines", () => {
     assert.deepEqual(await allIds(stripe, "/v1/invoices/in_1/lines?limit=100"), ids);
     const { body } = await ask(stripe, "/v1/invoices/in_1/lines?limit=100&starting_after=il_9");
     assert.deepEqual(idsOf(body), ids.slice(10, 110));
+    const before = (await ask(stripe, "/v1/invoices/in_1/lines?limit=2&ending_before=il_5")).body;
+    assert.deepEqual([idsOf(before), at(before, "has_more")], [["il_3", "il_4"], true]);
     assert.equal((await ask(stripe, "/v1/invoices/in_1/lines?status=paid")).status, 400);
   });
 });

@@ -113,11 +113,14 @@ export async function aWorld(
 }
 
 function addPersonTo(attio: AttioSandbox, person: ReturnType<typeof seedPeople>[number]): void {
+  const { companyDomain } = person;
+  const isKnown = attio.records("companies").some(({ domains }) => String(domains) === companyDomain);
+  if (companyDomain !== null && !isKnown) attio.addCompany({ name: companyDomain, domain: companyDomain });
   attio.addPerson({
     firstName: person.firstName,
     lastName: person.lastName,
     emailAddresses: person.emailAddresses,
-    ...(person.companyDomain !== null && { company: person.companyDomain }),
+    ...(companyDomain !== null && { company: companyDomain }),
   });
 }
 

@@ -1,0 +1,80 @@
+// demo.ts - the whole job without an account or a key: both services on loopback, bootstrap, sync, sync again, and the
+// records as a table. With --serve the two services stay up, so that every command of the README can be tried.
+
+import { bootstrap } from "../bootstrap-attio.ts";
+import { main, processIo } from "../sync.ts";
+import type { Io } from "../sync.ts";
+import { SANDBOX_PRODUCT_SLUGS, seedAccount, seedPeople } from "./account.ts";
+import { SANDBOX_ATTIO_KEY, startAttio } from "./attio.ts";
+import type { AttioSandbox, PlainRecord } from "./attio.ts";
+import { SANDBOX_STRIPE_KEY, startStripe } from "./stripe.ts";
+
+const CUSTOMERS = 12;
+
+/** Runs the demo. Returns the exit code: 0 if all steps went well and the second sync wrote nothing. */
+async function demo(serves: boolean): Promise<number> {
+  const account = seedAccount({ customers: CUSTOMERS, seed: 1 });
+  const stripe = await startStripe(account);
+  const attio = await startAttio();
+  fillCrm(attio, seedPeople(account));
+  const env = {
+    STRIPE_API_KEY: SANDBOX_STRIPE_KEY,
+    ATTIO_API_KEY: SANDBOX_ATTIO_KEY,
+    STRIPE_API_BASE: stripe.url,
+    ATTIO_API_BASE: attio.url,
+    PRODUCT_SLUGS: JSON.stringify(SANDBOX_PRODUCT_SLUGS),
+  };
+  if (serves) {
+    console.log("Both services are up. In another terminal:\n");
+    for (const [name, value] of Object.entries(env)) console.log(`export ${name}='${value}'`);
+    console.log("\nnode bootstrap-attio.ts\nnode sync.ts --dry-run\nnode sync.ts");
+    console.log(`node test-one.ts ${account.customers[0]?.id}\n\nCtrl-C ends them.`);
+    return 0;
+  }
+
+  const run = async (title: string, program: (io: Io) => Promise<number>): Promise<{ code: number; last: string }> => {
+    console.log(`\n--- ${title}\n`);
+    let last = "";
+    const out = (text: string): void => {
+      last = text.trimEnd();
+      process.stdout.write(text);
+    };
+    const code = await program({ ...processIo(), args: [], env, out, isTerminal: false });
+    return { code, last };
+  };
+  console.log(`A Stripe account with ${CUSTOMERS} customers and an empty Attio workspace, both on this machine.`);
+  const first = await run("node bootstrap-attio.ts", bootstrap);
+  const second = await run("node sync.ts", main);
+  const third = await run("node sync.ts, once more", main);
+  console.log("\n--- the records in Attio\n");
+  console.table(rowsOf(attio.records("stripe_customers")));
+  await Promise.all([stripe.close(), attio.close()]);
+  const isQuiet = third.last.startsWith("done: created=0 updated=0 refreshed=0 ");
+  console.log(isQuiet ? "\nThe second run had nothing to write." : "\nThe second run wrote something: a bug.");
+  return first.code === 0 && second.code === 0 && third.code === 0 && isQuiet ? 0 : 1;
+}
+
+function fillCrm(attio: AttioSandbox, people: ReturnType<typeof seedPeople>): void {
+  const domains = new Set(people.map(({ companyDomain }) => companyDomain).filter((domain) => domain !== null));
+  for (const domain of domains) attio.addCompany({ name: domain, domain });
+  for (const { companyDomain, ...person } of people)
+    attio.addPerson({ ...person, ...(companyDomain !== null && { company: companyDomain }) });
+}
+
+function rowsOf(records: readonly PlainRecord[]): Record<string, unknown>[] {
+  return records
+    .toSorted((a, b) => Number(b["total_revenue"]) - Number(a["total_revenue"]))
+    .map((record) => {
+      const spend = Object.entries(record).filter(([slug]) => slug.startsWith("spend_"));
+      return {
+        name: record["name"],
+        total_revenue: record["total_revenue"],
+        ...Object.fromEntries(spend),
+        unallocated: record["unallocated_revenue"],
+        status: record["subscription_status"],
+        person: record["person"] === null ? "" : "linked",
+      };
+    });
+}
+
+if (import.meta.main) process.exitCode = await demo(process.argv.includes("--serve"));
