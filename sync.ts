@@ -809,33 +809,32 @@ async function readWithBalance<T extends { readonly id: string }>(
   }
 }
 
-/** Narrows a list to one customer. */
-export type Scope = { readonly customer?: string };
+/** What to read of a list: what was created before `t0` (unix seconds), of one customer or of all. */
+export type Scope = { readonly t0: number; readonly customer?: string };
 
-/** Reads charges, with the balance transaction where `needsBalance` (see Ledger) asks for it. */
+function queryOf(scope: Scope): Record<string, string> {
+  return scope.customer === undefined ? {} : { customer: scope.customer };
+}
+
+/** Reads charges; those of which `isUnclear` says so come with their balance transaction. */
 export function readCharges(
   stripe: Service,
-  scope: Scope & { readonly t0: number; readonly needsBalance: (charge: Charge) => boolean },
+  scope: Scope & { readonly isUnclear: (charge: Charge) => boolean },
   take: (charge: Charge) => void,
 ): Promise<void> {
-  const { t0, needsBalance, ...query } = scope;
-  return readList(stripe, { path: "/v1/charges", kind: "charge", reader: CHARGE, query, needsBalance }, t0, take);
+  const list = { path: "/v1/charges", kind: "charge", reader: CHARGE, query: queryOf(scope) };
+  return readList(stripe, { ...list, needsBalance: scope.isUnclear }, scope.t0, take);
 }
 
 /**
  * Reads paid invoices with all their lines. A page embeds the first ten lines of each
  * (https://docs.stripe.com/api/invoices/object#invoice_object-lines); the others are read beside the pages, not between.
  */
-export async function readPaidInvoices(
-  stripe: Service,
-  scope: Scope & { readonly t0: number },
-  take: (invoice: Invoice) => void,
-): Promise<void> {
-  const { t0, ...customer } = scope;
+export async function readPaidInvoices(stripe: Service, scope: Scope, take: (invoice: Invoice) => void): Promise<void> {
   const inLinePool = createPool(LIST_WORKERS);
   const completions: Promise<void>[] = [];
-  const query = { ...customer, status: "paid" };
-  await readList(stripe, { path: "/v1/invoices", kind: "invoice", reader: INVOICE, query }, t0, (invoice) => {
+  const list = { path: "/v1/invoices", kind: "invoice", reader: INVOICE, query: { ...queryOf(scope), status: "paid" } };
+  await readList(stripe, list, scope.t0, (invoice) => {
     if (!invoice.lines.has_more) return take(invoice);
     const completion = inLinePool(async () => take(await withAllLines(stripe, invoice)));
     completion.catch(() => undefined); // awaited below
@@ -851,15 +850,23 @@ async function withAllLines(stripe: Service, invoice: Invoice): Promise<Invoice>
   return { ...invoice, lines: { data: [...embedded, ...more], has_more: false } };
 }
 
+export function readCustomers(stripe: Service, scope: Scope, take: (customer: Customer) => void): Promise<void> {
+  return readList(stripe, { path: "/v1/customers", kind: "customer", reader: CUSTOMER }, scope.t0, take);
+}
+
 /** Reads subscriptions of every status: without `status=all` the list hides the canceled ones. */
 export function readSubscriptions(
   stripe: Service,
-  scope: Scope & { readonly t0: number },
+  scope: Scope,
   take: (subscription: Subscription) => void,
 ): Promise<void> {
-  const { t0, ...customer } = scope;
-  const query = { ...customer, status: "all" };
-  return readList(stripe, { path: "/v1/subscriptions", kind: "subscription", reader: SUBSCRIPTION, query }, t0, take);
+  const query = { ...queryOf(scope), status: "all" };
+  return readList(
+    stripe,
+    { path: "/v1/subscriptions", kind: "subscription", reader: SUBSCRIPTION, query },
+    scope.t0,
+    take,
+  );
 }
 
 /** Products by id, a hundred a request; all of them without ids. */
@@ -2196,6 +2203,7 @@ export function createLog(io: Io) {
   const problems: string[] = [];
   const secrets = ["STRIPE_API_KEY", "ATTIO_API_KEY", "HEARTBEAT_URL"].map((name) => (io.env[name] ?? "").trim());
   let isDrawn = false;
+  let endTimer = (): void => undefined;
   const safe = (line: string): string =>
     secrets.filter(Boolean).reduce((result, secret) => result.replaceAll(secret, "(secret)"), line);
   const erase = (): void => {
@@ -2219,19 +2227,19 @@ export function createLog(io: Io) {
     note: (line: string): void => print(io.err, line),
     warn: (line: string): void => problem("warning", line),
     error: (line: string): void => problem("error", line),
-    /** Shows how far a step is, over one line on a terminal, else every 10 s; until the returned function is called. */
-    follow(describe: () => string): () => void {
+    /** Shows how far a step is, over one line on a terminal, else every 10 s; until `endProgress`. */
+    follow(describe: () => string): void {
       const draw = (): void => {
         if (!io.isTerminal) return print(io.out, describe());
         erase();
         io.out(safe(describe()));
         isDrawn = true;
       };
-      const end = io.every(io.isTerminal ? 200 : 10_000, draw);
-      return () => {
-        end();
-        erase();
-      };
+      endTimer = io.every(io.isTerminal ? 200 : 10_000, draw);
+    },
+    endProgress(): void {
+      endTimer();
+      erase();
     },
   };
 }
@@ -2303,6 +2311,8 @@ export async function runProgram(
       );
     writeStepSummary(io.env["GITHUB_STEP_SUMMARY"] ?? "", stepSummary(log.problems), log);
     return error instanceof SettingsError ? 2 : 1;
+  } finally {
+    log.endProgress();
   }
 }
 
@@ -2314,66 +2324,33 @@ function writeStepSummary(path: string, summary: string, log: Log): void {
   }
 }
 
-/** Both checks at once; everything that must be put right is in one message. */
-async function checkBoth(stripe: Service, attio: Service, settings: Settings): Promise<AttioCheck> {
-  const [keyProblems, check] = await Promise.all([checkStripe(stripe), checkAttio(attio, settings)]);
-  const problems = [...keyProblems, ...check.problems];
-  if (problems.length > 0)
-    throw new RunError([`${plural(problems.length, "thing")} to put right before a run:`, ...problems].join("\n  - "));
-  return check;
+/** Like Promise.all, but the first failure ends all the other work, and is thrown only when that has ended. */
+async function together<T extends readonly Promise<unknown>[]>(failure: AbortController, work: readonly [...T]) {
+  for (const one of work) one.catch((error: unknown) => failure.abort(error));
+  try {
+    return await Promise.all(work);
+  } finally {
+    await Promise.allSettled(work);
+  }
 }
 
-/** Reads everything as of `t0`, both services at once, and closes the books. The first failure ends all other reading. */
-async function readBoth(
-  services: { readonly stripe: Service; readonly attio: Service; readonly fail: (error: unknown) => void },
-  scope: { readonly t0: number; readonly spendSlugs: readonly string[]; readonly settings: Settings },
-  log: Log,
-): Promise<{ books: Books; customers: Map<string, Customer>; crm: Crm }> {
-  const { stripe, attio } = services;
-  const { t0, settings } = scope;
-  const { currency } = settings;
-  const books = openBooks(currency, settings.productSlugs);
+/** Reads what Stripe has, as of `t0`, into open books; `onRow` is told of every object. */
+function readStripe(stripe: Service, books: Books, t0: number, onRow: () => void) {
   const customers = new Map<string, Customer>();
-  const startedAt = stripe.clock.now();
-  let rows = 0;
-  const count = <T>(take: (object: T) => void) => (object: T) => (take(object), void (rows += 1)); // prettier-ignore
-  const end = log.follow(() => {
-    const rate = (1000 * rows) / Math.max(1, stripe.clock.now() - startedAt);
-    return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
-  });
-  const reads = [
-    readCrm(attio, scope.spendSlugs, currency),
-    readCharges(
-      stripe,
-      { t0, needsBalance: (charge) => needsBalance(charge, currency) },
-      count((charge) => addCharge(books, charge)),
-    ),
-    readPaidInvoices(
-      stripe,
-      { t0 },
-      count((invoice) => addInvoice(books, invoice, t0)),
-    ),
-    readList(
-      stripe,
-      { path: "/v1/customers", kind: "customer", reader: CUSTOMER },
-      t0,
-      count((customer) => customers.set(customer.id, customer)),
-    ),
-    readSubscriptions(
-      stripe,
-      { t0 },
-      count((subscription) => addSubscription(books, subscription)),
-    ),
+  const isUnclear = (charge: Charge): boolean => needsBalance(charge, books.currency);
+  const work = [
+    readCharges(stripe, { t0, isUnclear }, (charge) => (onRow(), addCharge(books, charge))),
+    readPaidInvoices(stripe, { t0 }, (invoice) => (onRow(), addInvoice(books, invoice, t0))),
+    readCustomers(stripe, { t0 }, (customer) => (onRow(), void customers.set(customer.id, customer))),
+    readSubscriptions(stripe, { t0 }, (subscription) => (onRow(), addSubscription(books, subscription))),
   ] as const;
-  for (const read of reads) read.catch(services.fail);
-  try {
-    const [crm] = await Promise.all(reads);
-    closeBooks(books);
-    return { books, customers, crm };
-  } finally {
-    await Promise.allSettled(reads); // so that nothing speaks up after the error
-    end();
-  }
+  return { customers, work };
+}
+
+/** Everything that must be put right before a run, in one message. */
+function refuseToRead(problems: readonly string[]): void {
+  if (problems.length > 0)
+    throw new RunError([`${plural(problems.length, "thing")} to put right before a run:`, ...problems].join("\n  - "));
 }
 
 /** What a plan must not be made of: one customer with two records, or a currency that most of the money is not in. */
@@ -2414,7 +2391,7 @@ async function applyPlan(
   let streak = { reason: "", length: 0 };
   let ending = "";
   const written = (): number => applied.created + applied.updated + applied.refreshed;
-  const end = log.follow(() => `writing  ${written()} of ${writes.length} records written`);
+  log.follow(() => `writing  ${written()} of ${writes.length} records written`);
 
   const apply = async (change: Change): Promise<void> => {
     if (attio.stop.aborted) ending ||= String(attio.stop.reason.message);
@@ -2435,7 +2412,7 @@ async function applyPlan(
   };
   const inPool = createPool(WRITE_WORKERS);
   await Promise.all(writes.map((change) => inPool(() => apply(change))));
-  end();
+  log.endProgress();
   if (attio.stop.aborted) ending ||= String(attio.stop.reason.message);
   const notTried = writes.length - written() - applied.failed;
   if (ending !== "")
@@ -2500,17 +2477,29 @@ export async function main(io: Io): Promise<number> {
     const reading = { ...connection, stop: AbortSignal.any([io.stop, failure.signal]) };
     const stripe = connectStripe(settings, reading);
     const attio = connectAttio(settings, reading);
-    const { spendSlugs, unmappedSlugs, workspace } = await checkBoth(stripe, attio, settings);
-    log.line(`check: both keys work, Stripe in ${settings.mode} mode, Attio workspace "${workspace}"\n`);
+    const [problems, check] = await together(failure, [checkStripe(stripe), checkAttio(attio, settings)]);
+    refuseToRead([...problems, ...check.problems]);
+    const { spendSlugs, unmappedSlugs } = check;
+    log.line(`check: both keys work, Stripe in ${settings.mode} mode, Attio workspace "${check.workspace}"\n`);
 
     const t0 = Math.floor(io.clock.now() / 1000);
-    const fail = (error: unknown): void => failure.abort(error);
-    const { books, customers, crm } = await readBoth({ stripe, attio, fail }, { t0, spendSlugs, settings }, log);
+    const books = openBooks(settings.currency, settings.productSlugs);
+    let rows = 0;
+    log.follow(() => {
+      const rate = (1000 * rows) / Math.max(1, io.clock.now() - startedAt);
+      return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
+    });
+    const { customers, work } = readStripe(stripe, books, t0, () => (rows += 1));
+    const [crm] = await together(failure, [readCrm(attio, spendSlugs, settings.currency), ...work]);
+    closeBooks(books);
     refuseToPlan(books, crm);
     const { records } = crm;
     const payers = [...books.ledgers.values()].filter((ledger) => getsRecord(ledger, records.get(ledger.customerId)));
     const addresses = payers.map(({ customerId }) => addressOf(customers.get(customerId)));
-    const [people, productNames] = await Promise.all([lookUpPeople(attio, addresses), readProductNames(stripe, books)]);
+    const lookUps = [lookUpPeople(attio, addresses), readProductNames(stripe, books)] as const;
+    const [people, productNames] = await together(failure, lookUps);
+    log.endProgress();
+
     const isUpdateOnly = settings.flags.has("--update-only");
     const plan = planChanges({
       books,

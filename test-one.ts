@@ -139,7 +139,7 @@ async function readAccount(stripe: Service, settings: Settings, t0: number): Pro
   await Promise.all([
     readCharges(
       stripe,
-      { ...scope, needsBalance: (charge) => needsBalance(charge, currency) },
+      { ...scope, isUnclear: (charge) => needsBalance(charge, currency) },
       (charge) => void charges.push(charge),
     ),
     readPaidInvoices(stripe, scope, (invoice) => void invoices.push(invoice)),
