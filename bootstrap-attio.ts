@@ -22,7 +22,7 @@ import {
   processIo,
   readAttioKey,
   readAttributes,
-  readObjectId,
+  readObjects,
   readOptions,
   readPage,
   readProducts,
@@ -68,13 +68,14 @@ export async function bootstrap(io: Io): Promise<number> {
       return 1;
     }
     if (settings.isDryRun) log.line("dry run: nothing will be created");
-    const exists = (await readObjectId(attio, OBJECT)) !== undefined;
+    const objects = await readObjects(attio);
+    const exists = objects.has(OBJECT);
     const isCurrencyRight = settings.stripeKey === "" || (await proposeCurrency(stripe, settings, log));
     if (!isCurrencyRight && !exists && (io.env["CURRENCY"] ?? "").trim() === "") {
       log.error("Set CURRENCY, to either, and run again. Nothing was created.");
       return 1;
     }
-    const state = await inspect(attio, settings, exists);
+    const state = await inspect(attio, settings, objects);
     logLines([{ title: `Attio workspace "${key.workspace}", object ${OBJECT}`, rows: table(state, settings) }]).forEach(
       log.line,
     );
@@ -90,12 +91,12 @@ export async function bootstrap(io: Io): Promise<number> {
 }
 
 /** What exists and what does not. An object that is not there yet lacks everything, but may bring a `name`. */
-async function inspect(attio: Service, settings: Settings, exists: boolean): Promise<State> {
-  const attributes: Attribute[] = exists ? await readAttributes(attio, OBJECT) : [];
+async function inspect(attio: Service, settings: Settings, objects: ReadonlyMap<string, string>): Promise<State> {
+  const attributes: Attribute[] = objects.has(OBJECT) ? await readAttributes(attio, OBJECT) : [];
   const mapped = slugsOf(settings.productSlugs);
   const others = spendAttributes(attributes).filter((slug) => !mapped.includes(slug));
   const specs = attributeSpecs([...mapped, ...others]);
-  const differences = compareAttributes(specs, attributes, settings.currency);
+  const differences = compareAttributes(specs, attributes, { currency: settings.currency, objects });
   const slugs = (kind: string): string[] =>
     differences.filter((difference) => difference.kind === kind).map(({ slug }) => slug);
   const missing = specs.filter(({ slug }) => slugs("missing").includes(slug));
@@ -119,7 +120,7 @@ function table({ specs, missing, archived, wrong, options }: State, settings: Se
     if (archived.includes(spec.slug)) state = "archived, to restore";
     if (wrong.some((fault) => fault.startsWith(`The attribute ${spec.slug} `))) state = "DIFFERS, see below";
     const type = spec.type === "currency" ? `currency, ${attioCurrency(settings.currency)}` : spec.type;
-    return [spec.slug, spec.isUnique === true ? "unique" : "", type, state];
+    return [spec.slug, spec.isUnique ? "unique" : "", type, state];
   });
   const some = options.map(({ title }): Row => [title, "", "option of subscription_status", "to create"]);
   return [...rows, ...some];
@@ -141,7 +142,8 @@ async function createAll(
   try {
     const nouns = { singular_noun: "Stripe customer", plural_noun: "Stripe customers" };
     if (!exists) await create("POST", "/v2/objects", `object ${OBJECT}`, { api_slug: OBJECT, ...nouns });
-    if ((await readObjectId(attio, OBJECT)) === undefined)
+    const objects = await readObjects(attio);
+    if (!objects.has(OBJECT))
       throw new Error(`Another object is called "Stripe customer" or "Stripe customers": rename it in Attio.`);
     // A new object usually brings a `name` of its own: only now is it known what is missing.
     const present = exists ? [] : await readAttributes(attio, OBJECT);
@@ -153,7 +155,7 @@ async function createAll(
     for (const { title, isArchived } of state.options)
       if (isArchived) await create("PATCH", `${options}/${encodeURIComponent(title)}`, title, { is_archived: false });
       else await create("POST", options, title, { title });
-    const left = await inspect(attio, settings, true);
+    const left = await inspect(attio, settings, objects);
     const lacking = [
       ...left.missing.map(({ slug }) => slug),
       ...left.archived,
@@ -202,7 +204,7 @@ function creationOf(spec: AttributeSpec, currency: string): Json {
     description: spec.description,
     type: spec.type,
     is_required: false,
-    is_unique: spec.isUnique === true,
+    is_unique: spec.isUnique,
     is_multiselect: false,
     config,
     ...(spec.target !== undefined && { relationship: other }),

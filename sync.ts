@@ -1262,61 +1262,48 @@ const READ_WORKERS = 8;
 const WRITE_WORKERS = 16;
 export const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
 
-/** One attribute of the object as this program needs it; a reference has a target. */
+export type AttributeType = "text" | "currency" | "select" | "timestamp" | "record-reference";
+
+/** One attribute of the object as this program needs it; a reference points to its target. */
 export type AttributeSpec = {
   readonly slug: string;
+  readonly type: AttributeType;
   readonly title: string;
-  readonly type: "text" | "currency" | "select" | "timestamp" | "record-reference";
   readonly description: string;
-  readonly isUnique?: boolean;
-  readonly target?: "people" | "companies";
+  readonly isUnique: boolean;
+  readonly target: "people" | "companies" | undefined;
 };
+
+type SpecRow = readonly [slug: string, type: AttributeType, title: string, description: string];
+const MATCH_KEY = "stripe_customer_id";
+const ROWS_ABOVE: readonly SpecRow[] = [
+  [MATCH_KEY, "text", "Stripe customer ID", "The match key, cus_…"],
+  ["name", "text", "Name", "The customer's name in Stripe"],
+  ["email", "text", "Email", "The customer's e-mail address in Stripe"],
+  ["total_revenue", "currency", "Total revenue", "Lifetime revenue: captured less refunded, before Stripe's fees"],
+];
+const ROWS_BELOW: readonly SpecRow[] = [
+  ["unallocated_revenue", "currency", "Unallocated revenue", "Total revenue less all spend attributes"],
+  ["subscription_status", "select", "Subscription status", "The best of the customer's Stripe subscriptions"],
+  ["person", "record-reference", "Person", "Who has exactly this e-mail address"],
+  ["company", "record-reference", "Company", "The linked person's company"],
+  ["first_charge_at", "timestamp", "First charge at", "Earliest charge that counts"],
+  ["last_charge_at", "timestamp", "Last charge at", "Latest charge that counts"],
+  ["last_synced_at", "timestamp", "Last synced at", "When these values were last written"],
+  ["stripe_url", "text", "Stripe URL", "The customer in the Stripe dashboard"],
+];
 
 /** All attributes of the object, in the order a person reads them. */
 export function attributeSpecs(spendSlugs: readonly string[]): AttributeSpec[] {
-  const spend = spendSlugs.map((slug): AttributeSpec => {
-    const description = slug === FALLBACK_SLUG ? "Collected for all other products" : "Collected for this product";
+  const spend = spendSlugs.map((slug): SpecRow => {
+    const what = slug === FALLBACK_SLUG ? "all other products" : "this product";
     const title = `Spend ${slug.replace("spend_", "").replaceAll("_", " ")}`;
-    return { slug, title, type: "currency", description: `${description}, before refunds` };
+    return [slug, "currency", title, `Collected for ${what}, before refunds`];
   });
-  const specs = (rows: readonly (readonly [string, string, AttributeSpec["type"], string])[]): AttributeSpec[] =>
-    rows.map(([slug, title, type, description]) => ({ slug, title, type, description }));
-  return [
-    ...specs([["stripe_customer_id", "Stripe customer ID", "text", "The match key, cus_…"]]).map((key) => ({
-      ...key,
-      isUnique: true,
-    })),
-    ...specs([
-      ["name", "Name", "text", "The customer's name in Stripe"],
-      ["email", "Email", "text", "The customer's e-mail address in Stripe"],
-      ["total_revenue", "Total revenue", "currency", "Lifetime revenue: captured less refunded, before Stripe's fees"],
-    ]),
-    ...spend,
-    ...specs([
-      ["unallocated_revenue", "Unallocated revenue", "currency", "Total revenue less all spend attributes"],
-      ["subscription_status", "Subscription status", "select", "The best of the customer's Stripe subscriptions"],
-    ]),
-    {
-      slug: "person",
-      title: "Person",
-      type: "record-reference",
-      description: "Who has exactly this e-mail address",
-      target: "people",
-    },
-    {
-      slug: "company",
-      title: "Company",
-      type: "record-reference",
-      description: "The linked person's company",
-      target: "companies",
-    },
-    ...specs([
-      ["first_charge_at", "First charge at", "timestamp", "Earliest charge that counts"],
-      ["last_charge_at", "Last charge at", "timestamp", "Latest charge that counts"],
-      ["last_synced_at", "Last synced at", "timestamp", "When these values were last written"],
-      ["stripe_url", "Stripe URL", "text", "The customer in the Stripe dashboard"],
-    ]),
-  ];
+  return [...ROWS_ABOVE, ...spend, ...ROWS_BELOW].map(([slug, type, title, description]) => {
+    const target = slug === "person" ? "people" : slug === "company" ? "companies" : undefined;
+    return { slug, type, title, description, isUnique: slug === MATCH_KEY, target };
+  });
 }
 
 /** The spend attributes the settings ask for, the fallback last. */
@@ -1376,15 +1363,13 @@ export async function readAttioKey(
   return { scopes, workspace: clean(workspace_name ?? ""), problems };
 }
 
-/** An object's id; undefined if there is no such object. */
-export async function readObjectId(attio: Service, slug: string): Promise<string | undefined> {
-  try {
-    const answer = await attioRead(attio, `/v2/objects/${slug}`);
-    return readAs("object", shape({ data: shape({ id: shape({ object_id: text }) }) }), answer).data.id.object_id;
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return undefined;
-    throw error;
-  }
+const OBJECT_SHAPE = shape({ id: shape({ object_id: text }), api_slug: maybe(text) });
+
+/** The workspace's objects: slug → id. */
+export async function readObjects(attio: Service): Promise<Map<string, string>> {
+  const answer = await attioRead(attio, "/v2/objects");
+  const objects = readAs("object list", shape({ data: listOf(OBJECT_SHAPE) }), answer).data;
+  return new Map(objects.map(({ id, api_slug }) => [api_slug ?? "", id.object_id]));
 }
 
 const CONFIG = shape({
@@ -1431,33 +1416,38 @@ export type Difference = {
   readonly text: string;
 };
 
+/** Compares the object's attributes with the specs; `objects` are the workspace's, for what references point to. */
 export function compareAttributes(
   specs: readonly AttributeSpec[],
   attributes: readonly Attribute[],
-  currency: string,
+  { currency, objects }: { readonly currency: string; readonly objects: ReadonlyMap<string, string> },
 ): Difference[] {
   const bySlug = new Map(attributes.map((attribute) => [attribute.api_slug, attribute]));
-  return specs.flatMap(({ slug, ...spec }): Difference[] => {
+  const remedy = "change its slug in Attio › Settings › Objects, then run the bootstrap, which makes a new one.";
+  const faultOf = (spec: AttributeSpec, attribute: Attribute): string | undefined => {
+    const { type, is_multiselect, is_unique, is_writable, config } = attribute;
+    const held = config?.currency?.default_currency_code ?? "no currency";
+    const allowed = config?.record_reference?.allowed_object_ids ?? [];
+    const isFixed = `, and Attio cannot change that: ${remedy}`;
+    if (type !== spec.type) return `is of type ${clean(type)}, must be ${spec.type}${isFixed}`;
+    if (is_multiselect) return `takes several values, must take one${isFixed}`;
+    if (!is_writable) return `cannot be written: ${remedy}`;
+    if (spec.isUnique && !is_unique)
+      return `is the match key but not unique, so a customer could get two records and be counted twice. Delete duplicate records and set it to unique in Attio; or ${remedy}`;
+    if (spec.type === "currency" && held !== attioCurrency(currency))
+      return `is in ${clean(held)}, but CURRENCY says ${currency}. Set CURRENCY to the CRM's; or ${remedy}`;
+    if (spec.target !== undefined && allowed.length > 0 && !allowed.includes(objects.get(spec.target) ?? ""))
+      return `does not point to ${spec.target}${isFixed}`;
+    return undefined;
+  };
+  return specs.flatMap((spec): Difference[] => {
+    const { slug } = spec;
     const attribute = bySlug.get(slug);
     if (attribute === undefined) return [{ slug, kind: "missing", text: `There is no attribute ${slug}.` }];
-    const fault = faultOf({ slug, ...spec }, attribute, currency);
+    const fault = faultOf(spec, attribute);
     if (fault !== undefined) return [{ slug, kind: "wrong", text: `The attribute ${slug} ${fault}` }];
     return attribute.is_archived ? [{ slug, kind: "archived", text: `The attribute ${slug} is archived.` }] : [];
   });
-}
-
-function faultOf(spec: AttributeSpec, attribute: Attribute, currency: string): string | undefined {
-  const remedy = "change its slug in Attio › Settings › Objects, then run the bootstrap, which makes a new one.";
-  const held = attribute.config?.currency?.default_currency_code ?? "no currency";
-  if (attribute.type !== spec.type)
-    return `is of type ${clean(attribute.type)}, must be ${spec.type}, and Attio cannot change a type: ${remedy}`;
-  if (attribute.is_multiselect) return `takes several values, must take one, and Attio cannot change that: ${remedy}`;
-  if (!attribute.is_writable) return `cannot be written: ${remedy}`;
-  if (spec.isUnique === true && !attribute.is_unique)
-    return `is the match key but not unique, so a customer could get two records and be counted twice. Delete duplicate records and set it to unique in Attio; or ${remedy}`;
-  if (spec.type === "currency" && held !== attioCurrency(currency))
-    return `is in ${clean(held)}, but CURRENCY says ${currency}. Set CURRENCY to the CRM's; or ${remedy}`;
-  return undefined;
 }
 
 /** Attio's name of a currency: ISO 4217 but for Taiwan's. */
@@ -1487,14 +1477,18 @@ export async function checkAttio(attio: Service, settings: Settings): Promise<At
   const records = settings.isDryRun ? "record_permission:read" : "record_permission:read-write";
   const { workspace, scopes, problems } = await readAttioKey(attio, ["object_configuration:read", records]);
   const mayLook = scopes.some((scope) => scope.startsWith("object_configuration:"));
-  if (!mayLook || (await readObjectId(attio, OBJECT)) === undefined) {
+  const objects = mayLook ? await readObjects(attio) : new Map<string, string>();
+  if (!objects.has(OBJECT)) {
     if (mayLook) problems.push(`There is no object ${OBJECT} in Attio. Run: node bootstrap-attio.ts`);
     return { problems, workspace, spendSlugs: mapped, unmappedSlugs: [] };
   }
   const attributes = await readAttributes(attio, OBJECT);
   const unmappedSlugs = spendAttributes(attributes).filter((slug) => !mapped.includes(slug));
   const spendSlugs = [...mapped, ...unmappedSlugs];
-  const differences = compareAttributes(attributeSpecs(spendSlugs), attributes, settings.currency);
+  const differences = compareAttributes(attributeSpecs(spendSlugs), attributes, {
+    currency: settings.currency,
+    objects,
+  });
   for (const { kind, text: fault } of differences)
     problems.push(kind === "wrong" ? fault : `${fault} Run: node bootstrap-attio.ts`);
   if (!differences.some(({ slug }) => slug === "subscription_status")) {
@@ -1561,7 +1555,7 @@ export async function readCrm(
 ): Promise<Crm> {
   const crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 };
   const specs = attributeSpecs(spendSlugs);
-  const filter = customerId === undefined ? undefined : { stripe_customer_id: { $eq: customerId } };
+  const filter = customerId === undefined ? undefined : { [MATCH_KEY]: { $eq: customerId } };
   await queryRecords(attio, OBJECT, filter, ({ id: { record_id: recordId }, values }) => {
     const record: { recordId: string; row: Map<string, string>; setByHand: Set<string> } = {
       recordId,
@@ -1575,7 +1569,7 @@ export async function readCrm(
       if (canonicalText !== "") record.row.set(spec.slug, canonicalText);
       if (ACTOR(value).created_by_actor?.type === "workspace-member") record.setByHand.add(spec.slug);
     }
-    const key = record.row.get("stripe_customer_id");
+    const key = record.row.get(MATCH_KEY);
     const other = crm.records.get(key ?? "");
     if (key === undefined) crm.withoutKey += 1;
     else if (other !== undefined) entry(crm.duplicates, key, () => [other.recordId]).push(recordId);
@@ -1614,7 +1608,7 @@ export async function assertRecord(attio: Service, values: ReadonlyMap<string, s
   const specs = attributeSpecs([...values.keys()].filter((slug) => SLUG_PATTERN.test(slug)));
   const wanted = specs.filter(({ slug }) => values.has(slug));
   const encoded = Object.fromEntries(wanted.map((spec) => [spec.slug, encode(spec, values.get(spec.slug))]));
-  const query = { matching_attribute: "stripe_customer_id" };
+  const query = { matching_attribute: MATCH_KEY };
   const path = `/v2/objects/${OBJECT}/records`;
   const call: Call = { method: "PUT", path, query, lane: "write", body: { data: { values: encoded } } };
   try {
