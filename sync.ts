@@ -1913,8 +1913,18 @@ export type Findings = {
 export type Section = { readonly title: string; readonly rows: readonly Row[]; readonly code?: string };
 export type Row = readonly [label: string, count: string, amount: string, remark: string];
 
+/** A row; what is left out stays empty. */
+export function row(label: string, count: number | "", remark = "", amount = ""): Row {
+  return [label, String(count), amount, remark];
+}
+
 function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
+}
+
+/** Account-wide amounts; nothing where amounts are not to be shown. */
+function amountOf(amount: Minor, currency: string, settings: Settings): string {
+  return settings.showsAmounts ? `${formatMinor(amount, currency)} ${currency}` : "";
 }
 
 /** Label, count and where to find the same figure in the Stripe dashboard, for each term of the bridge. */
@@ -1935,158 +1945,127 @@ const BRIDGE_LABELS: readonly (readonly [kind: BridgeKind, label: string, remark
 
 /** The way from what was captured to what the records hold: by charge currency, then at settled value. */
 export function bridgeSections({ settings, books, plan, unmappedSlugs }: Findings): Section[] {
-  const { currency } = books;
-  const show = (amount: Minor, unit: string): string =>
-    settings.showsAmounts ? `${formatMinor(amount, unit)} ${unit}` : "";
-  const sections = [...books.bridge].toSorted(
-    ([a], [b]) => Number(b === currency) - Number(a === currency) || (a < b ? -1 : 1),
-  );
-  const byCurrency = sections.map(([unit, line]): Section => {
-    const isSaid = (kind: BridgeKind): boolean => line[kind].count > 0 || kind === "captured" || kind === "counted";
-    const rows = BRIDGE_LABELS.filter(([kind]) => isSaid(kind)).map(([kind, label, remark]): Row => [
-      label,
-      String(line[kind].count),
-      show(line[kind].minor, unit),
-      remark,
-    ]);
-    const settled = sumMinor([...books.ledgers.values()].map(({ countedIn }) => countedIn.get(unit)?.settled ?? ZERO));
-    const at = rows.findIndex(([label]) => label === "= counted") + 1;
-    if (unit !== currency && line.counted.count > 0)
-      rows.splice(at, 0, [
+  const show = (amount: Minor, currency = books.currency): string => amountOf(amount, currency, settings);
+  const isMain = (currency: string): number => Number(currency === books.currency);
+  const lines = [...books.bridge].toSorted(([a], [b]) => isMain(b) - isMain(a) || (a < b ? -1 : 1));
+  const byCurrency = lines.map(([currency, line]): Section => {
+    const settled = sumMinor(
+      [...books.ledgers.values()].map(({ countedIn }) => countedIn.get(currency)?.settled ?? ZERO),
+    );
+    const rows = BRIDGE_LABELS.flatMap(([kind, label, remark]): Row[] => {
+      const { count, minor: sum } = line[kind];
+      if (count === 0 && kind !== "captured" && kind !== "counted") return [];
+      const rate = row(
         "= settled at",
         "",
-        show(settled, currency),
         "Balances › All activity: gross of these charges, in proportion",
-      ]);
-    return { title: `Charges in ${unit}`, rows };
+        show(settled),
+      );
+      const own = row(label, count, remark, show(sum, currency));
+      return kind === "counted" && count > 0 && currency !== books.currency ? [own, rate] : [own];
+    });
+    return { title: `Charges in ${currency}`, rows };
   });
-  const columns = [...plan.columns].map(([slug, amount]): Row => {
-    const remark = unmappedSlugs.includes(slug)
-      ? "no mapping names it: written as 0, its money is in other columns"
-      : "";
-    return [`- ${slug}`, "", show(amount, currency), remark || "collected through paid invoices, before refunds"];
-  });
+  const total = [
+    row("total revenue", plan.changes.length, "all records of this account; net of refunds", show(plan.totalMinor)),
+  ];
+  for (const [slug, amount] of plan.columns) {
+    const isUnmapped = unmappedSlugs.includes(slug);
+    const remark = isUnmapped
+      ? "no mapping names it: its money is in other columns"
+      : "collected through paid invoices";
+    total.push(row(`- ${slug}`, "", `${remark}, before refunds`, show(amount)));
+  }
+  total.push(row("= unallocated", "", "charges without an invoice, less refunds", show(plan.unallocated)));
   const { count, minor: sum } = plan.withoutRecord;
-  const total: Row[] = [
-    [
-      "total revenue",
-      String(plan.changes.length),
-      show(plan.totalMinor, currency),
-      "all records of this account; net of refunds",
-    ],
-    ...columns,
-    ["= unallocated", "", show(plan.unallocated, currency), "charges without an invoice, less refunds"],
-  ];
-  if (count > 0)
-    total.push(["· no record", String(count), show(sum, currency), "paid invoices of customers without a record"]);
-  return [...byCurrency, { title: `All currencies at settled value, in ${currency}`, rows: total }];
-}
-
-/** Records that mean something happened. */
-function newsOf(plan: Plan): (readonly [string, readonly Change[]])[] {
-  const known = plan.changes.filter(({ record }) => record !== undefined);
-  return [
-    ["new payers", plan.changes.filter(({ record }) => record === undefined)],
-    ["records that fall to 0", known.filter(({ beforeMinor, afterMinor }) => beforeMinor > 0 && afterMinor === 0)],
-    ["changes of status", known.filter(({ values }) => values.has("subscription_status"))],
-  ];
-}
-
-/** Ids of a few customers, where only the person who started the run reads them. */
-function idsOf(changes: readonly Change[], settings: Settings): string {
-  if (settings.isCi) return "";
-  const ids = changes.slice(0, SAMPLE).map(({ customerId }) => customerId);
-  return ids.join(", ") + (changes.length > SAMPLE ? `, and ${changes.length - SAMPLE} more` : "");
+  if (count > 0) total.push(row("· no record", count, "paid invoices of customers without a record", show(sum)));
+  return [...byCurrency, { title: `All currencies at settled value, in ${books.currency}`, rows: total }];
 }
 
 /** The report before anything is written: what was read, the bridge, the plan, what a person may want to mend. */
 export function reportSections(findings: Findings): Section[] {
-  const { settings, books, plan, crm, customers } = findings;
+  const { settings, books, plan, crm } = findings;
   const { counts } = books;
-  const read: Row[] = [
-    [
-      "charges",
-      String(counts.charges),
-      "",
-      `created before ${new Date(findings.t0 * 1000).toISOString()}, as all below`,
-    ],
-    ["paid invoices", String(counts.invoices), "", `${counts.longInvoices} with more than ten lines`],
-    ["customers", String(customers.size), "", ""],
-    ["subscriptions", String(counts.subscriptions), "", "of every status"],
-    ["records", String(crm.records.size + crm.withoutKey), "", `in Attio, object ${OBJECT}`],
-  ];
-  if (counts.paidLater > 0)
-    read.push(["paid later", String(counts.paidLater), "", "invoices paid since this run began: the next run's"]);
   const monthly = findings.stripeRequests * 30;
+  const newPeople = new Set(plan.changes.flatMap(({ newPerson }) => newPerson?.address ?? [])).size;
+  const some = (...rows: Row[]): Row[] => rows.filter(([, count]) => count !== "0");
+  const read = [
+    row("charges", counts.charges, `created before ${new Date(findings.t0 * 1000).toISOString()}, as all below`),
+    row("paid invoices", counts.invoices, `${counts.longInvoices} with more than ten lines`),
+    row("customers", findings.customers.size),
+    row("subscriptions", counts.subscriptions, "of every status"),
+    row("records", crm.records.size + crm.withoutKey, `in Attio, object ${OBJECT}`),
+    ...some(row("paid later", counts.paidLater, "invoices paid since this run began: the next run's")),
+  ];
   if (monthly > 10_000)
-    read.push([
-      "reads a month",
-      String(monthly),
-      "",
-      "at this pace; 10000, or 500 per transaction, are free: https://docs.stripe.com/rate-limits",
-    ]);
-
-  const planned: Row[] = [
-    ["create", String(plan.counts.create), "", ""],
-    ["update", String(plan.counts.update), "", ""],
-    ["refresh", String(plan.counts.refresh), "", "equal, last written over REFRESH_DAYS ago"],
-    ["unchanged", String(plan.counts.unchanged), "", "no request"],
+    read.push(
+      row(
+        "reads a month",
+        monthly,
+        "at this pace; 10000, or 500 per transaction, are free: https://docs.stripe.com/rate-limits",
+      ),
+    );
+  const planned = [
+    row("create", plan.counts.create),
+    row("update", plan.counts.update),
+    row("refresh", plan.counts.refresh, "equal, last written over REFRESH_DAYS ago"),
+    row("unchanged", plan.counts.unchanged, "no request"),
+    ...some(
+      row("left out", plan.counts["left out"], "not created because of --update-only"),
+      row("left alone", plan.leftAlone, "records whose customer has no charge in this Stripe account"),
+      row("without a key", crm.withoutKey, "records without a stripe_customer_id, left alone"),
+      row("people to create", newPeople, "for payers whose address nobody has"),
+    ),
   ];
-  const people = new Set(plan.changes.flatMap(({ newPerson }) => newPerson?.address ?? [])).size;
-  const extra: (readonly [string, number, string])[] = [
-    ["left out", plan.counts["left out"], "not created because of --update-only"],
-    ["left alone", plan.leftAlone, "records whose customer has no charge in this Stripe account"],
-    ["without a key", crm.withoutKey, "records without a stripe_customer_id, left alone"],
-    ["people to create", people, "for payers whose address nobody has"],
-  ];
-  for (const [label, count, remark] of extra) if (count > 0) planned.push([label, String(count), "", remark]);
-  const news = newsOf(plan).map(([label, changes]): Row => [
-    label,
-    String(changes.length),
-    "",
-    idsOf(changes, settings),
-  ]);
-
-  const paying = plan.changes.filter(({ afterMinor }) => afterMinor > 0);
-  const alone = paying.filter(({ hasPerson }) => !hasPerson).toSorted((a, b) => b.afterMinor - a.afterMinor);
-  const sum = sumMinor(alone.map(({ afterMinor }) => afterMinor));
-  const share =
-    settings.showsAmounts && alone.length > 0 ? `${((100 * sum) / plan.totalMinor).toFixed(1)} % of revenue` : "";
-  news.push(["without a person", String(alone.length), share, idsOf(alone, settings)]);
   return [
     { title: "Read", rows: read },
     ...bridgeSections(findings),
     { title: "Plan", rows: planned },
-    { title: "What changes", rows: news.filter(([, count]) => count !== "0") },
-    unmappedSection(findings),
+    { title: "What changes", rows: some(...newsRows(plan, settings)) },
+    fallbackSection(findings),
   ].filter(({ rows }) => rows.length > 0);
 }
 
-/** Products whose money fell into `spend_other`, largest first, and the JSON that gives each an attribute of its own. */
-function unmappedSection({ settings, books, productNames }: Findings): Section {
-  const bySize = [...books.fallback].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
-  const rows = bySize.slice(0, SAMPLE).map(([id, amount]): Row => {
-    const amountText = settings.showsAmounts ? `${formatMinor(amount, books.currency)} ${books.currency}` : "";
-    return [clean(id), "", amountText, productNames.get(id) ?? ""];
-  });
-  const unmapped = bySize.slice(0, SAMPLE).filter(([id]) => id !== NO_PRODUCT && id !== NO_POSITIVE_LINE);
+/** Records that mean something happened, with the ids of a few where only the person who started the run reads them. */
+function newsRows(plan: Plan, settings: Settings): Row[] {
+  const news = (label: string, changes: readonly Change[], amount = ""): Row => {
+    const more = changes.length > SAMPLE ? `, and ${changes.length - SAMPLE} more` : "";
+    const ids = changes.slice(0, SAMPLE).map(({ customerId }) => customerId);
+    return row(label, changes.length, settings.isCi ? "" : ids.join(", ") + more, amount);
+  };
+  const known = plan.changes.filter(({ record }) => record !== undefined);
+  const paying = plan.changes.filter(({ afterMinor }) => afterMinor > 0);
+  const alone = paying.filter(({ hasPerson }) => !hasPerson).toSorted((a, b) => b.afterMinor - a.afterMinor);
+  const share = (100 * sumMinor(alone.map(({ afterMinor }) => afterMinor))) / plan.totalMinor;
+  return [
+    news("new payers", plan.changes.filter(({ record }) => record === undefined)), // prettier-ignore
+    news("records that fall to 0", known.filter(({ beforeMinor, afterMinor }) => beforeMinor > 0 && afterMinor === 0)), // prettier-ignore
+    news("changes of status", known.filter(({ values }) => values.has("subscription_status"))), // prettier-ignore
+    news("payers without a person", alone, settings.showsAmounts ? `${share.toFixed(1)} % of revenue` : ""),
+  ];
+}
+
+/** Whose money fell into `spend_other`, largest first, and the JSON that gives each product an attribute of its own. */
+function fallbackSection({ settings, books, productNames }: Findings): Section {
+  const all = [...books.fallback].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, SAMPLE);
+  const rows = all.map(([id, sum]) =>
+    row(clean(id), "", productNames.get(id), amountOf(sum, books.currency, settings)),
+  );
+  const products = all.map(([id]) => ({ id, name: productNames.get(id) ?? id }));
+  const unmapped = products.filter(({ id }) => id !== NO_PRODUCT && id !== NO_POSITIVE_LINE);
   const title = `In ${FALLBACK_SLUG}`;
   if (unmapped.length === 0) return { title, rows };
-  const mapping = mappingOf(unmapped.map(([id]) => ({ id, name: productNames.get(id) ?? id })));
   return {
-    title: `${title}; to give a product its own attribute, add to PRODUCT_SLUGS and run the bootstrap`,
+    title: `${title}; for attributes of their own, add to PRODUCT_SLUGS and run the bootstrap`,
     rows,
-    code: mapping,
+    code: mappingOf(unmapped),
   };
 }
 
 /** Products as the JSON that PRODUCT_SLUGS takes: "Pro plan (yearly)" → spend_pro_plan_yearly. */
 export function mappingOf(products: readonly { readonly id: string; readonly name: string }[]): string {
   const slugOf = (name: string): string => {
-    const words = name
-      .normalize("NFKD")
-      .toLowerCase()
-      .match(/[a-z0-9]+/g) ?? ["product"];
+    const words = name.normalize("NFKD").toLowerCase().match(/[a-z0-9]+/g) ?? ["product"]; // prettier-ignore
     return `spend_${words.join("_").slice(0, 40)}`;
   };
   return JSON.stringify(Object.fromEntries(products.map(({ id, name }) => [id, slugOf(name)])));
@@ -2103,19 +2082,16 @@ export function logLines(sections: readonly Section[]): string[] {
 }
 
 /** What a dry run shows of its changes: ids and attributes; by hand also the revenue. */
-export function changeLines({ plan, settings, books }: Findings): string[] {
+export function changeSection({ plan, settings, books }: Findings): Section {
   const writes = plan.changes.filter(({ values }) => values.size > 0);
-  const rows = writes.slice(0, SAMPLE).map((change): Row => {
-    const slugs = [...change.values.keys()].filter(
-      (slug) => slug !== "stripe_customer_id" && slug !== "last_synced_at",
-    );
-    const revenue = `${change.record?.row.get("total_revenue") ?? "none"} -> ${formatMinor(change.afterMinor, books.currency)}`;
-    const remark =
-      (change.record === undefined ? "all attributes" : slugs.join(", ")) + (change.newPerson ? ", a new person" : "");
-    return [change.outcome, change.customerId, settings.isCi || !settings.showsAmounts ? "" : revenue, remark];
+  const showsRevenue = settings.showsAmounts && !settings.isCi;
+  const rows = writes.slice(0, SAMPLE).map(({ outcome, customerId, values, record, afterMinor, newPerson }): Row => {
+    const revenue = `${record?.row.get("total_revenue") ?? "none"} -> ${formatMinor(afterMinor, books.currency)}`;
+    const slugs = [...values.keys()].filter((slug) => slug !== MATCH_KEY && slug !== "last_synced_at");
+    const attributes = record === undefined ? "all attributes" : slugs.join(", ");
+    return [outcome, customerId, showsRevenue ? revenue : "", attributes + (newPerson ? ", a new person" : "")];
   });
-  const title = `Changes, largest first${writes.length > SAMPLE ? `: ${SAMPLE} of ${writes.length}` : ""}`;
-  return rows.length === 0 ? [] : logLines([{ title, rows }]);
+  return { title: `Changes, largest first${writes.length > SAMPLE ? `: ${SAMPLE} of ${writes.length}` : ""}`, rows };
 }
 
 /** What came of the plan. */
@@ -2126,13 +2102,13 @@ export function summaryLine(
   applied: Applied,
   stripe: Stats,
   attio: Stats,
-  seconds: number,
-  notes: readonly string[],
+  details: readonly [string, ...string[]],
 ): string {
   const counts = Object.entries(applied).map(([outcome, count]) => `${outcome}=${count}`);
-  const requests = `stripe ${plural(stripe.requests, "request")}, attio ${plural(attio.requests, "request")}`;
+  const requests = [`stripe ${plural(stripe.requests, "request")}`, `attio ${plural(attio.requests, "request")}`];
+  const [seconds, ...notes] = details;
   const retries = plural(stripe.retries + attio.retries, "retry", "retries");
-  return `done: ${counts.join(" ")} (${[`${seconds.toFixed(1)} s`, requests, retries, ...notes].join(", ")})`;
+  return `done: ${counts.join(" ")} (${[seconds, ...requests, retries, ...notes].join(", ")})`;
 }
 
 /** Text for Markdown: nothing in it can end a table cell, start a tag, a link or a mention. */
@@ -2142,24 +2118,20 @@ function markdown(cell: string): string {
 
 /** What `$GITHUB_STEP_SUMMARY` shows: what went wrong, the total, revenue by product, then the report's sections. */
 export function stepSummary(problems: readonly string[], findings?: Findings, lastLine = ""): string {
-  const quoted = problems.map((problem) => problem.split("\n").map((line) => `> ${markdown(line)}  \n`).join("")); // prettier-ignore
-  const title = problems.length > 0 ? "## Stripe to Attio: needs attention" : "## Stripe to Attio";
-  if (findings === undefined) return [title, ...quoted, ""].join("\n\n");
+  const quoted = problems.map((problem) => `> ${problem.split("\n").map(markdown).join("  \n> ")}`);
+  const parts = [problems.length > 0 ? "## Stripe to Attio: needs attention" : "## Stripe to Attio", ...quoted];
+  if (findings === undefined) return `${parts.join("\n\n")}\n`;
   const { settings, plan, books } = findings;
   const total = settings.showsAmounts
-    ? `**${formatMinor(plan.totalMinor, books.currency)} ${books.currency}** lifetime revenue in `
+    ? `**${amountOf(plan.totalMinor, books.currency, settings)}** lifetime revenue in `
     : "";
-  const tables = reportSections(findings).map(({ title: heading, rows, code }) => {
+  parts.push(`${total}${plural(plan.changes.length, "record")}.`, `\`${lastLine}\``, ...pie(findings));
+  for (const { title, rows, code } of reportSections(findings)) {
     const lines = rows.map((cells) => `| ${cells.map(markdown).join(" | ")} |`);
-    const table = ["| | Count | Amount | |", "|---|---:|---:|---|", ...lines].join("\n");
-    return [
-      `### ${heading}`,
-      table,
-      ...(code === undefined ? [] : ["```json\n" + code.replaceAll("`", "'") + "\n```"]),
-    ];
-  });
-  const headline = `${total}${plural(plan.changes.length, "record")}. \`${lastLine}\``;
-  return [title, ...quoted, headline, ...pie(findings), ...tables.flat(), ""].join("\n\n");
+    parts.push(`### ${title}`, ["| | Count | Amount | |", "|---|---:|---:|---|", ...lines].join("\n"));
+    if (code !== undefined) parts.push("```json\n" + code.replaceAll("`", "'") + "\n```");
+  }
+  return `${parts.join("\n\n")}\n`;
 }
 
 /** Revenue by product. A pie has no negative slice: an unallocated sum below 0 is left to the table. */
@@ -2169,9 +2141,7 @@ function pie({ plan, books, settings }: Findings): string[] {
   const lines = slices.map(
     ([slug, amount]) => `  "${slug.replace("spend_", "")}" : ${formatMinor(amount, books.currency)}`,
   );
-  return [
-    "```mermaid\npie showData\n" + `  title Revenue by product, ${books.currency}\n${lines.join("\n")}\n` + "```",
-  ];
+  return [["```mermaid", "pie showData", `  title Revenue by product, ${books.currency}`, ...lines, "```"].join("\n")];
 }
 
 /** Where a program's lines go, and where it runs. */
@@ -2518,7 +2488,7 @@ export async function main(io: Io): Promise<number> {
       stripeRequests,
     };
     logLines(reportSections(findings)).forEach(log.line);
-    if (settings.isDryRun) changeLines(findings).forEach(log.line);
+    if (settings.isDryRun) logLines([changeSection(findings)]).forEach(log.line);
 
     const brake = findBrake(plan, records, books, settings.mode);
     const isBraked = brake !== undefined && !(brake.isForceable && settings.flags.has("--force"));
@@ -2539,7 +2509,8 @@ export async function main(io: Io): Promise<number> {
       if (result.newPeople > 0) notes.push(`${plural(result.newPeople, "person", "people")} created`);
       if (isGood && settings.heartbeat !== undefined) await ping(settings.heartbeat, connection, log);
     }
-    const lastLine = summaryLine(applied, stripe.stats, attio.stats, (io.clock.now() - startedAt) / 1000, notes);
+    const seconds = `${((io.clock.now() - startedAt) / 1000).toFixed(1)} s`;
+    const lastLine = summaryLine(applied, stripe.stats, attio.stats, [seconds, ...notes]);
     writeStepSummary(settings.stepSummaryPath, stepSummary(log.problems, findings, lastLine), log);
     log.line(lastLine);
     return isGood ? 0 : 1;
