@@ -300,7 +300,7 @@ function statement(
 /** One charge with captured, given back, net, and a few words on what is special about it. */
 function chargeRow(charge: Charge, currency: string, dashboard: string): Row {
   const show = (amount: number, unit = charge.currency): string => `${formatMinor(minor(amount), unit)} ${unit}`;
-  const words: string[] = [`${day(charge.created)}`];
+  const words: string[] = [];
   if (!isCaptured(charge))
     words.push(
       charge.status === "succeeded" ? "authorised, not captured: not counted" : `${charge.status}: not counted`,
@@ -313,7 +313,7 @@ function chargeRow(charge: Charge, currency: string, dashboard: string): Row {
     if (charge.currency !== currency && netMinor(charge) > 0) words.push(settlement(charge, currency));
   }
   words.push(`${dashboard}payments/${charge.id}`);
-  return [charge.id, "", `net ${show(netMinor(charge))}`, words.join("; ")];
+  return [charge.id, day(charge.created), `net ${show(netMinor(charge))}`, words.join("; ")];
 }
 
 function partialCapture(charge: Charge, show: (amount: number) => string): string {
@@ -338,15 +338,13 @@ function invoiceRows(invoice: Invoice, { books, paidBy, customer }: Account, t0:
   const show = (amount: number, unit = invoice.currency): string => `${formatMinor(minor(amount), unit)} ${unit}`;
   const collected = collectedMinor(invoice);
   const outside = invoice.amount_paid_off_stripe ?? 0;
-  const words = [day(invoice.created), `paid ${show(invoice.amount_paid)}`];
+  const words = [`paid ${show(invoice.amount_paid)}`];
   if (outside > 0) words.push(`of it ${show(outside)} outside Stripe: not split`);
   if (paidBy.get(invoice.id)) words.push(`by ${paidBy.get(invoice.id)}`);
-  const head = (remark: string): Row => [
-    invoice.id,
-    "",
-    `collected ${show(collected)}`,
-    [...words, remark, `${dashboard}invoices/${invoice.id}`].filter(Boolean).join("; "),
-  ];
+  const head = (remark: string): Row => {
+    const all = [...words, remark, `${dashboard}invoices/${invoice.id}`].filter(Boolean);
+    return [invoice.id, day(invoice.created), `collected ${show(collected)}`, all.join("; ")];
+  };
   if ((invoice.status_transitions.paid_at ?? 0) >= t0) return [head("paid after this began: not counted yet")];
   if (collected === 0) return [head("nothing to split")];
   const isForeign = invoice.currency !== books.currency;
@@ -365,7 +363,7 @@ function invoiceRows(invoice: Invoice, { books, paidBy, customer }: Account, t0:
     ];
   });
   const notes = [isForeign ? `${show(split, books.currency)} at this customer's own rate` : ""];
-  if (others > 0) notes.push(`${others} lines of 0 or below (credits, prorations) get no share`);
+  if (others > 0) notes.push(`no share for ${others} of its lines, at 0 or below (credits, prorations)`);
   return [head(notes.filter(Boolean).join("; ")), ...rows];
 }
 
