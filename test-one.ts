@@ -12,6 +12,7 @@ import {
   addSubscription,
   addressOf,
   attributeSpecs,
+  checkAttio,
   closeBooks,
   collectedMinor,
   connectAttio,
@@ -34,7 +35,6 @@ import {
   planChange,
   processIo,
   readAs,
-  readAttributes,
   readCharges,
   readCrm,
   readPages,
@@ -47,7 +47,6 @@ import {
   shape,
   sharesOf,
   slugsOf,
-  spendAttributes,
   statusOf,
   text,
   unallocatedMinor,
@@ -112,12 +111,18 @@ export async function testOne(io: Io): Promise<number> {
       return 1;
     }
     const attio = settings.attioKey === "" ? undefined : connectAttio(settings, connection);
-    const attributes = attio === undefined ? [] : await readAttributes(attio, "stripe_customers");
-    const spendSlugs = [...new Set([...slugsOf(settings.productSlugs), ...spendAttributes(attributes)])];
-    const side = attio && (await readCrmSide(attio, { account, settings, spendSlugs, nowMs: io.clock.now() }));
+    // It only reads, so the scopes of a dry run are enough.
+    const check = attio && (await checkAttio(attio, { ...settings, isDryRun: true }));
+    const spendSlugs = check?.spendSlugs ?? slugsOf(settings.productSlugs);
+    const problems = check?.problems ?? [];
+    const side =
+      attio && problems.length === 0
+        ? await readCrmSide(attio, { account, settings, spendSlugs, nowMs: io.clock.now() })
+        : undefined;
     if (settings.flags.has("--json")) log.line(asJson(account, side, { settings, spendSlugs }));
     else logLines(statement(account, side, { settings, spendSlugs, t0 })).forEach(log.line);
-    return 0;
+    if (problems.length > 0) log.error(["Attio could not be asked:", ...problems].join("\n  - "));
+    return problems.length > 0 ? 1 : 0;
   });
 }
 
@@ -373,7 +378,8 @@ function recordRows(
   side: CrmSide | undefined,
   { settings, spendSlugs }: { settings: Settings; spendSlugs: readonly string[] },
 ): Row[] {
-  if (side === undefined) return [["not asked", "", "", "ATTIO_API_KEY is not set"]];
+  if (side === undefined)
+    return [["not asked", "", "", settings.attioKey === "" ? "ATTIO_API_KEY is not set" : "see the problems below"]];
   const { change, crm, person } = side;
   const duplicates = crm.duplicates.get(customer.id) ?? [];
   const rows: Row[] = [
