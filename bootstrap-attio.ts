@@ -135,7 +135,7 @@ async function createAll(
   const attributes = `/v2/objects/${OBJECT}/attributes`;
   let done = "nothing";
   const create = async (method: "POST" | "PATCH", path: string, what: string, values: Json): Promise<void> => {
-    await attioWrite(attio, method, path, values).catch(unlessConflict);
+    if (!(await attioWrite(attio, method, path, values).then(() => true, falseOnConflict))) return;
     log.line(`${method === "POST" ? "created" : "restored"}  ${what}`);
     done = `all up to ${what}`;
   };
@@ -171,8 +171,10 @@ async function createAll(
   }
 }
 
-function unlessConflict(error: unknown): void {
+/** A conflict says that it is there already, or that something else is in its place: what is listed afterwards decides. */
+function falseOnConflict(error: unknown): false {
   if (!(error instanceof ApiError) || error.code !== "slug_conflict") throw error;
+  return false;
 }
 
 function limitOf(error: Error): string {
@@ -249,7 +251,7 @@ function sayWhatIsNext(scopes: readonly string[], log: Log): void {
     log.line(
       "From now on the key needs only object_configuration:read and record_permission:read-write: reduce its scopes.",
     );
-  log.line("All is there. Next: node sync.ts --dry-run");
+  log.line("All is there. Next: node sync.ts --dry-run (on GitHub: Run workflow, with the dry-run box ticked)");
 }
 
 if (import.meta.main) process.exitCode = await bootstrap(processIo());

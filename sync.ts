@@ -79,7 +79,8 @@ export function readSettings(env: Environment, args: readonly string[], usage: U
   };
   const base = (name: string, origin: string): string => {
     const url = value(name) === "" ? undefined : urlOf(value(name));
-    const isLoopback = url !== undefined && LOOPBACK_HOSTS.includes(url.hostname) && url.href === `${url.origin}/`;
+    const isOrigin = url !== undefined && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
+    const isLoopback = isOrigin && LOOPBACK_HOSTS.includes(url.hostname);
     expect(name, value(name) === "" || isLoopback, "loopback, such as http://127.0.0.1:4242: no other host gets a key");
     if (isLoopback) warnings.push(`${name} is set: requests go to ${url.origin}`);
     return isLoopback ? url.origin : origin;
@@ -183,8 +184,11 @@ export function clean(text: string): string {
   return line.length > 300 ? `${line.slice(0, 300)}…` : line;
 }
 
-function shown(text: string): string {
-  return `"${clean(text).slice(0, 60)}"`;
+/** What a person typed, quoted back; what may be a key by mistake is not. */
+function shown(typed: string): string {
+  return `"${clean(typed)
+    .replace(/\b(sk|rk|pk|rkcs)_\w+|[\w-]{40,}/g, "(looks like a key)")
+    .slice(0, 60)}"`;
 }
 
 // ---------------------------------------------------------------- Shapes ----
@@ -220,6 +224,7 @@ function leaf<T>(expected: string, is: (value: unknown) => value is T): Reader<T
 
 export const text = leaf("text", (value) => typeof value === "string");
 export const flag = leaf("true or false", (value) => typeof value === "boolean");
+const currencyCode = leaf("a currency", (value): value is string => /^[a-z]{3,5}$/.test(String(value)));
 export const int = leaf("a whole number", (value): value is number => Number.isSafeInteger(value));
 export const decimal = leaf("a number", (value): value is number => Number.isFinite(value));
 const decimalOrText = leaf("a number", (value) => typeof value === "number" || typeof value === "string");
@@ -275,7 +280,7 @@ const withId = shape({ id: text });
 const reference: Reader<string, string | { readonly id: string }> = (value) =>
   typeof value === "string" ? value : withId(value).id;
 
-const BALANCE_TRANSACTION = shape({ amount: int, currency: text, exchange_rate: maybe(decimal) });
+const BALANCE_TRANSACTION = shape({ amount: int, currency: currencyCode, exchange_rate: maybe(decimal) });
 
 /** https://docs.stripe.com/api/charges/object - amounts in minor units, `created` in unix seconds, here and below. */
 export const CHARGE = shape({
@@ -286,7 +291,7 @@ export const CHARGE = shape({
   amount_refunded: int,
   balance_transaction: maybe(expandable(BALANCE_TRANSACTION)),
   captured: flag,
-  currency: text,
+  currency: currencyCode,
   customer: maybe(reference),
   disputed: flag,
   payment_intent: maybe(reference),
@@ -309,7 +314,7 @@ export const INVOICE = shape({
   created: int,
   amount_paid: int,
   amount_paid_off_stripe: maybe(int),
-  currency: text,
+  currency: currencyCode,
   customer: maybe(reference),
   lines: shape({ data: listOf(INVOICE_LINE), has_more: flag }),
   status_transitions: shape({ paid_at: maybe(int) }),
@@ -883,28 +888,30 @@ export async function readProducts(stripe: Service, ids?: readonly string[]): Pr
 /** One cheap request per permission. Returns what is wrong with the key; throws what is no question of the key. */
 export async function checkStripe(stripe: Service): Promise<string[]> {
   const needed = STRIPE_PERMISSIONS.filter(({ isNeeded }) => isNeeded);
-  const problems = needed.map(async (permission) => {
+  const checks = needed.map(async (permission): Promise<string[]> => {
     try {
       await request(stripe, { method: "GET", path: permission.path, query: { limit: "1" } });
-      return "";
+      return [];
     } catch (error) {
-      if (error instanceof ApiError && [401, 403].includes(error.status)) return keyProblem(error, permission);
-      throw error;
+      if (!(error instanceof ApiError) || ![401, 403].includes(error.status)) throw error;
+      return [keyProblem(error, permission)];
     }
   });
-  return [...new Set((await Promise.all(problems)).filter(Boolean))];
+  const problems = (await Promise.all(checks)).flat();
+  // A key that is wrong altogether is wrong for each endpoint: said once.
+  const general = problems.find((problem) => !needed.some(({ slug }) => problem.includes(slug)));
+  return general === undefined ? problems : [general];
 }
 
 /** A refused key in words that name the page to open and the box to tick. */
 export function keyProblem(error: ApiError, wanted: { readonly name: string; readonly slug: string }): string {
   const page = "https://dashboard.stripe.com/apikeys";
-  if (error.code === "api_key_expired")
-    return `STRIPE_API_KEY has expired. Create a new one at ${page}: ${error.detail}`;
-  if (error.status === 401)
-    return `STRIPE_API_KEY is unknown to Stripe: mistyped, deleted, or of another account. See ${page}: ${error.detail}`;
+  let what = `lacks the permission "${wanted.name}" (${wanted.slug}). Set it to Read at ${page}.`;
+  if (error.status === 401) what = `is unknown to Stripe: mistyped, deleted, or of another account. Look at ${page}.`;
+  if (error.code === "api_key_expired") what = `has expired. Create a new one at ${page}.`;
   if (/IP address/i.test(error.detail))
-    return `STRIPE_API_KEY is limited to IP addresses that are not this machine's. Lift that at ${page}: ${error.detail}`;
-  return `STRIPE_API_KEY lacks the permission "${wanted.name}" (${wanted.slug}). Set it to Read at ${page}. ${error.message}`;
+    what = `is limited to IP addresses that are not this machine's. Lift that at ${page}.`;
+  return `STRIPE_API_KEY ${what} ${error.message}`;
 }
 
 // ---------------------------------------------------------------- Ledger ----
@@ -1479,7 +1486,10 @@ export async function checkAttio(attio: Service, settings: Settings): Promise<At
   const mayLook = scopes.some((scope) => scope.startsWith("object_configuration:"));
   const objects = mayLook ? await readObjects(attio) : new Map<string, string>();
   if (!objects.has(OBJECT)) {
-    if (mayLook) problems.push(`There is no object ${OBJECT} in Attio. Run: node bootstrap-attio.ts`);
+    if (mayLook)
+      problems.push(
+        `There is no object ${OBJECT} in Attio. Run: node bootstrap-attio.ts (on GitHub: Run workflow, bootstrap)`,
+      );
     return { problems, workspace, spendSlugs: mapped, unmappedSlugs: [] };
   }
   const attributes = await readAttributes(attio, OBJECT);
@@ -1490,12 +1500,16 @@ export async function checkAttio(attio: Service, settings: Settings): Promise<At
     objects,
   });
   for (const { kind, text: fault } of differences)
-    problems.push(kind === "wrong" ? fault : `${fault} Run: node bootstrap-attio.ts`);
+    problems.push(
+      kind === "wrong" ? fault : `${fault} Run: node bootstrap-attio.ts (on GitHub: Run workflow, bootstrap)`,
+    );
   if (!differences.some(({ slug }) => slug === "subscription_status")) {
     const options = (await readOptions(attio, "subscription_status")).filter((option) => !option.is_archived);
     const absent = STATUSES.filter((status) => !options.some(({ title }) => title === status));
     if (absent.length > 0)
-      problems.push(`subscription_status lacks ${absent.join(", ")}. Run: node bootstrap-attio.ts`);
+      problems.push(
+        `subscription_status lacks ${absent.join(", ")}. Run: node bootstrap-attio.ts (on GitHub: Run workflow, bootstrap)`,
+      );
   }
   return { problems, workspace, spendSlugs, unmappedSlugs };
 }
@@ -1525,11 +1539,13 @@ async function queryRecords(
     const path = `/v2/objects/${object}/records/query`;
     const answer = await request(attio, { method: "POST", path, body, lane: "read" });
     const page = readAs(`page of ${object}`, shape({ data: listOf(RECORD) }), answer).data;
+    const before = seen.size;
     for (const record of page) {
       if (!seen.has(record.id.record_id)) take(record);
       seen.add(record.id.record_id);
     }
     if (page.length < RECORD_PAGE) return;
+    if (seen.size === before) throw new UnexpectedError(`Attio repeated a page of ${object} at offset ${offset}`);
   }
 }
 
@@ -2048,9 +2064,10 @@ function newsRows(plan: Plan, settings: Settings): Row[] {
 /** Whose money fell into `spend_other`, largest first, and the JSON that gives each product an attribute of its own. */
 function fallbackSection({ settings, books, productNames }: Findings): Section {
   const all = [...books.fallback].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, SAMPLE);
-  const rows = all.map(([id, sum]) =>
-    row(clean(id), "", productNames.get(id), amountOf(sum, books.currency, settings)),
-  );
+  const rows = all.map(([id, sum]) => {
+    const name = productNames.get(id);
+    return row(name ?? clean(id), "", name && clean(id), amountOf(sum, books.currency, settings));
+  });
   const products = all.map(([id]) => ({ id, name: productNames.get(id) ?? id }));
   const unmapped = products.filter(({ id }) => id !== NO_PRODUCT && id !== NO_POSITIVE_LINE);
   const title = `In ${FALLBACK_SLUG}`;
@@ -2068,7 +2085,10 @@ export function mappingOf(products: readonly { readonly id: string; readonly nam
     const words = name.normalize("NFKD").toLowerCase().match(/[a-z0-9]+/g) ?? ["product"]; // prettier-ignore
     return `spend_${words.join("_").slice(0, 40)}`;
   };
-  return JSON.stringify(Object.fromEntries(products.map(({ id, name }) => [id, slugOf(name)])));
+  const json = JSON.stringify(Object.fromEntries(products.map(({ id, name }) => [id, slugOf(name)])));
+  // Still the same JSON, but nothing in it can steer a terminal or end a block of code.
+  const escape = (mark: string): string => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}`]/gu, escape);
 }
 
 /** Sections as plain lines. */
@@ -2113,35 +2133,53 @@ export function summaryLine(
 
 /** Text for Markdown: nothing in it can end a table cell, start a tag, a link or a mention. */
 function markdown(cell: string): string {
-  return clean(cell).replace(/[\\`*_{}[\]<>#|~@&]/g, (mark) => `&#${mark.codePointAt(0)};`);
+  return clean(cell).replace(/[\\`*_{}[\]<>#|~@&:]|(?<=www)\./g, (mark) => `&#${mark.codePointAt(0)};`);
 }
 
-/** What `$GITHUB_STEP_SUMMARY` shows: what went wrong, the total, revenue by product, then the report's sections. */
-export function stepSummary(problems: readonly string[], findings?: Findings, lastLine = ""): string {
-  const quoted = problems.map((problem) => `> ${problem.split("\n").map(markdown).join("  \n> ")}`);
-  const parts = [problems.length > 0 ? "## Stripe to Attio: needs attention" : "## Stripe to Attio", ...quoted];
+/** A section as a table, without the columns that are empty throughout. */
+function markdownTable({ rows, code }: Section): string {
+  const heads = ["", "Count", "Amount", ""];
+  const used = heads.map((_, at) => at).filter((at) => at === 0 || rows.some((cells) => cells[at] !== ""));
+  const line = (cells: readonly string[]): string => `| ${used.map((at) => markdown(cells[at] ?? "")).join(" | ")} |`;
+  const rule = `|${used.map((at) => (at === 1 || at === 2 ? "---:" : "---")).join("|")}|`;
+  return [line(heads), rule, ...rows.map(line), ...(code === undefined ? [] : ["", "```json", code, "```"])].join("\n");
+}
+
+/** What `$GITHUB_STEP_SUMMARY` shows: problems, the total, what changes, revenue by product, then the rest, folded. */
+export function stepSummary(problems: Log["problems"], findings?: Findings, lastLine = ""): string {
+  const isBad = problems.some(({ kind }) => kind === "error");
+  const quoted = problems.map(({ kind, line }) => `> **${kind}** ${line.split("\n").map(markdown).join("  \n> ")}`);
+  const parts = [isBad ? "## Stripe to Attio: needs attention" : "## Stripe to Attio", ...quoted];
   if (findings === undefined) return `${parts.join("\n\n")}\n`;
   const { settings, plan, books } = findings;
   const total = settings.showsAmounts
     ? `**${amountOf(plan.totalMinor, books.currency, settings)}** lifetime revenue in `
     : "";
-  parts.push(`${total}${plural(plan.changes.length, "record")}.`, `\`${lastLine}\``, ...pie(findings));
-  for (const { title, rows, code } of reportSections(findings)) {
-    const lines = rows.map((cells) => `| ${cells.map(markdown).join(" | ")} |`);
-    parts.push(`### ${title}`, ["| | Count | Amount | |", "|---|---:|---:|---|", ...lines].join("\n"));
-    if (code !== undefined) parts.push("```json\n" + code.replaceAll("`", "'") + "\n```");
-  }
+  parts.push(`${total}${plural(plan.changes.length, "record")}.`, `\`${lastLine}\``);
+  const rank = ({ title }: Section): number =>
+    ["What changes", "Plan", "All currencies"].findIndex((start) => title.startsWith(start));
+  const sections = reportSections(findings);
+  for (const section of sections.filter((candidate) => rank(candidate) >= 0).toSorted((a, b) => rank(a) - rank(b)))
+    parts.push(`### ${markdown(section.title)}`, markdownTable(section));
+  parts.push(...pie(findings));
+  for (const section of sections.filter((candidate) => rank(candidate) < 0))
+    parts.push(`<details><summary>${markdown(section.title)}</summary>`, markdownTable(section), "</details>");
   return `${parts.join("\n\n")}\n`;
 }
 
-/** Revenue by product. A pie has no negative slice: an unallocated sum below 0 is left to the table. */
+/** Revenue by product, slices below 2 % taken together. A pie has no negative slice: that is left to the table. */
 function pie({ plan, books, settings }: Findings): string[] {
   const slices = [...plan.columns, ["unallocated", plan.unallocated] as const].filter(([, amount]) => amount > 0);
   if (!settings.showsAmounts || slices.length === 0) return [];
-  const lines = slices.map(
+  const whole = sumMinor(slices.map(([, amount]) => amount));
+  const small = slices.filter(([, amount]) => amount * 50 < whole);
+  const large = slices.filter((slice) => !small.includes(slice));
+  if (small.length > 0) large.push(["smaller ones", sumMinor(small.map(([, amount]) => amount))]);
+  const lines = large.map(
     ([slug, amount]) => `  "${slug.replace("spend_", "")}" : ${formatMinor(amount, books.currency)}`,
   );
-  return [["```mermaid", "pie showData", `  title Revenue by product, ${books.currency}`, ...lines, "```"].join("\n")];
+  const title = `  title Revenue by product, ${books.currency}${plan.unallocated < 0 ? " (less what is unallocated)" : ""}`;
+  return [["```mermaid", "pie showData", title, ...lines, "```"].join("\n")];
 }
 
 /** Where a program's lines go, and where it runs. */
@@ -2164,7 +2202,7 @@ export type Log = ReturnType<typeof createLog>;
 
 /** Prints lines; a key never passes. Problems are also GitHub annotations, and kept for the step summary. */
 export function createLog(io: Io) {
-  const problems: string[] = [];
+  const problems: { readonly kind: "error" | "warning"; readonly line: string }[] = [];
   const secrets = ["STRIPE_API_KEY", "ATTIO_API_KEY", "HEARTBEAT_URL"].map((name) => (io.env[name] ?? "").trim());
   let isDrawn = false;
   let endTimer = (): void => undefined;
@@ -2179,7 +2217,7 @@ export function createLog(io: Io) {
     write(`${safe(line)}\n`);
   };
   const problem = (kind: "error" | "warning", line: string): void => {
-    problems.push(safe(line));
+    problems.push({ kind, line: safe(line) });
     print(io.err, line);
     // `%` and line ends would end the annotation, or start another command.
     const escaped = line.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
@@ -2413,10 +2451,11 @@ async function newLinks(
 /** A failure in words, without what was sent: Attio may quote a name, an address or an amount. */
 function withoutValues(error: unknown, { values, newPerson }: Change): string {
   let message = error instanceof Error ? error.message : String(error);
-  const isPrivate = (slug: string): boolean => /^(name|email|.*revenue|spend_.*)$/.test(slug);
-  const sent = [...values].map(([slug, value]) => (isPrivate(slug) ? (value ?? "") : ""));
-  for (const value of [...sent, newPerson?.address ?? "", newPerson?.name ?? ""])
-    if (clean(value).length > 1) message = message.replaceAll(clean(value), "(value)");
+  for (const sent of [values.get("name"), values.get("email"), newPerson?.address, newPerson?.name])
+    if (clean(sent ?? "").length > 1) message = message.replaceAll(clean(sent ?? ""), "(value)");
+  const amounts = [...values].filter(([slug, value]) => /revenue$|^spend_/.test(slug) && Number(value) !== 0);
+  for (const written of amounts.flatMap(([, value]) => [value ?? "", String(Number(value))]))
+    message = message.replace(new RegExp(`(?<![\\d.])${written.replace(".", "[.]")}(?![.]?\\d)`, "g"), "(value)");
   return message.replace(/[^\s"'<>()]+@[^\s"'<>()]+/g, "(address)");
 }
 

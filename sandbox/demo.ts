@@ -6,7 +6,7 @@ import { main, processIo } from "../sync.ts";
 import type { Io } from "../sync.ts";
 import { SANDBOX_PRODUCT_SLUGS, seedAccount, seedPeople } from "./account.ts";
 import { SANDBOX_ATTIO_KEY, startAttio } from "./attio.ts";
-import type { AttioSandbox, PlainRecord } from "./attio.ts";
+import type { AttioSandbox, PlainRecord, PlainValue } from "./attio.ts";
 import { SANDBOX_STRIPE_KEY, startStripe } from "./stripe.ts";
 
 const CUSTOMERS = 12;
@@ -47,7 +47,7 @@ async function demo(serves: boolean): Promise<number> {
   const second = await run("node sync.ts", main);
   const third = await run("node sync.ts, once more", main);
   console.log("\n--- the records in Attio\n");
-  console.table(rowsOf(attio.records("stripe_customers")));
+  for (const line of tableOf(attio.records("stripe_customers"))) console.log(line);
   await Promise.all([stripe.close(), attio.close()]);
   const isQuiet = third.last.startsWith("done: created=0 updated=0 refreshed=0 ");
   console.log(isQuiet ? "\nThe second run had nothing to write." : "\nThe second run wrote something: a bug.");
@@ -61,20 +61,27 @@ function fillCrm(attio: AttioSandbox, people: ReturnType<typeof seedPeople>): vo
     attio.addPerson({ ...person, ...(companyDomain !== null && { company: companyDomain }) });
 }
 
-function rowsOf(records: readonly PlainRecord[]): Record<string, unknown>[] {
-  return records
+/** The records as columns, the largest total first; amounts as the CRM would show them. */
+function tableOf(records: readonly PlainRecord[]): string[] {
+  const money = (value: PlainValue | undefined): string => Number(value ?? 0).toFixed(2);
+  const rows = records
     .toSorted((a, b) => Number(b["total_revenue"]) - Number(a["total_revenue"]))
     .map((record) => {
-      const spend = Object.entries(record).filter(([slug]) => slug.startsWith("spend_"));
-      return {
-        name: record["name"],
-        total_revenue: record["total_revenue"],
-        ...Object.fromEntries(spend),
-        unallocated: record["unallocated_revenue"],
-        status: record["subscription_status"],
-        person: record["person"] === null ? "" : "linked",
-      };
+      const spend = Object.keys(record).filter((slug) => slug.startsWith("spend_"));
+      const amounts = ["total_revenue", ...spend, "unallocated_revenue"].map((slug) => money(record[slug]));
+      const person = record["person"] === null ? "" : "linked";
+      return [String(record["name"]), ...amounts, String(record["subscription_status"]), person];
     });
+  const slugs = Object.keys(records[0] ?? {}).filter((slug) => slug.startsWith("spend_"));
+  const heads = ["name", "total_revenue", ...slugs, "unallocated", "status", "person"];
+  const widths = heads.map((head, at) => Math.max(head.length, ...rows.map((row) => row[at]?.length ?? 0)));
+  const isMoney = (at: number): boolean => at > 0 && at < heads.length - 2;
+  return [heads, ...rows].map((row) =>
+    row
+      .map((cell, at) => (isMoney(at) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0)))
+      .join("  ")
+      .trimEnd(),
+  );
 }
 
 if (import.meta.main) process.exitCode = await demo(process.argv.includes("--serve"));
