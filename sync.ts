@@ -102,8 +102,10 @@ export function readSettings(env: Environment, args: readonly string[], usage: U
   expect("REFRESH_DAYS", /^\d{1,4}$/.test(refreshDays), "a whole number of days such as 7");
   const heartbeat = urlOf(value("HEARTBEAT_URL"));
   const isSafe = heartbeat?.protocol === "https:" || LOOPBACK_HOSTS.includes(heartbeat?.hostname ?? "");
-  if (value("HEARTBEAT_URL") !== "" && !isSafe)
-    faults.push("HEARTBEAT_URL is not shown, as it is a secret: expected an address that starts with https://.");
+  if (value("HEARTBEAT_URL") !== "" && (!isSafe || heartbeat?.username !== ""))
+    faults.push(
+      "HEARTBEAT_URL is not shown, as it is a secret: expected an address that starts with https://, without a password.",
+    );
 
   const settings = {
     stripeKey,
@@ -178,10 +180,14 @@ function urlOf(text: string): URL | undefined {
   return URL.canParse(text) ? new URL(text) : undefined;
 }
 
-/** Text from outside, safe to print: one line, no control or direction characters, at most 300 characters. */
-export function clean(text: string): string {
-  const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ").trim();
-  return line.length > 300 ? `${line.slice(0, 300)}…` : line;
+/**
+ * Text from outside, safe to print: one line, no control or direction characters, nothing that GitHub's runner takes
+ * for a command (`::error::`, `##[error]`), at most 300 characters.
+ */
+export function clean(outside: string): string {
+  const line = outside.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ").trim();
+  const tame = line.replaceAll("::", ": :").replaceAll("##[", "## [");
+  return tame.length > 300 ? `${tame.slice(0, 300)}…` : tame;
 }
 
 /** What a person typed, quoted back; what may be a key by mistake is not. */
@@ -191,11 +197,26 @@ function shown(typed: string): string {
     .slice(0, 60)}"`;
 }
 
+export type Json = Readonly<Record<string, unknown>>;
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A JSON object; undefined for anything else. */
+function parseJson(body: string): Json | undefined {
+  try {
+    const value: unknown = JSON.parse(body);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 // ---------------------------------------------------------------- Shapes ----
 // What is read of the services' objects, under their own names. One description is both the type and the guard: a
 // field of another type stops the run and names the object and the field.
 
-export type Json = Readonly<Record<string, unknown>>;
 /** Reads a value or throws `Mismatch`. `wire` is the type on the wire, where it differs from what is read. */
 export type Reader<T, Wire = T> = ((value: unknown) => T) & { readonly wire?: Wire };
 type ReadBy<R> = R extends (value: unknown) => infer T ? T : never;
@@ -209,10 +230,6 @@ export class UnexpectedError extends Error {
 
 class Mismatch extends Error {
   readonly path: string[] = [];
-}
-
-export function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function leaf<T>(expected: string, is: (value: unknown) => value is T): Reader<T> {
@@ -558,15 +575,6 @@ async function attempt(service: Service, call: Call): Promise<Answer> {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     const why = timeout.aborted ? `none within ${service.timeoutMs} ms` : String(cause);
     return { status: 0, headers: new Headers(), text: why, json: undefined };
-  }
-}
-
-function parseJson(body: string): Json | undefined {
-  try {
-    const value: unknown = JSON.parse(body);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
   }
 }
 
@@ -1901,7 +1909,7 @@ export function findBrake(
   if (known.length < 10 || (toZero * 5 <= known.length && fall * 5 <= before)) return undefined;
   return stop(
     true,
-    `Of ${known.length} records with revenue ${toZero} would fall to 0, and their sum by ${Math.round((100 * fall) / before)} %. More than 20 % looks like an accident: a key that sees only part of the account, refunds by mistake. Look at --dry-run and at node test-one.ts cus_…; if it is right, run once with --force.`,
+    `Of ${known.length} records with revenue ${toZero} would fall to 0, and their sum by ${Math.max(0, Math.round((100 * fall) / before))} %. More than 20 % looks like an accident: a key that sees only part of the account, refunds by mistake. Look at --dry-run and at node test-one.ts cus_…; if it is right, run once with --force.`,
   );
 }
 
@@ -1940,7 +1948,7 @@ function plural(count: number, one: string, many = `${one}s`): string {
 
 /** Account-wide amounts; nothing where amounts are not to be shown. */
 function amountOf(amount: Minor, currency: string, settings: Settings): string {
-  return settings.showsAmounts ? `${formatMinor(amount, currency)} ${currency}` : "";
+  return settings.showsAmounts ? `${formatMinor(amount, currency)} ${clean(currency)}` : "";
 }
 
 /** Label, count and where to find the same figure in the Stripe dashboard, for each term of the bridge. */
@@ -1980,7 +1988,7 @@ export function bridgeSections({ settings, books, plan, unmappedSlugs }: Finding
       const own = row(label, count, remark, show(sum, currency));
       return kind === "counted" && count > 0 && currency !== books.currency ? [own, rate] : [own];
     });
-    return { title: `Charges in ${currency}`, rows };
+    return { title: `Charges in ${clean(currency)}`, rows };
   });
   const total = [
     row("total revenue", plan.changes.length, "all records of this account; net of refunds", show(plan.totalMinor)),
@@ -2088,7 +2096,7 @@ export function mappingOf(products: readonly { readonly id: string; readonly nam
   const json = JSON.stringify(Object.fromEntries(products.map(({ id, name }) => [id, slugOf(name)])));
   // Still the same JSON, but nothing in it can steer a terminal or end a block of code.
   const escape = (mark: string): string => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}`]/gu, escape);
+  return json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}`]|(?<=#)\[/gu, escape);
 }
 
 /** Sections as plain lines. */

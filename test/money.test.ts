@@ -1,0 +1,175 @@
+// money.test.ts - minor units: splitting, scaling, and decimal text and back.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import {
+  addMinor,
+  decimalsOf,
+  formatMinor,
+  minor,
+  parseMinor,
+  scaleMinor,
+  splitMinor,
+  sumMinor,
+  UnexpectedError,
+} from "../sync.ts";
+import { holds } from "./samples.ts";
+
+const amounts = fc.oneof(fc.nat(100), fc.nat(10 ** 12)).map(minor);
+const weights = fc.array(fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 10 ** 12 })), {
+  minLength: 1,
+  maxLength: 240,
+});
+
+describe("a split", () => {
+  it("adds up to the whole", () => {
+    holds(fc.tuple(amounts, weights), ([amount, lines]) => {
+      const shares = splitMinor(amount, lines);
+      assert.equal(shares.length, lines.length);
+      assert.equal(sumMinor(shares), amount);
+    });
+  });
+
+  it("differs from no exact share by a minor unit or more", () => {
+    holds(fc.tuple(amounts, weights), ([amount, lines]) => {
+      const whole = lines.reduce((sum, weight) => sum + BigInt(weight), 0n);
+      for (const [at, share] of splitMinor(amount, lines).entries()) {
+        const distance = BigInt(share) * whole - BigInt(amount) * BigInt(lines[at] ?? 0);
+        assert.ok(distance < whole && -distance < whole, `line ${at} got ${share}`);
+      }
+    });
+  });
+
+  it("gives the units left over to the largest remainders, ties to the earlier line", () => {
+    assert.deepEqual(splitMinor(minor(100), [1, 1, 1]), [34, 33, 33]);
+    assert.deepEqual(splitMinor(minor(101), [1, 1, 1]), [34, 34, 33]);
+    assert.deepEqual(splitMinor(minor(10), [1, 4, 5, 11]), [1, 2, 2, 5]);
+    assert.deepEqual(splitMinor(minor(2), [1, 3]), [1, 1]);
+    assert.deepEqual(splitMinor(minor(2), [3, 1]), [2, 0]);
+    assert.deepEqual(splitMinor(minor(0), [5, 5]), [0, 0]);
+    assert.deepEqual(splitMinor(minor(1), [1, 10 ** 12]), [0, 1]);
+  });
+
+  it("does not depend on the order of the lines, but for lines whose remainders tie", () => {
+    const shuffled = weights.chain((lines) => {
+      const order = fc.shuffledSubarray([...lines.keys()], { minLength: lines.length });
+      return fc.tuple(amounts, fc.constant(lines), order);
+    });
+    holds(shuffled, ([amount, lines, order]) => {
+      const whole = lines.reduce((sum, weight) => sum + BigInt(weight), 0n);
+      const shares = splitMinor(amount, lines);
+      const others = splitMinor(amount, order.map((at) => lines[at] ?? 0)); // prettier-ignore
+      const changed = order.filter((at, place) => shares[at] !== others[place]);
+      const remainders = new Set(changed.map((at) => (BigInt(amount) * BigInt(lines[at] ?? 0)) % whole));
+      assert.ok(remainders.size <= 1, "only lines of one and the same remainder may change places");
+    });
+  });
+
+  it("is exact where the products of amount and weight exceed the whole numbers of a double", () => {
+    assert.deepEqual(splitMinor(minor(10 ** 12), [10 ** 12 - 1, 1]), [10 ** 12 - 1, 1]);
+    assert.deepEqual(
+      splitMinor(minor(999_999_999_999), [999_999_999_998, 999_999_999_999]),
+      [499_999_999_999, 500_000_000_000],
+    );
+  });
+});
+
+describe("scaling", () => {
+  it("rounds half up, exactly", () => {
+    holds(fc.tuple(amounts, amounts, fc.integer({ min: 1, max: 10 ** 12 })), ([amount, numerator, denominator]) => {
+      const exact = (BigInt(amount) * BigInt(numerator) * 2n + BigInt(denominator)) / (2n * BigInt(denominator));
+      if (exact <= BigInt(Number.MAX_SAFE_INTEGER))
+        assert.equal(BigInt(scaleMinor(amount, numerator, denominator)), exact);
+      else assert.throws(() => scaleMinor(amount, numerator, denominator), UnexpectedError);
+    });
+  });
+
+  it("turns exactly a half into one more, and anything less into nothing", () => {
+    assert.equal(scaleMinor(minor(1), 1, 2), 1);
+    assert.equal(scaleMinor(minor(3), 1, 2), 2);
+    assert.equal(scaleMinor(minor(1), 499, 1000), 0);
+    assert.equal(scaleMinor(minor(0), 10, 3), 0);
+    assert.equal(scaleMinor(minor(10 ** 12), 999_999_999_999, 10 ** 12), 999_999_999_999);
+  });
+});
+
+describe("decimal text", () => {
+  // https://docs.stripe.com/currencies
+  const TWO =
+    "usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bmd bnd bob brl bsd bwp byn bzd cad cdf chf cny cop " +
+    "crc cve czk dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gtq gyd hkd hnl htg huf idr ils inr isk jmd kes kgs " +
+    "khr kyd kzt lak lbp lkr lrd lsl mad mdl mkd mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd pab pen " +
+    "pgk php pkr pln qar ron rsd rub sar sbd scr sek sgd shp sle sos srd std szl thb tjs top try ttd twd tzs uah ugx " +
+    "uyu uzs wst xcd yer zar zmw";
+  const NONE = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf";
+  const SCALES = new Map([
+    ...NONE.split(" ").map((currency) => [currency, 0] as const),
+    ...TWO.split(" ").map((currency) => [currency, 2] as const),
+    ...["bhd", "jod", "kwd", "omr", "tnd"].map((currency) => [currency, 3] as const),
+  ]);
+
+  it("has the decimals of Stripe's own table", () => {
+    for (const [currency, decimals] of SCALES) assert.equal(decimalsOf(currency), decimals, currency);
+  });
+
+  it("comes back as the same amount, in every currency", () => {
+    const any = fc.integer({ min: -(10 ** 12), max: 10 ** 12 }).map(minor);
+    holds(fc.tuple(any, fc.constantFrom(...SCALES.keys())), ([amount, currency]) => {
+      const decimalText = formatMinor(amount, currency);
+      const shape = [/^-?\d+$/, undefined, /^-?\d+\.\d\d$/, /^-?\d+\.\d{3}$/][decimalsOf(currency)];
+      assert.match(decimalText, shape ?? /never/);
+      assert.equal(parseMinor(decimalText, currency), amount);
+    });
+  });
+
+  const WRITTEN: readonly (readonly [number, string, string])[] = [
+    [123_450, "usd", "1234.50"],
+    [5, "usd", "0.05"],
+    [0, "usd", "0.00"],
+    [-5, "usd", "-0.05"],
+    [-123_456, "usd", "-1234.56"],
+    [500, "jpy", "500"],
+    [0, "krw", "0"],
+    [-500, "krw", "-500"],
+    [1230, "kwd", "1.230"],
+    [-7, "bhd", "-0.007"],
+    [50_000, "isk", "500.00"],
+    [500, "ugx", "5.00"],
+    [999_999_999_999, "usd", "9999999999.99"],
+  ];
+  for (const [amount, currency, decimalText] of WRITTEN)
+    it(`of ${amount} minor units of ${currency} is ${decimalText}`, () => {
+      assert.equal(formatMinor(minor(amount), currency), decimalText);
+      assert.equal(parseMinor(decimalText, currency), amount);
+    });
+
+  it("is read in whatever length it is written", () => {
+    for (const written of ["12.5", "12.50", "12.5000", "12.50000000"]) assert.equal(parseMinor(written, "usd"), 1250);
+    for (const written of ["12", "12.", "12.0", "12.000"]) assert.equal(parseMinor(written, "jpy"), 12);
+    assert.equal(parseMinor("-0.00", "usd"), 0);
+  });
+
+  it("that is no amount, or finer than the minor unit, is not rounded but refused", () => {
+    for (const written of ["", "abc", "1e21", "NaN", "1,5", " 1", "--1", ".5", "12.505", "12.5001"])
+      assert.equal(parseMinor(written, "usd"), undefined, written);
+    assert.equal(parseMinor("12.5", "jpy"), undefined);
+    assert.equal(parseMinor("9".repeat(17), "jpy"), undefined);
+  });
+});
+
+describe("a sum", () => {
+  it("that leaves the exact whole numbers throws instead of losing a unit", () => {
+    const most = minor(Number.MAX_SAFE_INTEGER);
+    assert.throws(() => addMinor(most, minor(1)), /minor units cannot be summed exactly/);
+    assert.throws(() => sumMinor([most, most]), UnexpectedError);
+    for (const value of [0.5, NaN, Infinity, 2 ** 53]) assert.throws(() => minor(value), UnexpectedError);
+    assert.equal(addMinor(most, minor(0)), most);
+  });
+
+  it("is never a negative zero, which would print as one", () => {
+    assert.ok(Object.is(minor(-0), 0));
+    assert.ok(Object.is(addMinor(minor(5), minor(-5)), 0));
+    assert.equal(sumMinor([]), 0);
+  });
+});

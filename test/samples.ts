@@ -1,0 +1,371 @@
+// samples.ts - small objects in the shape that sync.ts reads, what is built from them, and random accounts.
+
+import fc from "fast-check";
+import {
+  addCharge,
+  addInvoice,
+  addSubscription,
+  closeBooks,
+  createLog,
+  openBooks,
+  planChanges,
+  readSettings,
+  reportSections,
+} from "../sync.ts";
+import type {
+  Books,
+  Change,
+  Charge,
+  CrmRecord,
+  Customer,
+  Environment,
+  Findings,
+  Invoice,
+  Plan,
+  PlanInput,
+  Row,
+  Settings,
+  Subscription,
+  Usage,
+} from "../sync.ts";
+import type { OracleInput } from "./oracle.ts";
+import { NOW_MS } from "./world.ts";
+
+/** 2025-01-01T00:00:00Z, when the sample objects are created. */
+export const CREATED = Date.UTC(2025, 0, 1) / 1000;
+export const T0 = NOW_MS / 1000;
+export const DAY_MS = 86_400_000;
+
+export type Line = Invoice["lines"]["data"][number];
+export type Balance = Exclude<Charge["balance_transaction"], string | null>;
+
+/** A charge of 100.00 usd, captured in full. */
+export function aCharge(overrides: Partial<Charge> = {}): Charge {
+  const amount = overrides.amount ?? 10_000;
+  return {
+    id: "ch_1",
+    created: CREATED,
+    amount,
+    amount_captured: amount,
+    amount_refunded: 0,
+    balance_transaction: "txn_1",
+    captured: true,
+    currency: "usd",
+    customer: "cus_1",
+    disputed: false,
+    payment_intent: null,
+    refunded: false,
+    status: "succeeded",
+    ...overrides,
+  };
+}
+
+/** An authorisation of 206.75 of which 203.00 was captured under a version before basil: the rest counts as refunded. */
+export function aPartialCapture(overrides: Partial<Charge> = {}): Charge {
+  return aCharge({ amount: 20_675, amount_captured: 20_300, amount_refunded: 375, ...overrides });
+}
+
+export function aBalance(amount: number, currency = "usd", exchangeRate: number | null = null): Balance {
+  return { amount, currency, exchange_rate: exchangeRate };
+}
+
+/** A line of some product; null for one without. */
+export function aLine(amount: number, product: string | null = "prod_pro"): Line {
+  const pricing = product === null ? null : { price_details: { product } };
+  return { id: "il_1", amount, description: null, pricing, price: null };
+}
+
+/** A paid invoice that collected the sum of its lines. */
+export function anInvoice(lines: readonly Line[], overrides: Partial<Invoice> = {}): Invoice {
+  return {
+    id: "in_1",
+    created: CREATED,
+    amount_paid: lines.reduce((sum, line) => sum + line.amount, 0),
+    amount_paid_off_stripe: null,
+    currency: "usd",
+    customer: "cus_1",
+    lines: { data: [...lines], has_more: false },
+    status_transitions: { paid_at: CREATED },
+    ...overrides,
+  };
+}
+
+export function aSubscription(status: string, overrides: Partial<Subscription> = {}): Subscription {
+  return {
+    id: "sub_1",
+    created: CREATED,
+    cancellation_details: null,
+    customer: "cus_1",
+    ended_at: null,
+    status,
+    ...overrides,
+  };
+}
+
+export const SLUGS: ReadonlyMap<string, string> = new Map([
+  ["prod_pro", "spend_pro"],
+  ["prod_team", "spend_team"],
+]);
+export const SPEND_SLUGS = ["spend_pro", "spend_team", "spend_other"];
+
+/** An account as it is entered into the books. */
+export type Account = {
+  readonly charges: readonly Charge[];
+  readonly invoices: readonly Invoice[];
+  readonly subscriptions: readonly Subscription[];
+};
+
+/** The books of an account, not yet closed. */
+export function openBooksOf(account: Partial<Account>, currency = "usd"): Books {
+  const books = openBooks(currency, SLUGS);
+  for (const charge of account.charges ?? []) addCharge(books, charge);
+  for (const invoice of account.invoices ?? []) addInvoice(books, invoice, T0);
+  for (const subscription of account.subscriptions ?? []) addSubscription(books, subscription);
+  return books;
+}
+
+export function booksOf(account: Partial<Account>, currency = "usd"): Books {
+  const books = openBooksOf(account, currency);
+  closeBooks(books);
+  return books;
+}
+
+/** Every number and text in the books by its path, sorted: two books are equal if these are. */
+export function leavesOf(value: unknown, path = ""): Map<string, unknown> {
+  if (typeof value !== "object" || value === null) return new Map([[path, value]]);
+  const entries = value instanceof Map ? [...value] : Object.entries(value);
+  const leaves = entries.flatMap(([key, inner]) => [...leavesOf(inner, `${path}/${String(key)}`)]);
+  return new Map(leaves.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+const USAGE: Usage = {
+  flags: ["--dry-run", "--update-only", "--force"],
+  requires: ["STRIPE_API_KEY", "ATTIO_API_KEY"],
+  help: "",
+};
+const KEYS = { STRIPE_API_KEY: "rk_test_sample", ATTIO_API_KEY: "attio_sample" };
+
+/** Settings as `node sync.ts` reads them, with both keys present. */
+export function settingsOf(env: Environment = {}, args: readonly string[] = [], usage: Partial<Usage> = {}): Settings {
+  return readSettings({ ...KEYS, ...env }, args, { ...USAGE, ...usage });
+}
+
+export function aCustomer(overrides: Partial<Customer> = {}): Customer {
+  return { id: "cus_1", email: "ada@example.com", name: "Ada", ...overrides };
+}
+
+/** What a plan is made of; customers, records and people default to none. */
+export type Scene = Partial<Omit<PlanInput, "books" | "customers" | "records" | "settings">> &
+  Partial<Account> & {
+    readonly customers?: readonly Customer[];
+    readonly records?: ReadonlyMap<string, CrmRecord>;
+    readonly env?: Environment;
+    readonly currency?: string;
+  };
+
+export function inputOf({
+  customers = [],
+  records = new Map(),
+  env = {},
+  currency = "usd",
+  ...scene
+}: Scene): PlanInput {
+  return {
+    people: new Map(),
+    spendSlugs: SPEND_SLUGS,
+    nowMs: NOW_MS,
+    isUpdateOnly: false,
+    ...scene,
+    books: booksOf(scene, currency),
+    customers: new Map(customers.map((customer) => [customer.id, customer])),
+    records,
+    settings: settingsOf({ CURRENCY: currency, ...env }),
+  };
+}
+
+export function planOf(scene: Scene): Plan {
+  return planChanges(inputOf(scene));
+}
+
+/** A record as the CRM holds it after a change was written. */
+export function recordAfter(change: Change, setByHand: readonly string[] = []): CrmRecord {
+  const row = new Map(change.record?.row);
+  for (const [slug, value] of change.values)
+    if (value === undefined) row.delete(slug);
+    else row.set(slug, value);
+  return { recordId: `rec_${change.customerId}`, row, setByHand: new Set(setByHand) };
+}
+
+/** What the CRM holds after a run over a scene. */
+export function recordsAfter(scene: Scene, setByHand: readonly string[] = []): Map<string, CrmRecord> {
+  return new Map(planOf(scene).changes.map((change) => [change.customerId, recordAfter(change, setByHand)]));
+}
+
+/** A record with some attributes only. */
+export function aRecord(row: Readonly<Record<string, string>>, setByHand: readonly string[] = []): CrmRecord {
+  return { recordId: "rec_1", row: new Map(Object.entries(row)), setByHand: new Set(setByHand) };
+}
+
+/** `count` customers who each paid `amount`, one charge each. */
+export function payers(count: number, amount: number): Charge[] {
+  return Array.from({ length: count }, (_, at) => aCharge({ id: `ch_${at}`, customer: `cus_${at}`, amount }));
+}
+
+/** Everything a report is made of. */
+export function findingsOf(scene: Scene, overrides: Partial<Findings> = {}): Findings {
+  const input = inputOf(scene);
+  return {
+    settings: settingsOf({ CURRENCY: scene.currency, ...scene.env }),
+    books: input.books,
+    plan: planChanges(input),
+    crm: { records: new Map(input.records), duplicates: new Map(), withoutKey: 0 },
+    customers: input.customers,
+    unmappedSlugs: [],
+    productNames: new Map(),
+    t0: T0,
+    stripeRequests: 30,
+    ...overrides,
+  };
+}
+
+/** The rows of the report section whose title starts like this. */
+export function rowsOf(findings: Findings, title: string): readonly Row[] {
+  return reportSections(findings).find((section) => section.title.startsWith(title))?.rows ?? [];
+}
+
+/** A log that keeps what it prints. */
+export function aLog(env: Environment = {}): { log: ReturnType<typeof createLog>; printed: () => string } {
+  let printed = "";
+  const log = createLog({
+    args: [],
+    env,
+    clock: { now: () => NOW_MS, random: () => 0, sleep: () => Promise.resolve() },
+    stop: new AbortController().signal,
+    out: (text) => void (printed += text),
+    err: (text) => void (printed += text),
+    isTerminal: false,
+    every: () => () => undefined,
+    timeoutMs: 1000,
+  });
+  return { log, printed: () => printed };
+}
+
+// -------------------------------------------------------- Random accounts ----
+// Five customers, guests, five charge currencies, both kinds of partial capture, every fate a charge can have.
+
+const CURRENCIES = ["usd", "eur", "jpy", "kwd", "isk"];
+const customer = fc.constantFrom("cus_1", "cus_2", "cus_3", "cus_4", "cus_5", null);
+const created = fc.integer({ min: CREATED, max: CREATED + 1000 });
+
+const charge = fc
+  .record({
+    customer,
+    created,
+    currency: fc.constantFrom("usd", ...CURRENCIES),
+    fate: fc.constantFrom("captured", "captured", "captured", "uncaptured", "pending", "failed"),
+    amount: fc.integer({ min: 1, max: 1_000_000 }),
+    released: fc.constantFrom(0, 0, 0.25, 0.5),
+    refund: fc.constantFrom(0, 0, 0.125, 0.5, 1),
+    isBeforeBasil: fc.boolean(),
+    disputed: fc.boolean(),
+    settledIn: fc.constantFrom("usd", "usd", "usd", "gbp", null),
+    rate: fc.constantFrom(1.25, 0.0078125, 3.25),
+  })
+  .map(({ fate, amount, released, refund, isBeforeBasil, settledIn, rate, ...rest }): Charge => {
+    const captured = fate === "captured" ? amount - Math.floor(amount * released) : 0;
+    const givenBack = Math.floor(captured * refund);
+    const settled = isBeforeBasil ? amount : captured;
+    const isConverted = rest.currency !== settledIn;
+    const balance =
+      settledIn && aBalance(Math.round(isConverted ? settled * rate : settled), settledIn, isConverted ? rate : null);
+    return {
+      ...aCharge({ ...rest, disputed: rest.disputed && fate === "captured" }),
+      id: "ch_random",
+      amount,
+      amount_captured: captured,
+      amount_refunded: givenBack + (isBeforeBasil ? amount - captured : 0),
+      balance_transaction: fate === "captured" ? balance : null,
+      captured: fate === "captured",
+      refunded: captured > 0 && givenBack === captured,
+      status: fate === "pending" || fate === "failed" ? fate : "succeeded",
+    };
+  });
+
+const line = fc
+  .record({
+    amount: fc.integer({ min: -5000, max: 1_000_000 }),
+    product: fc.constantFrom("prod_pro", "prod_team", "prod_unmapped", "__proto__", null),
+    isLegacy: fc.boolean(),
+  })
+  .map(({ amount, product, isLegacy }): Line =>
+    isLegacy && product !== null ? { ...aLine(amount, null), price: { product } } : aLine(amount, product),
+  );
+
+function invoiceIn(...currencies: readonly string[]): fc.Arbitrary<Invoice> {
+  return fc
+    .record({
+      customer,
+      created,
+      currency: fc.constantFrom("usd", ...currencies),
+      lines: fc.array(line, { maxLength: 14 }),
+      amount_paid: fc.integer({ min: 0, max: 1_000_000 }),
+      amount_paid_off_stripe: fc.constantFrom(null, null, 0, 40, 2_000_000),
+      paidAt: fc.constantFrom(null, CREATED, CREATED, T0 - 1, T0),
+    })
+    .map(({ lines, paidAt, ...rest }) => anInvoice(lines, { ...rest, status_transitions: { paid_at: paidAt } }));
+}
+
+const STATUSES = ["active", "trialing", "past_due", "unpaid", "paused", "canceled", "canceled", "incomplete"];
+const subscription = fc
+  .record({
+    customer: fc.constantFrom("cus_1", "cus_2", "cus_3"),
+    status: fc.constantFrom(...STATUSES, "incomplete_expired"),
+    ended_at: fc.constantFrom(null, CREATED, CREATED + 1),
+    reason: fc.constantFrom(null, "cancellation_requested", "payment_failed", "payment_disputed"),
+  })
+  .map(({ status, reason, ...rest }) => aSubscription(status, { ...rest, cancellation_details: { reason } }));
+
+/** A random account; with `invoiceCurrencies` its invoices are in these as well. */
+export function randomAccount(invoiceCurrencies: readonly string[] = CURRENCIES): fc.Arbitrary<Account> {
+  return fc.record({
+    charges: fc.array(charge, { maxLength: 20 }),
+    invoices: fc.array(invoiceIn(...invoiceCurrencies), { maxLength: 8 }),
+    subscriptions: fc.array(subscription, { maxLength: 8 }),
+  });
+}
+
+/** An account as the oracle takes it. */
+export function oracleInputOf({ charges, invoices, subscriptions }: Account): OracleInput {
+  return {
+    charges: charges.map(({ balance_transaction: balance, ...charge }) => ({
+      ...charge,
+      balance_transaction: typeof balance === "object" && balance !== null ? { id: "txn_1", ...balance } : balance,
+    })),
+    invoices: invoices.map((invoice) => ({ ...invoice, status: "paid" })),
+    subscriptions,
+    customers: [],
+    balanceTransactions: [],
+    people: [],
+    currency: "usd",
+    productSlugs: Object.fromEntries(SLUGS),
+    slugsInCrm: SPEND_SLUGS,
+    livemode: false,
+    t0: T0,
+  };
+}
+
+/** The same account in another order. */
+export function reordered(account: Account): fc.Arbitrary<Account> {
+  const shuffled = <T>(all: readonly T[]) =>
+    fc.shuffledSubarray([...all], { minLength: all.length, maxLength: all.length });
+  return fc.record({
+    charges: shuffled(account.charges),
+    invoices: shuffled(account.invoices),
+    subscriptions: shuffled(account.subscriptions),
+  });
+}
+
+/** Runs a property on the same random inputs every time. */
+export function holds<T>(inputs: fc.Arbitrary<T>, check: (input: T) => void, runs = 200): void {
+  fc.assert(fc.property(inputs, check), { seed: 7, numRuns: runs });
+}

@@ -1,0 +1,289 @@
+// settings.test.ts - what a person can set, and every way to set it wrong.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { SettingsError, clean } from "../sync.ts";
+import type { Environment, Usage } from "../sync.ts";
+import { settingsOf } from "./samples.ts";
+
+/** The message for settings that are wrong. */
+function faultOf(env: Environment, args: readonly string[] = [], usage: Partial<Usage> = {}): string {
+  try {
+    settingsOf(env, args, usage);
+  } catch (error) {
+    assert.ok(error instanceof SettingsError, String(error));
+    return error.message;
+  }
+  throw new Error(`accepted: ${JSON.stringify(env)} ${args.join(" ")}`);
+}
+
+const SECRET = "4242hush4242";
+
+/** Each wrong setting with what its message must say: the name, and an example of what is right. */
+const WRONG: readonly (readonly [env: Environment, said: readonly string[]])[] = [
+  [{ STRIPE_API_KEY: "" }, ["STRIPE_API_KEY is not set", "rk_live_"]],
+  [{ STRIPE_API_KEY: "   " }, ["STRIPE_API_KEY is not set", "rk_live_"]],
+  [{ STRIPE_API_KEY: `pk_live_${SECRET}` }, ["STRIPE_API_KEY is a publishable key", "rk_live_"]],
+  [{ STRIPE_API_KEY: `whsec_${SECRET}` }, ["STRIPE_API_KEY is no Stripe key", "rk_live_"]],
+  [{ STRIPE_API_KEY: `rk_prod_${SECRET}` }, ["STRIPE_API_KEY is no Stripe key", "rk_live_"]],
+  [{ STRIPE_API_KEY: `rkcs_live_${SECRET}` }, ["STRIPE_API_KEY is no Stripe key", "rk_live_"]],
+  [{ STRIPE_API_KEY: `rk_live_${SECRET}\nx` }, ["STRIPE_API_KEY is no Stripe key", "rk_live_"]],
+  [{ STRIPE_API_KEY: `"rk_live_${SECRET}"` }, ["STRIPE_API_KEY is no Stripe key", "rk_live_"]],
+  [{ ATTIO_API_KEY: "" }, ["ATTIO_API_KEY is not set", "Workspace settings"]],
+  [{ ATTIO_API_KEY: `rk_live_${SECRET}` }, ["ATTIO_API_KEY holds a Stripe key", "swapped"]],
+  [{ ATTIO_API_KEY: `sk_test_${SECRET}` }, ["ATTIO_API_KEY holds a Stripe key", "swapped"]],
+  [{ ATTIO_API_KEY: `${SECRET} ${SECRET}` }, ["ATTIO_API_KEY holds a character", "copy it again"]],
+  [{ ATTIO_API_KEY: `${SECRET}\u200b` }, ["ATTIO_API_KEY holds a character", "copy it again"]],
+  [{ CURRENCY: "euro" }, ['CURRENCY is "euro"', "such as eur"]],
+  [{ CURRENCY: "€" }, ["CURRENCY is", "such as eur"]],
+  [{ CURRENCY: "us1" }, ['CURRENCY is "us1"', "such as eur"]],
+  [{ PRODUCT_SLUGS: "prod_1=spend_pro" }, ["PRODUCT_SLUGS is not JSON", '{"prod_ABC123":"spend_pro"}']],
+  [{ PRODUCT_SLUGS: '["spend_pro"]' }, ["PRODUCT_SLUGS is not JSON", '{"prod_ABC123":"spend_pro"}']],
+  [{ PRODUCT_SLUGS: '"spend_pro"' }, ["PRODUCT_SLUGS is not JSON", '{"prod_ABC123":"spend_pro"}']],
+  [{ PRODUCT_SLUGS: "null" }, ["PRODUCT_SLUGS is not JSON", '{"prod_ABC123":"spend_pro"}']],
+  [{ PRODUCT_SLUGS: '{"prod_1":"total_revenue"}' }, ['"prod_1"', '"total_revenue"', "expected spend_"]],
+  [{ PRODUCT_SLUGS: '{"prod_1":"spend_"}' }, ['"prod_1"', '"spend_"', "expected spend_"]],
+  [{ PRODUCT_SLUGS: '{"prod_1":"spend_Pro"}' }, ['"prod_1"', '"spend_Pro"', "expected spend_"]],
+  [{ PRODUCT_SLUGS: '{"prod_1":"spend_pro\\n"}' }, ['"prod_1"', "expected spend_"]],
+  [{ PRODUCT_SLUGS: '{"prod_1":"__proto__"}' }, ['"prod_1"', '"__proto__"', "expected spend_"]],
+  [{ PRODUCT_SLUGS: '{"__proto__":{"x":"spend_pro"}}' }, ['"__proto__"', "expected spend_"]],
+  [{ PRODUCT_SLUGS: '{"prod_1":7}' }, ['"prod_1"', "7", "expected spend_"]],
+  [{ DRY_RUN: "yes" }, ['DRY_RUN is "yes"', "1, true, 0 or false"]],
+  [{ CREATE_PEOPLE: "on" }, ['CREATE_PEOPLE is "on"', "1, true, 0 or false"]],
+  [{ SHOW_AMOUNTS: "no" }, ['SHOW_AMOUNTS is "no"', "1, true, 0 or false"]],
+  [{ REFRESH_DAYS: "-1" }, ['REFRESH_DAYS is "-1"', "such as 7"]],
+  [{ REFRESH_DAYS: "1.5" }, ['REFRESH_DAYS is "1.5"', "such as 7"]],
+  [{ REFRESH_DAYS: "weekly" }, ['REFRESH_DAYS is "weekly"', "such as 7"]],
+  [{ HEARTBEAT_URL: `http://hc.example/${SECRET}` }, ["HEARTBEAT_URL is not shown", "https://"]],
+  [{ HEARTBEAT_URL: SECRET }, ["HEARTBEAT_URL is not shown", "https://"]],
+  [{ HEARTBEAT_URL: `file:///${SECRET}` }, ["HEARTBEAT_URL is not shown", "https://"]],
+];
+
+describe("a wrong setting", () => {
+  for (const [env, said] of WRONG)
+    it(`such as ${JSON.stringify(env)} is named with what is right, and no secret is shown`, () => {
+      const message = faultOf(env);
+      assert.match(message, /^1 setting is wrong:\n  - .+\nNothing was requested\.$/);
+      for (const part of said) assert.ok(message.includes(part), `${part} is missing in:\n${message}`);
+      assert.ok(!message.includes(SECRET), message);
+    });
+
+  it("does not hide another: all are named in one message, with their number", () => {
+    const env = {
+      STRIPE_API_KEY: `pk_live_${SECRET}`,
+      ATTIO_API_KEY: `sk_live_${SECRET}`,
+      CURRENCY: "euro",
+      PRODUCT_SLUGS: '{"prod_1":"pro","prod_2":"team","prod_3":"spend_right"}',
+      DRY_RUN: "yes",
+      REFRESH_DAYS: "x",
+      CREATE_PEOPLE: "2",
+      SHOW_AMOUNTS: "off",
+      HEARTBEAT_URL: `ftp://${SECRET}`,
+      STRIPE_API_BASE: "https://api.stripe.com",
+      ATTIO_API_BASE: "https://evil.example",
+    };
+    const message = faultOf(env, ["--dryrun", "cus_1"]);
+    const lines = message.split("\n").filter((line) => line.startsWith("  - "));
+    assert.equal(lines.length, 14, message);
+    assert.ok(message.startsWith("14 settings are wrong:\n"), message);
+    for (const name of [...Object.keys(env), "prod_1", "prod_2", "--dryrun", "cus_1"])
+      assert.ok(message.includes(name), `${name} is missing in:\n${message}`);
+    assert.ok(!message.includes(SECRET), message);
+  });
+
+  it("is one line, however long and whatever characters its value has", () => {
+    const message = faultOf({ CURRENCY: `e\u001b[31mu\r\n::error::\u202e${"x".repeat(5000)}` });
+    assert.match(
+      message,
+      /^1 setting is wrong:\n  - CURRENCY is "\P{C}{1,60}": expected .+\nNothing was requested\.$/u,
+    );
+  });
+});
+
+describe("keys", () => {
+  it("are taken in every form that Stripe gives out, with their mode", () => {
+    const modes = ["rk_live_1", "rk_test_1", "sk_live_1", "sk_test_1", "rkcs_test_1"].map((key) => {
+      const { stripeKey, mode } = settingsOf({ STRIPE_API_KEY: ` ${key}\n` });
+      return [stripeKey, mode];
+    });
+    assert.deepEqual(modes, [
+      ["rk_live_1", "live"],
+      ["rk_test_1", "test"],
+      ["sk_live_1", "live"],
+      ["sk_test_1", "test"],
+      ["rkcs_test_1", "test"],
+    ]);
+  });
+
+  it("that can move money draw a warning, which does not show them", () => {
+    const { warnings } = settingsOf({ STRIPE_API_KEY: `sk_live_${SECRET}` });
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0] ?? "", /^STRIPE_API_KEY can move money \(sk_live_…\).+rk_live_…/);
+    assert.ok(!warnings.join().includes(SECRET));
+    for (const key of ["rk_live_1", "sk_test_1"]) assert.deepEqual(settingsOf({ STRIPE_API_KEY: key }).warnings, []);
+  });
+
+  it("that were swapped are both named", () => {
+    const message = faultOf({ STRIPE_API_KEY: SECRET, ATTIO_API_KEY: `rk_live_${SECRET}` });
+    assert.match(message, /^2 settings are wrong:/);
+    assert.match(message, /STRIPE_API_KEY is no Stripe key/);
+    assert.match(message, /ATTIO_API_KEY holds a Stripe key.+swapped/);
+    assert.ok(!message.includes(SECRET), message);
+  });
+
+  it("are required only by a program that needs them, but never taken wrong", () => {
+    const usage = { requires: ["STRIPE_API_KEY"] };
+    assert.equal(settingsOf({ ATTIO_API_KEY: "" }, [], usage).attioKey, "");
+    assert.match(faultOf({ ATTIO_API_KEY: "rk_live_1" }, [], usage), /ATTIO_API_KEY holds a Stripe key/);
+    assert.match(faultOf({ STRIPE_API_KEY: "pk_live_1" }, [], { requires: [] }), /publishable/);
+  });
+
+  it("given as an argument or an unknown option by mistake are not shown", () => {
+    for (const args of [[`rk_live_${SECRET}`], [`--stripe-key=rk_live_${SECRET}`]])
+      assert.ok(!faultOf({}, args).includes(SECRET), args.join());
+  });
+});
+
+describe("an empty setting", () => {
+  it("counts as unset", () => {
+    const names = ["CURRENCY", "PRODUCT_SLUGS", "DRY_RUN", "REFRESH_DAYS", "CREATE_PEOPLE", "SHOW_AMOUNTS"];
+    const others = ["HEARTBEAT_URL", "STRIPE_API_BASE", "ATTIO_API_BASE", "CI", "GITHUB_STEP_SUMMARY"];
+    const empty = Object.fromEntries([...names, ...others].map((name) => [name, ""]));
+    const blank = Object.fromEntries([...names, ...others].map((name) => [name, " \n"]));
+    assert.deepEqual(settingsOf(empty), settingsOf());
+    assert.deepEqual(settingsOf(blank), settingsOf());
+  });
+
+  it("has the default that the table of settings gives", () => {
+    const settings = settingsOf();
+    assert.equal(settings.currency, "usd");
+    assert.equal(settings.productSlugs.size, 0);
+    assert.equal(settings.isDryRun, false);
+    assert.equal(settings.refreshMs, 7 * 86_400_000);
+    assert.equal(settings.createsPeople, false);
+    assert.equal(settings.showsAmounts, true);
+    assert.equal(settings.heartbeat, undefined);
+    assert.equal(settings.stripeBase, "https://api.stripe.com");
+    assert.equal(settings.attioBase, "https://api.attio.com");
+    assert.deepEqual(settings.warnings, []);
+  });
+});
+
+describe("a switch", () => {
+  it("is on with 1 or true and off with 0 or false, in any case", () => {
+    for (const on of ["1", "true", "TRUE", " True "]) {
+      const { isDryRun, createsPeople, showsAmounts } = settingsOf({
+        DRY_RUN: on,
+        CREATE_PEOPLE: on,
+        SHOW_AMOUNTS: on,
+      });
+      assert.deepEqual([isDryRun, createsPeople, showsAmounts], [true, true, true], on);
+    }
+    for (const off of ["0", "false", "FALSE"]) {
+      const { isDryRun, showsAmounts } = settingsOf({ DRY_RUN: off, SHOW_AMOUNTS: off });
+      assert.deepEqual([isDryRun, showsAmounts], [false, false], off);
+    }
+  });
+
+  it("for a dry run may be the option or the setting, and neither turns the other off", () => {
+    assert.equal(settingsOf({}, ["--dry-run"]).isDryRun, true);
+    assert.equal(settingsOf({ DRY_RUN: "0" }, ["--dry-run"]).isDryRun, true);
+    assert.equal(settingsOf({ DRY_RUN: "true" }).isDryRun, true);
+  });
+});
+
+describe("the command line", () => {
+  it("refuses an option that does not exist instead of ignoring it", () => {
+    for (const typo of ["--dryrun", "--dry_run", "-n", "--dry-run=true", "--Force", "--"]) {
+      const message = faultOf({}, [typo]);
+      assert.ok(message.includes(`"${typo}" is not an option`), message);
+      assert.ok(message.includes("--dry-run, --update-only, --force, --help"), message);
+    }
+  });
+
+  it("refuses an argument where none is taken", () => {
+    assert.match(faultOf({}, ["now"]), /unexpected argument "now"/);
+  });
+
+  it("takes exactly one customer id where one is needed", () => {
+    const usage = { takesCustomer: true };
+    assert.equal(settingsOf({}, ["cus_NffrFeUfNV2Hib"], usage).customerId, "cus_NffrFeUfNV2Hib");
+    for (const args of [[], ["ch_1"], ["cus_1", "cus_2"], ["cus_../charges"], ["cus_1?x=1"], ["cus_"]])
+      assert.match(faultOf({}, args, usage), /expected one Stripe customer id such as cus_/, args.join());
+  });
+});
+
+describe("the base addresses", () => {
+  it("accept loopback, and say so", () => {
+    for (const url of ["http://127.0.0.1:4242", "http://localhost:1", "https://localhost", "http://[::1]:8080/"]) {
+      const settings = settingsOf({ STRIPE_API_BASE: url, ATTIO_API_BASE: url });
+      assert.equal(settings.stripeBase, new URL(url).origin);
+      assert.equal(settings.attioBase, new URL(url).origin);
+      assert.deepEqual(
+        settings.warnings.map((warning) => warning.split(" ")[0]),
+        ["STRIPE_API_BASE", "ATTIO_API_BASE"],
+      );
+    }
+  });
+
+  const ELSEWHERE = [
+    "https://api.stripe.com",
+    "https://api.stripe.com.evil.example",
+    "http://127.0.0.1.evil.example",
+    "http://127.0.0.2",
+    "http://0.0.0.0",
+    "http://localhost.evil.example",
+    "http://localhost.",
+    "http://evil.example#127.0.0.1",
+    "http://evil.example/127.0.0.1",
+    "http://user@127.0.0.1",
+    "http://user:word@localhost:1",
+    "http://127.0.0.1@evil.example",
+    "http://localhost:1/path",
+    "http://localhost:1/?x",
+    "http://localhost:1/#x",
+    "http://[::ffff:127.0.0.1]",
+    "http://10.0.0.1",
+    "ftp://127.0.0.1",
+    "file://localhost/",
+    "localhost:4242",
+    "127.0.0.1",
+    "//127.0.0.1",
+  ];
+  for (const url of ELSEWHERE)
+    it(`refuse ${url}`, () => {
+      for (const name of ["STRIPE_API_BASE", "ATTIO_API_BASE"])
+        assert.match(faultOf({ [name]: url }), new RegExp(`  - ${name} is .+: expected loopback, such as http://127`));
+    });
+});
+
+describe("PRODUCT_SLUGS", () => {
+  it("may give several products one slug, and a product any id", () => {
+    const json = '{"prod_1":"spend_pro","prod_2":"spend_pro","__proto__":"spend_team","constructor":"spend_a_1"}';
+    assert.deepEqual(
+      [...settingsOf({ PRODUCT_SLUGS: json }).productSlugs],
+      [
+        ["prod_1", "spend_pro"],
+        ["prod_2", "spend_pro"],
+        ["__proto__", "spend_team"],
+        ["constructor", "spend_a_1"],
+      ],
+    );
+    assert.equal(settingsOf({ PRODUCT_SLUGS: "{}" }).productSlugs.get("constructor"), undefined);
+  });
+});
+
+describe("HEARTBEAT_URL", () => {
+  it("may be any https address, and loopback for a trial", () => {
+    assert.equal(settingsOf({ HEARTBEAT_URL: "https://hc.example/a?b" }).heartbeat?.href, "https://hc.example/a?b");
+    assert.equal(settingsOf({ HEARTBEAT_URL: "http://127.0.0.1:9/a" }).heartbeat?.host, "127.0.0.1:9");
+  });
+});
+
+describe("text from outside", () => {
+  it("is one line of at most 300 characters without control or direction characters when it is shown", () => {
+    assert.equal(clean("a\u0000b\u001b[2Jc\r\nd\u009be\u202ef\u2028g\u200bh"), "a b [2Jc d e f g h");
+    assert.equal(clean("  x \n"), "x");
+    assert.equal(clean("x".repeat(301)), `${"x".repeat(300)}…`);
+  });
+});
