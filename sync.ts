@@ -739,8 +739,8 @@ export async function readPages<T extends { readonly id: string }>(
  * part (it reads on with the same filters and cursor, and stops at the cut), a free one starts on the older part. So
  * the windows partition time, every object belongs to exactly one, and a second that fills many pages is simply paged.
  *
- * A cut costs at most one request more than reading on. Cuts are rationed to 5 and 3 for every 10 pages, so that a
- * list takes no more than 1.3 × its pages + 6 requests, however its objects lie in time.
+ * A cut costs at most one request more than reading on. Cuts are rationed to 5 and 3 for every 10 pages' worth of
+ * objects, so that a list takes no more than 1.3 × its pages + 6 requests, however its objects lie in time.
  */
 export async function readList<T extends { readonly id: string; readonly created: number }>(
   stripe: Service,
@@ -774,11 +774,12 @@ export async function readList<T extends { readonly id: string; readonly created
         if (object.created > created || object.created >= until)
           throw new UnexpectedError(`${list.path} is not newest first at ${object.id}`);
         created = object.created;
-        if (created >= keep) take(object);
+        if (created < keep) continue;
+        take(object);
+        cuts += 0.3 / PAGE;
       }
       cursor = page.objects.at(-1)?.id;
       hasMore = page.hasMore;
-      cuts += 0.3;
       const cut = hasMore && working < LIST_WORKERS && cuts >= 1 ? cutBelow(created, keep, newest - created, reach) : 0;
       if (cut === 0) continue;
       cuts -= 1;
@@ -1340,8 +1341,9 @@ export function connectAttio(settings: Settings, connection: Connection): Servic
     cutsInFlight: true,
   };
   // Reported under load: a 401 for a key that works. Attio's own description of the key decides.
-  const self = { method: "GET", path: "/v2/self" } as const;
-  return { ...service, isKeyActive: async () => (await attempt(service, self)).json?.["active"] === true };
+  const self = { method: "GET", path: "/v2/self", lane: "read" } as const;
+  const describe = (): Promise<Json> => request(service, self).catch(() => ({}));
+  return { ...service, isKeyActive: async () => (await describe())["active"] === true };
 }
 
 export function attioRead(attio: Service, path: string, query: Readonly<Record<string, string>> = {}): Promise<Json> {

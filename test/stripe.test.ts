@@ -1,0 +1,508 @@
+// stripe.test.ts - reading Stripe: every object once however its list lies in time, all lines, balances only on demand.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import fc from "fast-check";
+
+import {
+  aBalanceTransaction,
+  aCharge,
+  aCustomer,
+  aProduct,
+  aSubscription,
+  anInvoice,
+  anInvoiceLine,
+} from "../sandbox/objects.ts";
+import type { StripeCharge } from "../sandbox/objects.ts";
+import { script, seededRandom } from "../sandbox/server.ts";
+import type { Call as Received, Fault } from "../sandbox/server.ts";
+import { SANDBOX_STRIPE_KEY, STRIPE_PERMISSIONS, emptyAccount, startStripe, stripeFaults } from "../sandbox/stripe.ts";
+import type { StripeAccount, StripeOptions, StripeSandbox } from "../sandbox/stripe.ts";
+import {
+  CUSTOMER,
+  RunError,
+  UnexpectedError,
+  connectStripe,
+  cutBelow,
+  needsBalance,
+  readCharges,
+  readList,
+  readPaidInvoices,
+  readProducts,
+  readSubscriptions,
+} from "../sync.ts";
+import type { Charge, Invoice, Service } from "../sync.ts";
+import { aConnection, failureOf, inScope, rewriting, someSettings } from "./services.ts";
+import type { Ends } from "./services.ts";
+import { aWorld } from "./world.ts";
+
+const T0 = 1_790_000_000;
+const DAY = 86_400;
+const CUSTOMERS = { path: "/v1/customers", kind: "customer", reader: CUSTOMER };
+
+type Reached = { readonly sandbox: StripeSandbox; readonly stripe: Service };
+
+async function reach(ends: Ends, account: Partial<StripeAccount>, options?: StripeOptions): Promise<Reached> {
+  const sandbox = await startStripe(emptyAccount(account), options);
+  ends.after(() => sandbox.close());
+  return { sandbox, stripe: connectStripe(someSettings({ STRIPE_API_BASE: sandbox.url }), aConnection()) };
+}
+
+function customersAt(times: readonly number[]) {
+  return times.map((created, n) => aCustomer({ id: `cus_${n}`, created }));
+}
+
+function queries(sandbox: StripeSandbox, path: string): Record<string, string>[] {
+  return sandbox.log.filter((exchange) => exchange.path === path).map(({ query }) => Object.fromEntries(query));
+}
+
+describe("Stripe: a list", () => {
+  /** Reads a list of customers created at these times; how often each came, and the requests it took. */
+  async function readAll(times: readonly number[], options?: StripeOptions) {
+    return inScope(async (ends) => {
+      const { sandbox, stripe } = await reach(ends, { customers: customersAt(times) }, options);
+      const seen = new Map<string, number>();
+      await readList(stripe, CUSTOMERS, T0, ({ id }) => void seen.set(id, (seen.get(id) ?? 0) + 1));
+      return { seen, requests: sandbox.counts.requests };
+    });
+  }
+
+  async function assertOnceAndCheap(times: readonly number[], options?: StripeOptions): Promise<void> {
+    const { seen, requests } = await readAll(times, options);
+
+    const least = Math.max(1, Math.ceil(times.length / 100));
+    assert.equal(seen.size, times.length);
+    assert.ok([...seen.values()].every((count) => count === 1));
+    assert.ok(requests <= 1.3 * least + 6, `${requests} requests for ${least} pages`);
+  }
+
+  /** So many times by a rule for the n-th of them, all before T0. */
+  function times(count: number, rule: (n: number) => number): number[] {
+    return Array.from({ length: count }, (_, n) => Math.min(T0 - 1, Math.max(1, Math.floor(rule(n)))));
+  }
+
+  const random = seededRandom(7);
+  const hostile: [string, number[]][] = [
+    ["nothing at all", []],
+    ["a single object", [1]],
+    ["exactly one page", times(100, (n) => T0 - n * DAY)],
+    ["one object more than a page", times(101, (n) => T0 - n * DAY)],
+    ["exactly two pages", times(200, (n) => T0 - n * DAY)],
+    ["all in one second", times(2_000, () => T0 - 5_000)],
+    ["all in the last second before T0", times(1_200, () => T0 - 1)],
+    ["one a year", times(40, (n) => T0 - n * 365 * DAY)],
+    ["a burst yesterday behind five even years", [...times(600, (n) => T0 - n * 3 * DAY), ...times(700, (n) => T0 - DAY - n % 7)]], // prettier-ignore
+    ["two bursts years apart", [...times(800, () => T0 - 50), ...times(800, (n) => T0 - 2_000 * DAY + (n % 3))]],
+    ["growth", times(1_500, (n) => T0 - 1_800 * DAY * (1 - Math.sqrt(n / 1_500)))],
+    ["decline", times(1_500, (n) => T0 - 1_800 * DAY * (n / 1_500) ** 4)],
+    ["ever closer to the present", times(1_000, (n) => T0 - 2 ** (n / 40))],
+    ["a burst every night", times(1_200, (n) => T0 - Math.floor(n / 60) * DAY - (n % 2))],
+    ["a burst of a page and one, every half year", times(1_010, (n) => T0 - 9 - Math.floor(n / 101) * 182 * DAY)],
+    ["a rate that never changes, over ten years", times(1_100, () => T0 - 3_650 * DAY * random())],
+  ];
+  for (const [title, created] of hostile) {
+    test(`${title}: every object comes once, for hardly more requests than pages`, async () => {
+      await assertOnceAndCheap(created);
+    });
+  }
+
+  test("however objects lie in time, each comes once, for hardly more requests than pages", async () => {
+    const part = fc.record({
+      count: fc.integer({ min: 0, max: 450 }),
+      endsAgo: fc.integer({ min: 1, max: 2_000 * DAY }),
+      lasts: fc.constantFrom(1, 60, DAY, 30 * DAY, 1_000 * DAY),
+      bend: fc.constantFrom(0.3, 1, 4),
+    });
+    const law = fc.asyncProperty(
+      fc.array(part, { maxLength: 5 }),
+      fc.constantFrom(0, 2),
+      fc.integer({ min: 1, max: 1_000 }),
+      async (parts, jitterMs, seed) => {
+        const chance = seededRandom(seed);
+        const created = parts.flatMap(({ count, endsAgo, lasts, bend }) =>
+          times(count, () => T0 - endsAgo - lasts * chance() ** bend),
+        );
+        await assertOnceAndCheap(created, { jitterMs, seed });
+      },
+    );
+
+    await fc.assert(law, { seed: 1, numRuns: 25, endOnFailure: true });
+  });
+
+  test("every request asks for what was created before T0, a hundred at a time, by GET and in one API version", async (t) => {
+    const { sandbox, stripe } = await reach(t, { customers: customersAt(times(900, (n) => T0 - n * DAY)) });
+
+    await readList(stripe, CUSTOMERS, T0, () => undefined);
+
+    assert.ok(sandbox.log.length >= 9);
+    for (const { method, query, headers } of sandbox.log) {
+      assert.equal(method, "GET");
+      assert.equal(headers["stripe-version"], "2026-10-28.endive");
+      assert.equal(query.get("limit"), "100");
+      assert.ok(Number(query.get("created[lt]")) <= T0 && query.get("created[lt]") !== null);
+    }
+  });
+
+  test("an object created at T0 or later is left to the next run", async (t) => {
+    const { stripe } = await reach(t, { customers: customersAt([T0 - 1, T0, T0 + 1]) });
+    const ids: string[] = [];
+
+    await readList(stripe, CUSTOMERS, T0, ({ id }) => void ids.push(id));
+
+    assert.deepEqual(ids, ["cus_0"]);
+  });
+
+  test("a cursor goes on with exactly the filters of the page it comes from", async (t) => {
+    const { sandbox, stripe } = await reach(t, { customers: customersAt(times(2_000, (n) => T0 - n * DAY)) });
+    const filtersOf = ({ query }: Received): string => {
+      const filters = new URLSearchParams(query);
+      filters.delete("starting_after");
+      return filters.toString();
+    };
+    const pageEnds = new Set<string>();
+    const cursors: string[] = [];
+    const watch: Fault = rewriting("watched", ({ data }, call) => {
+      assert.ok(Array.isArray(data));
+      pageEnds.add(`${data.at(-1)?.id} ${filtersOf(call)}`);
+      if (call.query.has("starting_after")) cursors.push(`${call.query.get("starting_after")} ${filtersOf(call)}`);
+    });
+    sandbox.faultRules.push(() => watch);
+
+    await readList(stripe, CUSTOMERS, T0, () => undefined);
+
+    assert.ok(cursors.length > 5);
+    for (const cursor of cursors) assert.ok(pageEnds.has(cursor), cursor);
+  });
+
+  test("a long list is read by several workers at once", async (t) => {
+    const options = { latencyMs: 3 };
+    const { sandbox, stripe } = await reach(t, { customers: customersAt(times(1_500, (n) => T0 - n * DAY)) }, options);
+
+    await readList(stripe, CUSTOMERS, T0, () => undefined);
+
+    const windows = new Set(queries(sandbox, "/v1/customers").map((query) => query["created[lt]"]));
+    assert.ok(windows.size >= 5, `${windows.size} windows`);
+  });
+});
+
+describe("Stripe: where a window is cut", () => {
+  const cases: [string, Parameters<typeof cutBelow>, number][] = [
+    ["a window with a lower end is cut in the middle", [1_000, 200, 50, 8], 600],
+    ["a middle between two seconds is rounded up", [1_001, 200, 50, 8], 601],
+    ["but no more than `reach` pages down", [10_000, 200, 50, 8], 9_600],
+    ["a window open below is cut `reach` pages down", [1_000_000, 0, 100, 8], 999_200],
+    ["a window open below is never cut before 1970", [500, 0, 100, 8], 0],
+    ["a page within one second counts as one second long", [1_000_000, 0, 0, 8], 999_992],
+    ["a rest of less than two pages is not cut", [1_000, 902, 50, 8], 0],
+    ["a rest of two pages is cut", [1_000, 900, 50, 8], 950],
+    ["nothing is left to cut in one second", [1_000, 1_000, 0, 8], 0],
+    ["a window of one second is not cut", [1_000, 999, 0, 8], 0],
+  ];
+  for (const [title, given, expected] of cases) test(title, () => assert.equal(cutBelow(...given), expected));
+
+  test("both parts of a cut hold a page by the last page's measure, and the newer no more than `reach`", () => {
+    const seconds = fc.integer({ min: 0, max: 2_000_000_000 });
+    const law = fc.property(seconds, seconds, fc.integer({ min: 0, max: 10_000_000 }), fc.integer({ min: 1, max: 512 }), (a, b, span, reach) => {
+      const [from, oldest] = [Math.min(a, b), Math.max(a, b)];
+      const cut = cutBelow(oldest, from, span, reach);
+      const page = Math.max(1, span);
+      assert.ok(cut === 0 || (cut - from >= page && oldest - cut >= page && oldest - cut <= page * reach));
+    }); // prettier-ignore
+
+    fc.assert(law, { seed: 1, numRuns: 500, endOnFailure: true });
+  });
+});
+
+describe("Stripe: invoices and subscriptions", () => {
+  function longInvoice(lines: number) {
+    const id = `in_${lines}`;
+    const data = Array.from({ length: lines }, (_, n) => anInvoiceLine({ id: `il_${lines}_${n}`, amount: n + 1 }));
+    return anInvoice({ id, created: T0 - lines, lines: data });
+  }
+
+  async function readInvoices({ stripe }: Reached): Promise<Map<string, Invoice>> {
+    const invoices = new Map<string, Invoice>();
+    await readPaidInvoices(stripe, { t0: T0 }, (invoice) => {
+      assert.ok(!invoices.has(invoice.id));
+      invoices.set(invoice.id, invoice);
+    });
+    return invoices;
+  }
+
+  test("all lines of an invoice come, once and in order, for the least requests", async (t) => {
+    const reached = await reach(t, { invoices: [1, 10, 11, 110, 111, 240].map(longInvoice) });
+
+    const invoices = await readInvoices(reached);
+
+    const lineRequests = new Map<string, number>();
+    for (const { path } of reached.sandbox.log) lineRequests.set(path, (lineRequests.get(path) ?? 0) + 1);
+    const rows = [...invoices.values()].map(({ id, lines }) => {
+      assert.deepEqual(lines.data.map(({ amount }) => amount), lines.data.map((_, n) => n + 1)); // prettier-ignore
+      return [id, lines.data.length, lineRequests.get(`/v1/invoices/${id}/lines`) ?? 0];
+    });
+    assert.deepEqual(rows.sort((a, b) => Number(a[1]) - Number(b[1])), [
+      ["in_1", 1, 0],
+      ["in_10", 10, 0],
+      ["in_11", 11, 1],
+      ["in_110", 110, 1],
+      ["in_111", 111, 2],
+      ["in_240", 240, 3],
+    ]); // prettier-ignore
+  });
+
+  test("only paid invoices are asked for", async (t) => {
+    const invoices = [
+      anInvoice({ id: "in_paid", created: 5 }),
+      anInvoice({ id: "in_open", created: 5, status: "open" }),
+    ];
+    const reached = await reach(t, { invoices });
+
+    assert.deepEqual([...(await readInvoices(reached)).keys()], ["in_paid"]);
+
+    assert.deepEqual(queries(reached.sandbox, "/v1/invoices"), [
+      { status: "paid", "created[lt]": "1790000000", limit: "100" },
+    ]);
+  });
+
+  test("subscriptions of every status come, the canceled ones too", async (t) => {
+    const statuses = ["active", "canceled", "incomplete_expired"] as const;
+    const subscriptions = statuses.map((status, n) => aSubscription({ created: 10 - n, customer: "cus_1", status }));
+    const { sandbox, stripe } = await reach(t, { subscriptions });
+    const found: string[] = [];
+
+    await readSubscriptions(stripe, { t0: T0 }, ({ status }) => void found.push(status));
+
+    assert.deepEqual(found, ["active", "canceled", "incomplete_expired"]);
+    assert.equal(sandbox.log[0]?.query.get("status"), "all");
+  });
+
+  test("a read for one customer carries the customer in every request", async (t) => {
+    const charges = Array.from({ length: 250 }, (_, n) =>
+      aCharge({ customer: n < 220 ? "cus_1" : "cus_2", created: n }),
+    );
+    const { sandbox, stripe } = await reach(t, { charges, customers: [aCustomer({ id: "cus_1" })] });
+    let count = 0;
+
+    await readCharges(stripe, { t0: T0, customer: "cus_1", isUnclear: () => false }, () => void (count += 1));
+
+    assert.equal(count, 220);
+    assert.ok(sandbox.log.every(({ query }) => query.get("customer") === "cus_1"));
+  });
+
+  test("products are asked for by id, a hundred at a time", async (t) => {
+    const products = Array.from({ length: 250 }, (_, n) =>
+      aProduct({ id: `prod_${n}`, name: `Product ${n}`, created: n }),
+    );
+    const { sandbox, stripe } = await reach(t, { products });
+
+    const found = await readProducts(stripe, products.slice(0, 150).map(({ id }) => id)); // prettier-ignore
+
+    assert.equal(new Set(found.map(({ id }) => id)).size, 150);
+    assert.deepEqual(sandbox.log.map(({ query }) => query.size), [101, 51]); // prettier-ignore
+  });
+});
+
+describe("Stripe: balance transactions on demand", () => {
+  const isUnclear = (charge: Charge): boolean => needsBalance(charge, "usd");
+
+  /** So many plain charges, the newest first, with one in euro at a place; and the balance transaction of each. */
+  function account(count: number, foreignAt: number | undefined): Partial<StripeAccount> {
+    const charges: StripeCharge[] = [];
+    const balanceTransactions = [];
+    for (let n = 0; n < count; n += 1) {
+      const currency = n === foreignAt ? "eur" : "usd";
+      const created = T0 - 1 - n * DAY;
+      const balance_transaction = `txn_${n}`;
+      charges.push(aCharge({ id: `ch_${n}`, created, currency, customer: "cus_1", balance_transaction }));
+      balanceTransactions.push(aBalanceTransaction({ id: balance_transaction, created, currency: "usd" }));
+    }
+    return { charges, balanceTransactions };
+  }
+
+  async function readOnce({ stripe }: Reached): Promise<Map<string, Charge>> {
+    const charges = new Map<string, Charge>();
+    await readCharges(stripe, { t0: T0, isUnclear }, (charge) => {
+      assert.ok(!charges.has(charge.id));
+      charges.set(charge.id, charge);
+    });
+    return charges;
+  }
+
+  function expansions({ sandbox }: Reached): (string | undefined)[] {
+    return queries(sandbox, "/v1/charges").map((query) => query["expand[]"]);
+  }
+
+  test("an account in one currency without partial captures asks for none", async (t) => {
+    const reached = await reach(t, account(450, undefined));
+
+    assert.equal((await readOnce(reached)).size, 450);
+
+    assert.ok(expansions(reached).every((expansion) => expansion === undefined));
+  });
+
+  test("the page of the first charge that needs one is read again, and the next ask at once", async (t) => {
+    const reached = await reach(t, account(350, 99));
+
+    const charges = await readOnce(reached);
+
+    assert.equal(charges.size, 350);
+    assert.equal(typeof charges.get("ch_99")?.balance_transaction, "object");
+    const [first, ...others] = expansions(reached);
+    assert.equal(first, undefined);
+    assert.ok(others.length >= 4 && others.every((expansion) => expansion === "data.balance_transaction"));
+  });
+
+  for (const place of [0, 100, 260, 449]) {
+    test(`a charge that needs one at place ${place} gets it, and every charge comes once`, async (t) => {
+      const charges = await readOnce(await reach(t, account(450, place)));
+
+      assert.equal(charges.size, 450);
+      assert.equal(typeof charges.get(`ch_${place}`)?.balance_transaction, "object");
+    });
+  }
+
+  test("a list that needs none reads what Stripe has since expanded all the same", async (t) => {
+    const partial = aCharge({ id: "ch_p", created: 5, amount: 1000, amount_captured: 800, amount_refunded: 200, refunded: false, balance_transaction: "txn_p", customer: "cus_1" }); // prettier-ignore
+    const reached = await reach(t, { charges: [partial], balanceTransactions: [aBalanceTransaction({ id: "txn_p" })] });
+
+    await readOnce(reached);
+
+    assert.deepEqual(expansions(reached), [undefined, "data.balance_transaction"]);
+  });
+
+  const withoutBalances = Object.keys(STRIPE_PERMISSIONS).filter((slug) => !slug.includes("balance"));
+  const restricted = { keys: [{ key: SANDBOX_STRIPE_KEY, permissions: withoutBalances }] };
+
+  test("a missing permission is named as the dashboard names it", async (t) => {
+    const { stripe } = await reach(t, account(3, 1), restricted);
+
+    const error = await failureOf(readCharges(stripe, { t0: T0, isUnclear }, () => undefined));
+
+    assert.ok(error instanceof RunError);
+    assert.match(
+      error.message,
+      /lacks the permission "Balance transaction sources" \(rak_balance_transaction_source_read\)/,
+    );
+  });
+
+  test("a missing permission stops the run before it writes anything", async (t) => {
+    const world = await aWorld(t, { account: emptyAccount(account(3, 1)), stripe: restricted });
+    const before = world.attio.writes.requests;
+
+    const run = await world.run("sync");
+
+    assert.equal(run.code, 1);
+    assert.match(run.err, /"Balance transaction sources"[\s\S]*Nothing was written\./);
+    assert.equal(world.attio.writes.requests, before);
+    assert.deepEqual(world.attio.records("stripe_customers"), []);
+  });
+
+  test("a key without that permission does for an account that needs none", async (t) => {
+    const reached = await reach(t, account(150, undefined), restricted);
+
+    assert.equal((await readOnce(reached)).size, 150);
+  });
+});
+
+describe("Stripe: answers that cannot be", () => {
+  const ROUTE = "GET /v1/customers";
+  const threePages = Array.from({ length: 300 }, (_, n) => 1_000 - (n % 100));
+
+  /** What reading customers fails with when the second page, or the first, is so. */
+  async function failure(ends: Ends, faults: readonly (Fault | null)[]): Promise<string> {
+    const { sandbox, stripe } = await reach(ends, { customers: customersAt(threePages) });
+    sandbox.faultRules.push(script(ROUTE, faults));
+    const error = await failureOf(readList(stripe, CUSTOMERS, T0, () => undefined));
+    assert.ok(error instanceof UnexpectedError, String(error));
+    assert.ok(sandbox.counts.requests < 20);
+    return error.message;
+  }
+
+  test("has_more with an empty page is an error, not a loop", async (t) => {
+    const always = Array<Fault>(50).fill(stripeFaults.emptyWithMore);
+
+    assert.equal(
+      await failure(t, always),
+      "Unexpected: Stripe said has_more with an empty page of /v1/customers after the start",
+    );
+  });
+
+  test("a page that repeats its cursor is an error, not a loop", async (t) => {
+    const always = Array<Fault>(50).fill(stripeFaults.repeatCursor);
+
+    assert.match(
+      await failure(t, always),
+      /^Unexpected: Stripe repeated cus_\d+ on the page of \/v1\/customers that follows it$/,
+    );
+  });
+
+  test("a list that is not newest first is an error", async (t) => {
+    const turned = rewriting("oldest first", (page) => {
+      if (Array.isArray(page["data"])) page["data"] = page["data"].toReversed();
+    });
+
+    assert.match(await failure(t, [turned]), /^Unexpected: \/v1\/customers is not newest first at cus_\d+$/);
+  });
+
+  test("an object that its own window leaves out is an error", async (t) => {
+    const later = rewriting("too new", (page) => {
+      if (Array.isArray(page["data"])) page["data"] = [{ ...page["data"][0], created: T0 }, ...page["data"].slice(1)];
+    });
+
+    assert.match(await failure(t, [later]), /^Unexpected: \/v1\/customers is not newest first at cus_\d+$/);
+  });
+
+  const wrong: [string, string, RegExp][] = [
+    ["created", "a time as text", /^Unexpected: customer cus_\d+: created is string, expected a whole number$/],
+    ["id", "an id as a number", /^Unexpected: customer: id is number, expected text$/],
+    ["email", "an address as a number", /^Unexpected: customer cus_\d+: email is number, expected text$/],
+  ];
+  for (const [field, what, message] of wrong) {
+    test(`${what} is an error that names the object and the field`, async (t) => {
+      assert.match(await failure(t, [stripeFaults.wrongType(field)]), message);
+    });
+  }
+
+  const pages: [string, (page: Record<string, unknown>) => void, string][] = [
+    ["no list", (page) => void (page["data"] = {}), "data is object, expected a list"],
+    ["no has_more", (page) => void delete page["has_more"], "has_more is undefined, expected true or false"],
+  ];
+  for (const [title, rewrite, message] of pages) {
+    test(`a page with ${title} is an error`, async (t) => {
+      const fault = rewriting(title, rewrite);
+
+      assert.equal(await failure(t, [fault]), `Unexpected: page of /v1/customers: ${message}`);
+    });
+  }
+
+  test("a field deep in an invoice is named by its path", async (t) => {
+    const { sandbox, stripe } = await reach(t, { invoices: [anInvoice({ id: "in_1", lines: [anInvoiceLine()] })] });
+    const spoiled = rewriting("amount as text", (page) => {
+      page["data"] = [
+        { ...anInvoice({ id: "in_1" }), lines: { data: [{ id: "il_1", amount: "12" }], has_more: false } },
+      ];
+    });
+    sandbox.faultRules.push(script("GET /v1/invoices", [spoiled]));
+
+    const error = await failureOf(readPaidInvoices(stripe, { t0: T0 }, () => undefined));
+
+    assert.equal(
+      String(error),
+      "Error: Unexpected: invoice in_1: lines.data.amount is string, expected a whole number",
+    );
+  });
+
+  test("has_more with an empty page of lines is an error, not a loop", async (t) => {
+    const lines = Array.from({ length: 30 }, (_, n) => anInvoiceLine({ id: `il_${n}` }));
+    const { sandbox, stripe } = await reach(t, { invoices: [anInvoice({ id: "in_1", lines })] });
+    sandbox.faultRules.push(script("GET /v1/invoices/{id}/lines", Array(50).fill(stripeFaults.emptyWithMore)));
+
+    const error = await failureOf(readPaidInvoices(stripe, { t0: T0 }, () => undefined));
+
+    assert.equal(
+      String(error),
+      "Error: Unexpected: Stripe said has_more with an empty page of /v1/invoices/in_1/lines after il_9",
+    );
+  });
+});
