@@ -1691,16 +1691,22 @@ export async function lookUpPeople(attio: Service, addresses: Iterable<string>):
  * Creates a person with an address nobody has: never an upsert, which could overwrite a name. If somebody just did
  * the same, that person is returned; undefined if the conflict is with a person who cannot be found.
  */
-export async function createPerson(attio: Service, address: string, name: string): Promise<Person | undefined> {
+export async function createPerson(
+  attio: Service,
+  address: string,
+  name: string,
+): Promise<(Person & { readonly isNew: boolean }) | undefined> {
   const [first = "", ...others] = name.split(/\s+/);
   const fullName = { first_name: first, last_name: others.join(" "), full_name: name };
   const values = { email_addresses: [address], ...(name !== "" && { name: fullName }) };
   try {
     const created = await attioWrite(attio, "POST", "/v2/objects/people/records", { values });
-    return { recordId: readAs("person", shape({ data: RECORD }), created).data.id.record_id, companyId: undefined };
+    const { record_id: recordId } = readAs("person", shape({ data: RECORD }), created).data.id;
+    return { recordId, companyId: undefined, isNew: true };
   } catch (error) {
     if (!(error instanceof ApiError) || error.code !== "uniqueness_conflict") throw error;
-    return (await lookUpPeople(attio, [address])).get(address) ?? undefined;
+    const person = (await lookUpPeople(attio, [address])).get(address);
+    return person ? { ...person, isNew: false } : undefined;
   }
 }
 
@@ -2399,7 +2405,7 @@ async function applyPlan(
 ): Promise<{ applied: Applied; newPeople: number; ending: string }> {
   const applied = { created: 0, updated: 0, refreshed: 0, unchanged: plan.counts.unchanged, failed: 0 };
   const writes = plan.changes.filter(({ values }) => values.size > 0);
-  const people = new Map<string, Promise<Person | undefined>>();
+  const people: NewPeople = new Map();
   let streak = { reason: "", length: 0 };
   let ending = "";
   const written = (): number => applied.created + applied.updated + applied.refreshed;
@@ -2431,7 +2437,9 @@ async function applyPlan(
     log.error(
       `${ending}: ${written()} of ${writes.length} changes were written, ${notTried} were not tried. A re-run is safe and writes the rest.`,
     );
-  return { applied, newPeople: people.size, ending };
+  const created = await Promise.allSettled(people.values());
+  const newPeople = created.filter((one) => one.status === "fulfilled" && one.value?.isNew === true).length;
+  return { applied, newPeople, ending };
 }
 
 /** Why other records would fail as well; "" where the failure is the record's own. */
@@ -2442,12 +2450,11 @@ function systemicReason(error: unknown): string {
   return isSystemic ? `${status || "no answer"} ${code}`.trim() : "";
 }
 
+/** By address: a creation under way or done. */
+type NewPeople = Map<string, ReturnType<typeof createPerson>>;
+
 /** The person created for a change that asks for one. Customers who share an address share the person. */
-async function newLinks(
-  attio: Service,
-  { newPerson }: Change,
-  people: Map<string, Promise<Person | undefined>>,
-): Promise<[string, string][]> {
+async function newLinks(attio: Service, { newPerson }: Change, people: NewPeople): Promise<[string, string][]> {
   if (newPerson === undefined) return [];
   const { address, name } = newPerson;
   const person = await entry(people, address, () => createPerson(attio, address, name));
@@ -2472,9 +2479,10 @@ function withoutValues(error: unknown, { values, newPerson }: Change): string {
 /** Tells the dead-man's switch that all is well. Its address is a secret; its failure is no fault of the run's. */
 async function ping(heartbeat: URL, connection: Connection, log: Log): Promise<void> {
   const gate = createGate(connection.clock, { all: 10, lane: () => 10 });
+  const own = { name: "Heartbeat", base: heartbeat.origin, headers: {}, timeoutMs: 10_000 } as const;
   const stats = { requests: 0, retries: 0, throttled: 0 };
-  const service: Service = { ...connection, name: "Heartbeat", base: heartbeat.origin, headers: {}, gate, stats, cutsInFlight: true, timeoutMs: 10_000 }; // prettier-ignore
-  for (let tries = 1; tries <= 3 && !connection.stop.aborted; tries += 1) {
+  const service: Service = { ...connection, ...own, gate, stats, cutsInFlight: false };
+  for (let tries = 1; tries <= 3; tries += 1) {
     const { status } = await attempt(service, { method: "GET", path: heartbeat.pathname + heartbeat.search });
     if (status >= 200 && status < 300) return;
   }

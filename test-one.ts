@@ -389,7 +389,7 @@ function recordRows(
       "",
       person === null
         ? "unknown: Attio cannot say whose address this is"
-        : (person?.recordId ?? "nobody has this address"),
+        : (person?.recordId ?? (addressOf(customer) === "" ? "no address is known" : "nobody has this address")),
     ],
   ];
   if (duplicates.length > 0)

@@ -458,7 +458,7 @@ describe("Attio: creating a person", () => {
     const person = await createPerson(attio, "jenny@example.com", "Jenny van der Rosen");
 
     const [record] = sandbox.records("people");
-    assert.deepEqual(person, { recordId: record?.recordId, companyId: undefined });
+    assert.deepEqual(person, { recordId: record?.recordId, companyId: undefined, isNew: true });
     assert.deepEqual(inBody(sandbox.log[0] ?? fail(), "data.values"), {
       email_addresses: ["jenny@example.com"],
       name: { first_name: "Jenny", last_name: "van der Rosen", full_name: "Jenny van der Rosen" },
@@ -483,7 +483,9 @@ describe("Attio: creating a person", () => {
     });
     const before = sandbox.dump("people");
 
-    assert.deepEqual(await createPerson(attio, "jenny@example.com", "Somebody Else"), { recordId, companyId });
+    const person = await createPerson(attio, "jenny@example.com", "Somebody Else");
+
+    assert.deepEqual(person, { recordId, companyId, isNew: false });
 
     assert.equal(sandbox.dump("people"), before);
   });

@@ -1,0 +1,407 @@
+// bootstrap.test.ts - the object made from nothing, healed half-way, and what cannot be mended, named.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { TestContext } from "node:test";
+import { SANDBOX_ATTIO_DAILY_KEY, SANDBOX_ATTIO_KEY, attioFaults } from "../sandbox/attio.ts";
+import type { AttioOptions } from "../sandbox/attio.ts";
+import { aProduct } from "../sandbox/objects.ts";
+import type { FaultRule } from "../sandbox/server.ts";
+import { emptyAccount } from "../sandbox/stripe.ts";
+import { STATUSES } from "../sync.ts";
+import { assertNoSecrets, isWrite, payers, writesOf } from "./ground.ts";
+import { aWorld } from "./world.ts";
+import type { Run, World } from "./world.ts";
+
+const OBJECT = { slug: "stripe_customers", singular: "Stripe customer", plural: "Stripe customers" };
+const ATTRIBUTES = [
+  "company",
+  "email",
+  "first_charge_at",
+  "last_charge_at",
+  "last_synced_at",
+  "name",
+  "person",
+  "spend_other",
+  "spend_pro",
+  "stripe_customer_id",
+  "stripe_url",
+  "subscription_status",
+  "total_revenue",
+  "unallocated_revenue",
+];
+/** The object itself, its 14 attributes and 6 options. */
+const ALL = 21;
+
+/** A workspace in which nothing was made yet, and a Stripe account of two payers. */
+function anEmptyWorld(t: TestContext, attio: AttioOptions = {}, env: Record<string, string> = {}): Promise<World> {
+  const settings = { PRODUCT_SLUGS: '{"prod_SbxProMonthly1":"spend_pro"}', ...env };
+  return aWorld(t, { account: payers(2), hasPeople: false, bootstraps: false, attio, env: settings });
+}
+
+/** Asks Attio as a person would look at the settings, past the program. */
+async function ask(world: World, path: string, method = "GET", values?: unknown): Promise<Listed[]> {
+  const answer = await fetch(`${world.attio.url}/v2/objects/${path}`, {
+    method,
+    headers: { authorization: `Bearer ${SANDBOX_ATTIO_KEY}`, "content-type": "application/json" },
+    ...(values !== undefined && { body: JSON.stringify({ data: values }) }),
+  });
+  assert.equal(answer.status, 200);
+  const { data } = (await answer.json()) as { data: Listed[] };
+  return data;
+}
+
+type Listed = {
+  readonly api_slug: string;
+  readonly title: string;
+  readonly type: string;
+  readonly is_unique: boolean;
+  readonly is_multiselect: boolean;
+  readonly is_archived: boolean;
+  readonly relationship: unknown;
+};
+
+/** Everything that the bootstrap makes, in words. */
+async function layoutOf(world: World): Promise<string[]> {
+  const attributes = [
+    ...(await ask(world, "stripe_customers/attributes")),
+    ...(await ask(world, "people/attributes")),
+    ...(await ask(world, "companies/attributes")),
+  ];
+  const options = await ask(world, "stripe_customers/attributes/subscription_status/options");
+  return [
+    ...attributes.map((found) =>
+      [found.api_slug, found.type, found.is_unique, found.is_multiselect, found.relationship !== null].join(" "),
+    ),
+    ...options.map(({ title }) => title),
+  ].toSorted();
+}
+
+/** Runs the bootstrap and proves that it failed in words: exit 1 and no stack trace. */
+async function runToFault(world: World, args: readonly string[] = []): Promise<Run> {
+  const run = await world.run("bootstrap", args);
+  assert.equal(run.code, 1, run.all);
+  assert.doesNotMatch(run.all, /\n {4}at |A bug in this program/);
+  return run;
+}
+
+describe("bootstrap: from nothing", () => {
+  for (const freshObjectHasName of [true, false])
+    test(`a workspace gets the whole object, whether a new one brings a name or not (${freshObjectHasName})`, async (t) => {
+      const world = await anEmptyWorld(t, { freshObjectHasName });
+
+      const run = await world.run("bootstrap");
+
+      assert.equal(run.code, 0, run.all);
+      assert.match(run.out, new RegExp(`^${ALL} to create, the object stripe_customers among them$`, "m"));
+      const slugs = (await ask(world, "stripe_customers/attributes")).map(({ api_slug }) => api_slug);
+      for (const slug of ATTRIBUTES) assert.equal(slugs.filter((known) => known === slug).length, 1, slug);
+      const options = await ask(world, "stripe_customers/attributes/subscription_status/options");
+      assert.deepEqual(options.map(({ title }) => title), [...STATUSES]); // prettier-ignore
+      assert.equal((await world.run("sync")).code, 0);
+    });
+
+  test("the match key is unique, and both links are two-way, with several customers to a person", async (t) => {
+    const world = await anEmptyWorld(t);
+
+    await world.run("bootstrap");
+
+    const attributes = await ask(world, "stripe_customers/attributes");
+    assert.equal(attributes.find(({ api_slug }) => api_slug === "stripe_customer_id")?.is_unique, true);
+    for (const object of ["people", "companies"]) {
+      const back = (await ask(world, `${object}/attributes`)).find(({ api_slug }) => api_slug === "stripe_customers");
+      assert.deepEqual([back?.is_multiselect, back?.relationship !== null], [true, true]);
+    }
+  });
+
+  test("a second run finds 0 to create and sends no write", async (t) => {
+    const world = await anEmptyWorld(t);
+    await world.run("bootstrap");
+    world.attio.log.length = 0;
+
+    const run = await world.run("bootstrap");
+
+    assert.equal(run.code, 0, run.all);
+    assert.match(run.out, /^0 to create$/m);
+    assert.deepEqual(writesOf(world.attio), []);
+  });
+
+  test("a dry run creates nothing, says so, and counts what the live run then creates", async (t) => {
+    const world = await anEmptyWorld(t);
+
+    const dry = await world.run("bootstrap", ["--dry-run"]);
+
+    assert.equal(dry.code, 0, dry.all);
+    assert.match(dry.out, /^dry run: nothing will be created\n/);
+    assert.match(dry.out, /dry run: nothing was created\n$/);
+    assert.match(dry.out, new RegExp(`^${ALL} to create`, "m"));
+    assert.deepEqual(writesOf(world.attio), []);
+  });
+
+  test("a new product adds one attribute", async (t) => {
+    const world = await anEmptyWorld(t);
+    await world.run("bootstrap");
+    world.env["PRODUCT_SLUGS"] = '{"prod_SbxProMonthly1":"spend_pro","prod_b":"spend_team"}';
+    world.attio.log.length = 0;
+
+    const run = await world.run("bootstrap");
+
+    assert.match(run.out, /^1 to create$/m);
+    assert.match(run.out, /^created +spend_team$/m);
+    assert.equal(writesOf(world.attio).length, 1);
+  });
+
+  test("amounts are made in CURRENCY", async (t) => {
+    const world = await anEmptyWorld(t, {}, { CURRENCY: "gbp" });
+
+    await world.run("bootstrap");
+
+    assert.match((await world.run("bootstrap")).out, /^ {2}total_revenue +currency, GBP +exists$/m);
+  });
+});
+
+describe("bootstrap: healing", () => {
+  /** From the n-th request on no answer arrives; the n-th itself takes effect. */
+  function goneFrom(n: number): FaultRule {
+    let seen = 0;
+    return () => {
+      seen += 1;
+      if (seen < n) return undefined;
+      return seen === n ? attioFaults.resetAfterEffect : attioFaults.reset;
+    };
+  }
+
+  test("a run cut at any request is completed by the next run", async (t) => {
+    const whole = await anEmptyWorld(t);
+    await whole.run("bootstrap");
+    const requests = whole.attio.log.length;
+    const layout = await layoutOf(whole);
+    assert.ok(requests > ALL, `${requests}`);
+
+    for (let n = 1; n <= requests; n += 1) {
+      const world = await anEmptyWorld(t);
+      world.attio.faultRules.push(goneFrom(n));
+      assert.equal((await world.run("bootstrap")).code, 1, `cut at ${n}`);
+      world.attio.faultRules.length = 0;
+
+      const healed = await world.run("bootstrap");
+
+      assert.equal(healed.code, 0, `cut at ${n}:\n${healed.all}`);
+      assert.deepEqual(await layoutOf(world), layout, `cut at ${n}`);
+      assert.match((await world.run("bootstrap")).out, /^0 to create$/m);
+    }
+  });
+
+  test("writes whose answers are lost are sent again, and what they find there is no failure", async (t) => {
+    const whole = await anEmptyWorld(t);
+    await whole.run("bootstrap");
+    const world = await anEmptyWorld(t);
+    let writes = 0;
+    world.attio.faultRules.push((call) =>
+      isWrite(call) && (writes += 1) % 2 === 1 ? attioFaults.resetAfterEffect : undefined,
+    );
+
+    const run = await world.run("bootstrap");
+
+    assert.equal(run.code, 0, run.all);
+    assert.deepEqual(await layoutOf(world), await layoutOf(whole));
+  });
+
+  test("a run that was cut says how far it came and that it can be run again", async (t) => {
+    const world = await anEmptyWorld(t);
+    let writes = 0;
+    world.attio.faultRules.push((call) => (isWrite(call) && (writes += 1) > 4 ? attioFaults.reset : undefined));
+
+    const run = await runToFault(world);
+
+    assert.match(run.err, /Run it again: it goes on where it stopped\./);
+    assert.match(run.err, /all up to total_revenue/);
+  });
+
+  test("an archived attribute and an archived option are restored", async (t) => {
+    const world = await anEmptyWorld(t);
+    await world.run("bootstrap");
+    const layout = await layoutOf(world);
+    world.attio.archiveAttribute("stripe_customers", "email");
+    const option = `stripe_customers/attributes/subscription_status/options/${encodeURIComponent("Canceled (Voluntary)")}`;
+    await ask(world, option, "PATCH", { is_archived: true });
+
+    const run = await world.run("bootstrap");
+
+    assert.equal(run.code, 0, run.all);
+    assert.match(run.out, /^2 to create$/m);
+    assert.match(run.out, /^restored +email$/m);
+    assert.match(run.out, /^restored +Canceled \(Voluntary\)$/m);
+    assert.deepEqual(await layoutOf(world), layout);
+  });
+
+  test("an archived subscription_status is restored with its options", async (t) => {
+    const world = await anEmptyWorld(t);
+    await world.run("bootstrap");
+    const layout = await layoutOf(world);
+    world.attio.archiveAttribute("stripe_customers", "subscription_status");
+
+    assert.equal((await world.run("bootstrap")).code, 0);
+    assert.deepEqual(await layoutOf(world), layout);
+  });
+});
+
+describe("bootstrap: what it cannot mend", () => {
+  /** The object, made by hand with one attribute of our slug. */
+  async function withAttribute(t: TestContext, spec: Parameters<World["attio"]["addAttribute"]>[1]): Promise<World> {
+    const world = await anEmptyWorld(t, { freshObjectHasName: false });
+    world.attio.addObject(OBJECT);
+    world.attio.addAttribute("stripe_customers", spec);
+    return world;
+  }
+
+  test("an attribute of another type is named, the others are made, and the run exits 1", async (t) => {
+    const run = await runToFault(await withAttribute(t, { slug: "total_revenue", type: "number" }));
+
+    assert.match(run.err, /The attribute total_revenue is of type number, must be currency/);
+    assert.match(run.out, /^ {2}total_revenue +currency, USD +DIFFERS, see below$/m);
+    assert.match(run.out, /^created +unallocated_revenue$/m);
+  });
+
+  test("a match key that is not unique is named with the reason why that matters", async (t) => {
+    const run = await runToFault(await withAttribute(t, { slug: "stripe_customer_id", type: "text" }));
+
+    assert.match(run.err, /stripe_customer_id is the match key but not unique, so a customer could get two records/);
+  });
+
+  test("a select that takes several values and an amount in another currency are named together", async (t) => {
+    const world = await withAttribute(t, { slug: "subscription_status", type: "select", isMultiselect: true });
+    world.attio.addAttribute("stripe_customers", { slug: "spend_pro", type: "currency", currency: "EUR" });
+
+    const run = await runToFault(world);
+
+    assert.match(run.err, /subscription_status takes several values/);
+    assert.match(run.err, /spend_pro is in EUR, but CURRENCY says usd/);
+  });
+
+  test("the plan's object limit is named with what to do", async (t) => {
+    const run = await runToFault(await anEmptyWorld(t, { objectLimit: 0 }));
+
+    assert.match(run.err, /plan allows no further object/);
+    assert.match(run.err, /You have met your plan's object limit/);
+  });
+
+  test("another object with our nouns is named", async (t) => {
+    const world = await anEmptyWorld(t);
+    world.attio.addObject({ slug: "clients", singular: "Stripe customer", plural: "Clients" });
+
+    const run = await runToFault(world);
+
+    assert.match(run.err, /Another object is called "Stripe customer" or "Stripe customers": rename it/);
+    assert.doesNotMatch(run.out, /^created /m);
+  });
+
+  test("another attribute on people where the link's other side belongs is named", async (t) => {
+    const world = await anEmptyWorld(t);
+    world.attio.addAttribute("people", { slug: "stripe_customers", type: "text" });
+
+    const run = await runToFault(world);
+
+    assert.match(run.err, /The link person needs an attribute stripe_customers on people/);
+    assert.doesNotMatch(run.out, /^created +person$/m);
+  });
+
+  test("a currency that Attio does not know ends in Attio's own words", async (t) => {
+    const run = await runToFault(await anEmptyWorld(t, {}, { CURRENCY: "kwd" }));
+
+    assert.match(run.err, /Attio refused: .*default_currency_code/);
+  });
+
+  test("a key without the scope to configure is told which one it lacks, and nothing is created", async (t) => {
+    const world = await anEmptyWorld(t, {}, { ATTIO_API_KEY: SANDBOX_ATTIO_DAILY_KEY });
+
+    const run = await runToFault(world);
+
+    assert.match(run.err, /ATTIO_API_KEY lacks the scope object_configuration:read-write/);
+    assert.match(run.err, /Nothing was created\./);
+    assert.deepEqual(writesOf(world.attio), []);
+  });
+
+  test("a dry run needs only the scope to read", async (t) => {
+    const world = await anEmptyWorld(t, {}, { ATTIO_API_KEY: SANDBOX_ATTIO_DAILY_KEY });
+
+    assert.equal((await world.run("bootstrap", ["--dry-run"])).code, 0);
+  });
+
+  test("a revoked key is called not active", async (t) => {
+    const run = await runToFault(await anEmptyWorld(t, {}, { ATTIO_API_KEY: "attio_key_that_nobody_knows" }));
+
+    assert.match(run.err, /ATTIO_API_KEY is not active/);
+  });
+});
+
+describe("bootstrap: the currency", () => {
+  const EURO = payers(3, (n) => ({ currency: n === 0 ? "usd" : "eur" }));
+
+  test("without CURRENCY an account mostly in euro stops with the setting to make", async (t) => {
+    const world = await aWorld(t, { account: EURO, hasPeople: false, bootstraps: false });
+
+    const run = await runToFault(world);
+
+    assert.match(run.err, /2 of the newest 3 charges in Stripe are in eur, but CURRENCY is usd\. .*CURRENCY=eur/);
+    assert.match(run.err, /Nothing was created\./);
+    assert.deepEqual(writesOf(world.attio), []);
+  });
+
+  test("with CURRENCY set on purpose the object is made, with a warning", async (t) => {
+    const env = { CURRENCY: "usd" };
+    const world = await aWorld(t, { account: EURO, hasPeople: false, bootstraps: false, env });
+
+    const run = await world.run("bootstrap");
+
+    assert.equal(run.code, 0, run.all);
+    assert.match(run.err, /Probably right: CURRENCY=eur/);
+  });
+
+  test("without a Stripe key, or with one that Stripe refuses, the object is made all the same", async (t) => {
+    for (const STRIPE_API_KEY of ["", "rk_live_51NobodyKnowsThisOne"]) {
+      const run = await (await anEmptyWorld(t, {}, { STRIPE_API_KEY })).run("bootstrap");
+
+      assert.equal(run.code, 0, run.all);
+    }
+  });
+});
+
+describe("bootstrap: --suggest-products", () => {
+  const NAMES = ["Pro plan (yearly)", "日本語", "Café | `x` \u001b[31m::error::", "Pro plan (monthly)"];
+  const account = emptyAccount({ products: NAMES.map((name, n) => aProduct({ id: `prod_${n}`, name })) });
+
+  test("the products are proposed as JSON that PRODUCT_SLUGS takes, without any Attio key", async (t) => {
+    const env = { ATTIO_API_KEY: "" };
+    const world = await aWorld(t, { account, hasPeople: false, bootstraps: false, env });
+
+    const run = await world.run("bootstrap", ["--suggest-products"]);
+
+    assert.equal(run.code, 0, run.all);
+    assert.equal(world.attio.log.length, 0);
+    const proposed = run.out.trimEnd().split("\n").at(-1) ?? "";
+    assert.deepEqual(JSON.parse(proposed), {
+      prod_0: "spend_pro_plan_yearly",
+      prod_1: "spend_product",
+      prod_2: "spend_cafe_x_31m_error",
+      prod_3: "spend_pro_plan_monthly",
+    });
+    assert.doesNotMatch(run.all, /\u001b|^::/m);
+    Object.assign(world.env, { PRODUCT_SLUGS: proposed, ATTIO_API_KEY: SANDBOX_ATTIO_KEY });
+    assert.equal((await world.run("bootstrap")).code, 0);
+  });
+
+  test("a key that may not read products is told the permission by the dashboard's name", async (t) => {
+    const stripe = { keys: [{ key: "rk_live_51MayReadCharges", permissions: ["rak_charge_read"] }] };
+    const env = { STRIPE_API_KEY: "rk_live_51MayReadCharges" };
+    const world = await aWorld(t, { account, hasPeople: false, bootstraps: false, stripe, env });
+
+    const run = await runToFault(world, ["--suggest-products"]);
+
+    assert.match(run.err, /lacks the permission "Products" \(rak_product_read\)/);
+  });
+
+  test("no run of this file printed a key", () => {
+    assertNoSecrets();
+  });
+});

@@ -1,0 +1,316 @@
+// process.test.ts - the programs as processes: exit codes, streams, signals, kills, two at once; and the heartbeat.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { TestContext } from "node:test";
+import { serve } from "../sandbox/server.ts";
+import type { Call, FaultRule, SandboxServer } from "../sandbox/server.ts";
+import { stripeFaults } from "../sandbox/stripe.ts";
+import { SETTINGS, StoppedError } from "../sync.ts";
+import {
+  SECRET_PATH,
+  aSyncedWorld,
+  assertNoSecrets,
+  assertRecordsEqual,
+  customerIds,
+  expectedOf,
+  payerId,
+  payers,
+  refund,
+  start,
+  whenSeen,
+  writesOf,
+} from "./ground.ts";
+import { aWorld, summaryOf } from "./world.ts";
+import type { Run, World } from "./world.ts";
+
+const PROGRAMS = ["sync.ts", "bootstrap-attio.ts", "test-one.ts"];
+const CONTROL = /[\u0000-\u0009\u000b-\u001f\u007f\u009b]/;
+
+function isAssert({ route }: Call): boolean {
+  return route === "PUT /v2/objects/stripe_customers/records";
+}
+
+function aWorldOf(t: TestContext, count: number, options: Parameters<typeof aWorld>[1] = {}): Promise<World> {
+  return aWorld(t, { account: payers(count), hasPeople: false, ...options });
+}
+
+/** Matching requests are answered after a moment: what is sent when one is seen arrives before its answer. */
+function slowly(isMatch: (call: Call) => boolean): FaultRule {
+  return (call) => (isMatch(call) ? stripeFaults.slow(30) : undefined);
+}
+
+/** A child that gets a signal as the n-th matching request arrives. */
+async function signalled(
+  world: World,
+  signal: NodeJS.Signals,
+  { on, isMatch, n }: { on: SandboxServer; isMatch: (call: Call) => boolean; n: number },
+): Promise<Run> {
+  const child = start("sync.ts", [], world.env);
+  on.faultRules.push(
+    whenSeen(isMatch, n, () => void child.process.kill(signal)),
+    slowly(isMatch),
+  );
+  const run = await child.ended;
+  on.faultRules.length = 0;
+  return run;
+}
+
+/** Fails unless a further run leaves exactly the expected records, and the one after that has nothing to do. */
+async function assertConverges(world: World): Promise<void> {
+  const next = await world.run("sync");
+  assert.equal(next.code, 0, next.all);
+  assertRecordsEqual(world, expectedOf(world));
+  const { created, updated, failed } = summaryOf(await world.run("sync"));
+  assert.deepEqual([created, updated, failed], [0, 0, 0]);
+}
+
+describe("process: exit codes and streams", { concurrency: 4 }, () => {
+  test("a good run exits 0, its report and summary on stdout, its warnings on stderr", async (t) => {
+    const world = await aWorldOf(t, 2);
+
+    const run = await start("sync.ts", [], world.env).ended;
+
+    assert.equal(run.code, 0, run.all);
+    assert.equal(summaryOf(run).created, 2);
+    assert.match(run.out, /^check: both keys work/);
+    assert.match(run.err, /^STRIPE_API_BASE is set: .+\nATTIO_API_BASE is set: .+\n$/);
+    assert.doesNotMatch(run.all, CONTROL);
+  });
+
+  test("a run that fails exits 1 with the error on stderr and no summary", async (t) => {
+    const world = await aWorldOf(t, 1, { bootstraps: false });
+
+    const run = await start("sync.ts", [], world.env).ended;
+
+    assert.equal(run.code, 1);
+    assert.equal(run.out, "");
+    assert.match(run.err, /There is no object stripe_customers in Attio.*\nNothing was written\.\n$/);
+  });
+
+  test("a misspelt option exits 2 before any request", async (t) => {
+    const world = await aWorldOf(t, 1, { bootstraps: false });
+
+    const run = await start("sync.ts", ["--dryrun"], world.env).ended;
+
+    assert.equal(run.code, 2);
+    assert.equal(run.out, "");
+    assert.match(run.err, /"--dryrun" is not an option\. Options: --dry-run, --update-only, --force, --help\./);
+    assert.match(run.err, /Nothing was requested\.\n$/);
+    assert.deepEqual([world.stripe.counts.requests, world.attio.counts.requests], [0, 0]);
+  });
+
+  test("wrong settings are all named at once with exit 2", async () => {
+    const env = {
+      STRIPE_API_KEY: "pk_live_123",
+      CURRENCY: "EURO",
+      DRY_RUN: "yes",
+      STRIPE_API_BASE: "http://example.com",
+    };
+
+    const run = await start("sync.ts", [], env).ended;
+
+    assert.equal(run.code, 2);
+    assert.match(run.err, /^5 settings are wrong:$/m);
+    for (const name of ["ATTIO_API_KEY", ...Object.keys(env)]) assert.match(run.err, new RegExp(`^  - ${name} `, "m"));
+  });
+
+  for (const program of PROGRAMS)
+    test(`${program} --help shows usage, options and settings without any setting, and exits 0`, async () => {
+      const run = await start(program, ["--help"], {}).ended;
+
+      assert.deepEqual([run.code, run.err], [0, ""]);
+      assert.ok(run.out.startsWith(`usage: node ${program} `), run.out);
+      assert.match(run.out, /^exit codes: 0 /m);
+      for (const [name] of SETTINGS) if (program === "sync.ts") assert.match(run.out, new RegExp(`^  ${name} `, "m"));
+    });
+
+  test("the bootstrap as a process creates the object and exits 0", async (t) => {
+    const world = await aWorldOf(t, 1, { bootstraps: false });
+
+    const run = await start("bootstrap-attio.ts", [], world.env).ended;
+
+    assert.equal(run.code, 0, run.all);
+    assert.equal((await world.run("sync")).code, 0);
+  });
+
+  test("test-one --json leaves one JSON object on stdout and everything else on stderr", async (t) => {
+    const world = await aWorldOf(t, 1);
+
+    const run = await start("test-one.ts", [payerId(0), "--json"], world.env).ended;
+
+    assert.equal(run.code, 0, run.all);
+    assert.match(run.out, /^\{[^]+\}\n$/);
+    assert.equal(typeof JSON.parse(run.out), "object");
+    assert.match(run.err, /STRIPE_API_BASE is set/);
+  });
+});
+
+describe("process: signals and kills", { concurrency: 4 }, () => {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    test(`${signal} while reading ends the run with exit 1 before any write`, async (t) => {
+      const world = await aWorldOf(t, 150);
+      const isRead = ({ query }: Call): boolean => query.get("limit") === "100";
+
+      const run = await signalled(world, signal, { on: world.stripe, isMatch: isRead, n: 3 });
+
+      assert.equal(run.code, 1, run.all);
+      assert.match(run.err, new RegExp(`Stopped by ${signal}\\nNothing was written\\.\\n$`));
+      assert.doesNotMatch(run.all, /done:|\n {4}at /);
+      assert.deepEqual(world.attio.records("stripe_customers"), []);
+    });
+
+    test(`${signal} while writing starts no new write, lets those in flight end, and sums up`, async (t) => {
+      const world = await aWorldOf(t, 20);
+
+      const run = await signalled(world, signal, { on: world.attio, isMatch: isAssert, n: 3 });
+
+      assert.equal(run.code, 1, run.all);
+      const { created, failed } = summaryOf(run);
+      assert.equal(failed, 0);
+      assert.ok(created >= 3 && created < 20, `${created}`);
+      assert.equal(world.attio.records("stripe_customers").length, created);
+      assert.equal(writesOf(world.attio).filter(isAssert).length, created);
+      const said = `Stopped by ${signal}: ${created} of 20 changes were written, ${20 - created} were not tried.`;
+      assert.ok(run.err.includes(said), run.err);
+      await assertConverges(world);
+    });
+  }
+
+  test("SIGKILL while writing leaves whole records only, and the next run converges", async (t) => {
+    const world = await aWorldOf(t, 20);
+
+    const run = await signalled(world, "SIGKILL", { on: world.attio, isMatch: isAssert, n: 6 });
+
+    assert.equal(run.code, -1);
+    const written = customerIds(world);
+    assert.ok(written.length >= 6 && written.length < 20, `${written.length}`);
+    const all = expectedOf(world);
+    for (const id of all.keys()) if (!written.includes(id)) all.delete(id);
+    assertRecordsEqual(world, all);
+    await assertConverges(world);
+  });
+
+  test("SIGKILL between a new person and the record leaves no second person after the next run", async (t) => {
+    const world = await aWorldOf(t, 10, { env: { CREATE_PEOPLE: "1" } });
+    const isPerson = ({ route }: Call): boolean => route === "POST /v2/objects/people/records";
+
+    await signalled(world, "SIGKILL", { on: world.attio, isMatch: isPerson, n: 3 });
+
+    await assertConverges(world);
+    assert.equal(world.attio.records("people").length, 10);
+  });
+
+  test("two runs at once both exit 0 and leave one record each", async (t) => {
+    const world = await aWorldOf(t, 12, { env: { CREATE_PEOPLE: "1" } });
+
+    world.attio.faultRules.push(slowly(isAssert));
+    const runs = await Promise.all([start("sync.ts", [], world.env).ended, start("sync.ts", [], world.env).ended]);
+
+    assert.deepEqual(runs.map(({ code }) => code), [0, 0], runs.map(({ all }) => all).join("\n")); // prettier-ignore
+    world.attio.faultRules.length = 0;
+    assert.equal(new Set(customerIds(world)).size, customerIds(world).length);
+    assert.equal(world.attio.records("people").length, 12);
+    await assertConverges(world);
+  });
+});
+
+describe("process: progress", () => {
+  for (const isTerminal of [false, true])
+    test(`progress ${isTerminal ? "is drawn over one line on a terminal" : "in a pipe is plain lines"}`, async (t) => {
+      const world = await aWorldOf(t, 3);
+      const every = (_: number, callback: () => void) => {
+        callback();
+        return () => undefined;
+      };
+
+      const run = await world.run("sync", [], { isTerminal, every });
+
+      assert.equal(run.code, 0, run.all);
+      assert.match(run.out, /reading +\d+ rows from Stripe/);
+      assert.match(run.out, /writing +\d+ of 3 records written/);
+      assert.equal(CONTROL.test(run.all), isTerminal);
+      assert.match(run.out.replaceAll("\r\u001b[2K", "\n"), /\ndone: created=3 .+\)\n$/);
+    });
+});
+
+describe("process: the heartbeat", () => {
+  /** A watcher that answers with this status. */
+  async function aWatcher(t: TestContext, status = 200): Promise<SandboxServer & { readonly address: string }> {
+    const watcher = await serve({ handle: () => ({ status, text: "ok" }), routeOf: (method, path) => `${method} ${path}` }); // prettier-ignore
+    t.after(() => watcher.close());
+    return { ...watcher, address: `${watcher.url}${SECRET_PATH}?token=1` };
+  }
+
+  test("it is requested once after a good run, without a key", async (t) => {
+    const watcher = await aWatcher(t);
+    const world = await aSyncedWorld(t, { account: payers(2), env: { HEARTBEAT_URL: watcher.address } });
+
+    assert.deepEqual(watcher.log.map(({ method, path }) => `${method} ${path}`), [`GET ${SECRET_PATH}`]); // prettier-ignore
+    assert.equal(watcher.log[0]?.headers["authorization"], undefined);
+    assert.equal((await world.run("sync")).code, 0);
+    assert.equal(watcher.log.length, 2);
+  });
+
+  test("it is not requested after a dry run, a failed run, a braked run or a run with a failed record", async (t) => {
+    const watcher = await aWatcher(t);
+    const world = await aWorldOf(t, 12);
+    world.env["HEARTBEAT_URL"] = watcher.address;
+
+    await world.run("sync", ["--dry-run"]);
+    world.attio.setRequired("stripe_customers", "person", true);
+    assert.equal((await world.run("sync")).code, 1);
+    world.attio.setRequired("stripe_customers", "person", false);
+    const unwatched = { ...world.env, HEARTBEAT_URL: "" };
+    assert.equal((await world.run("sync", [], { env: unwatched })).code, 0);
+    for (const n of [9, 10, 11]) refund(world, n);
+    assert.equal((await world.run("sync")).code, 1);
+    world.attio.archiveAttribute("stripe_customers", "email");
+    assert.equal((await world.run("sync")).code, 1);
+
+    assert.equal(watcher.log.length, 0);
+  });
+
+  test("its failure is a warning that does not show it, and the run is good", async (t) => {
+    const watcher = await aWatcher(t, 500);
+    const world = await aWorldOf(t, 1);
+
+    for (const address of [watcher.address, `http://127.0.0.1:1${SECRET_PATH}`]) {
+      world.env["HEARTBEAT_URL"] = address;
+      const run = await world.run("sync");
+
+      assert.equal(run.code, 0, run.all);
+      assert.match(run.err, /HEARTBEAT_URL did not answer: .+ The run itself was good\./);
+      assert.equal(run.all.includes(SECRET_PATH), false);
+    }
+    assert.equal(watcher.log.length, 3);
+  });
+
+  test("a signal while it is requested does not deny what was written", async (t) => {
+    const watcher = await aWatcher(t);
+    const world = await aWorldOf(t, 2);
+    world.env["HEARTBEAT_URL"] = watcher.address;
+    const stop = new AbortController();
+    const abort = (): void => stop.abort(new StoppedError("Stopped by SIGTERM"));
+    watcher.faultRules.push(whenSeen(() => true, 1, abort));
+
+    const run = await world.run("sync", [], { stop: stop.signal });
+
+    assert.equal(summaryOf(run).created, 2);
+    assert.doesNotMatch(run.all, /Nothing was written/);
+  });
+
+  test("an address that is not https is refused without being shown", async (t) => {
+    const world = await aWorldOf(t, 1, { bootstraps: false });
+    world.env["HEARTBEAT_URL"] = `http://example.com${SECRET_PATH}`;
+
+    const run = await world.run("sync");
+
+    assert.equal(run.code, 2);
+    assert.match(run.err, /HEARTBEAT_URL is not shown, as it is a secret: expected an address that starts with https/);
+  });
+
+  test("no run and no process of this file printed a key or the heartbeat's address", () => {
+    assertNoSecrets();
+  });
+});
