@@ -34,9 +34,7 @@ type Charge = {
 type InvoiceLine = {
   readonly amount: number; // may be negative
   readonly pricing?:
-    | { readonly price_details?: { readonly product?: Reference | undefined } | null | undefined }
-    | null
-    | undefined;
+    { readonly price_details?: { readonly product?: Reference | undefined } | null | undefined } | null | undefined;
   readonly price?: { readonly product?: Reference | undefined } | null | undefined; // before basil
 };
 
@@ -352,11 +350,7 @@ function paidInvoices(input: OracleInput): PaidInvoice[] {
  * The amount collected for an invoice, in CURRENCY; null when nothing says what it is worth there.
  * A foreign one is worth what the same customer's charges in that currency settled at, on average.
  */
-function collectedInCurrency(
-  paid: PaidInvoice,
-  ofCustomer: readonly Verdict[],
-  currency: string,
-): bigint | null {
+function collectedInCurrency(paid: PaidInvoice, ofCustomer: readonly Verdict[], currency: string): bigint | null {
   if (sameCurrency(paid.currency, currency)) return paid.collected;
 
   let settledSum = 0n;
@@ -515,8 +509,7 @@ function personOf(input: OracleInput, customerId: string, email: string | null):
   const linkedId = input.linkedPersonIds?.[customerId];
   for (const person of input.people) {
     if (email === null && person.recordId === linkedId) return person;
-    if (email !== null && person.emailAddresses.some((address) => addressOf(address) === email))
-      return person;
+    if (email !== null && person.emailAddresses.some((address) => addressOf(address) === email)) return person;
   }
   return null;
 }
