@@ -915,12 +915,13 @@ export async function checkStripe(stripe: Service): Promise<string[]> {
 /** A refused key in words that name the page to open and the box to tick. */
 export function keyProblem(error: ApiError, wanted: { readonly name: string; readonly slug: string }): string {
   const page = "https://dashboard.stripe.com/apikeys";
-  let what = `lacks the permission "${wanted.name}" (${wanted.slug}). Set it to Read at ${page}.`;
-  if (error.status === 401) what = `is unknown to Stripe: mistyped, deleted, or of another account. Look at ${page}.`;
-  if (error.code === "api_key_expired") what = `has expired. Create a new one at ${page}.`;
+  const say = (what: string): string => `${what} ${error.message}`;
   if (/IP address/i.test(error.detail))
-    what = `is limited to IP addresses that are not this machine's. Lift that at ${page}.`;
-  return `STRIPE_API_KEY ${what} ${error.message}`;
+    return say(`STRIPE_API_KEY is limited to IP addresses that are not this machine's. Lift that at ${page}.`);
+  if (error.code === "api_key_expired") return say(`STRIPE_API_KEY has expired. Create a new one at ${page}.`);
+  if (error.status === 401)
+    return say(`STRIPE_API_KEY is unknown to Stripe: mistyped, deleted, or of another account. Look at ${page}.`);
+  return say(`STRIPE_API_KEY lacks the permission "${wanted.name}" (${wanted.slug}). Set it to Read at ${page}.`);
 }
 
 // ---------------------------------------------------------------- Ledger ----

@@ -400,7 +400,7 @@ describe(".env.example", () => {
 
     assert.deepEqual(
       values.filter((value) => value !== ""),
-      ["", "{}", "7"],
+      ["{}", "7"],
     );
   });
 
