@@ -659,7 +659,7 @@ export function* batches<T>(all: readonly T[], size: number): Generator<T[]> {
 /** Fixes the shape of every answer, whatever the account's own version: https://docs.stripe.com/upgrades */
 export const STRIPE_VERSION = "2026-10-28.endive";
 const PAGE = 100;
-const LIST_WORKERS = 8;
+const LIST_WORKERS = 10;
 
 /** Each permission by the dashboard's name, its slug, the endpoint that shows it, and whether every account needs it. */
 export const STRIPE_PERMISSIONS = [
@@ -731,13 +731,16 @@ export async function readPages<T extends { readonly id: string }>(
   }
 }
 
+/** What one worker reads, newest first: on from `created` down to `keep`. `span`: the seconds its last page covered. */
+type Window = { keep: number; created: number; span: number; readonly reach: number };
+
 /**
  * Calls `take` once for every object of a list created before `t0` (unix seconds), in no particular order.
  *
- * The list starts as one window of time, half-open and open below, that is read newest first, by cursor. When a page
- * says that there is more and a worker is free, the unread rest is cut in two by time: this worker keeps the newer
- * part (it reads on with the same filters and cursor, and stops at the cut), a free one starts on the older part. So
- * the windows partition time, every object belongs to exactly one, and a second that fills many pages is simply paged.
+ * The list starts as one window of time, half-open and open below, that is read newest first, by cursor. Whenever a
+ * worker is free, the window with the most left is cut in two by time: its worker keeps the newer part (it reads on
+ * with the same filters and cursor, and stops at the cut), the free one starts on the older part. So the windows
+ * partition time, every object belongs to exactly one, and a second that fills many pages is simply paged.
  *
  * A cut costs at most one request more than reading on. Cuts are rationed to 5 and 3 for every 10 pages' worth of
  * objects, so that a list takes no more than 1.3 × its pages + 6 requests, however its objects lie in time.
@@ -748,8 +751,9 @@ export async function readList<T extends { readonly id: string; readonly created
   t0: number,
   take: (object: T) => void,
 ): Promise<void> {
+  const open = new Set<Window>();
+  const reads: Promise<void>[] = [];
   let isExpanding = false;
-  let working = 0;
   let cuts = 5;
 
   async function readExpanded(query: Readonly<Record<string, string>>): Promise<{ objects: T[]; hasMore: boolean }> {
@@ -760,40 +764,58 @@ export async function readList<T extends { readonly id: string; readonly created
     return readWithBalance(stripe, list, query);
   }
 
-  async function readWindow(from: number, until: number, reach: number): Promise<void> {
-    working += 1;
-    const older: Promise<void>[] = [];
+  async function readWindow(window: Window): Promise<void> {
+    const { keep: from, created: until } = window;
     const filter = { "created[lt]": String(until), ...(from > 0 && { "created[gte]": String(from) }) };
-    let keep = from; // objects below are another worker's
     let cursor: string | undefined;
-    let created = until;
-    for (let hasMore = true; hasMore && created >= keep;) {
+    for (let hasMore = true; hasMore && window.created >= window.keep;) {
       const page = await readExpanded(cursor === undefined ? filter : { ...filter, starting_after: cursor });
-      const newest = page.objects[0]?.created ?? created;
+      const newest = page.objects[0]?.created ?? until;
       for (const object of page.objects) {
-        if (object.created > created || object.created >= until)
+        if (object.created > window.created || object.created >= until)
           throw new UnexpectedError(`${list.path} is not newest first at ${object.id}`);
-        created = object.created;
-        if (created < keep) continue;
+        window.created = object.created;
+        if (object.created < window.keep) continue; // another worker's
         take(object);
         cuts += 0.3 / PAGE;
       }
       cursor = page.objects.at(-1)?.id;
       hasMore = page.hasMore;
-      const cut = hasMore && working < LIST_WORKERS && cuts >= 1 ? cutBelow(created, keep, newest - created, reach) : 0;
-      if (cut === 0) continue;
-      cuts -= 1;
-      // How much lies beyond the cut nobody knows: there, the first page may look twice as far.
-      const rest = readWindow(keep, cut, reach * 2);
-      rest.catch(() => undefined); // awaited below; until then a failure must not count as unhandled
-      older.push(rest);
-      keep = cut;
+      window.span = newest - window.created;
+      if (!hasMore) open.delete(window);
+      cutWhileFree();
     }
-    working -= 1;
-    await Promise.all(older);
+    open.delete(window);
+    cutWhileFree();
   }
 
-  await readWindow(0, t0, 8);
+  function start(window: Window): void {
+    open.add(window);
+    const read = readWindow(window);
+    read.catch(() => undefined); // awaited below; until then a failure must not count as unhandled
+    reads.push(read);
+  }
+
+  function cutWhileFree(): void {
+    while (open.size < LIST_WORKERS && cuts >= 1) {
+      const [widest] = [...open].toSorted((a, b) => pagesLeft(b) - pagesLeft(a));
+      const cut = widest === undefined ? 0 : cutBelow(widest.created, widest.keep, widest.span, widest.reach);
+      if (widest === undefined || cut === 0) return;
+      cuts -= 1;
+      // How much lies beyond the cut nobody knows: there, the first page may look twice as far.
+      start({ keep: widest.keep, created: cut, span: Infinity, reach: widest.reach * 2 });
+      widest.keep = cut;
+    }
+  }
+
+  start({ keep: 0, created: t0, span: Infinity, reach: 8 });
+  for (const read of reads) await read; // new ones join while others are awaited
+}
+
+/** How many pages a window still holds, by the measure of its last one; none are known of before its first. */
+function pagesLeft({ created, keep, span }: Window): number {
+  if (span === Infinity) return 0;
+  return keep === 0 ? Infinity : (created - keep) / Math.max(1, span);
 }
 
 /**
@@ -1275,7 +1297,7 @@ export function statusOf(books: Books, customerId: string): Status {
 
 const RECORD_PAGE = 500;
 const ADDRESS_BATCH = 100;
-const READ_WORKERS = 8;
+const READ_WORKERS = 20;
 const WRITE_WORKERS = 16;
 export const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
 
@@ -1494,35 +1516,35 @@ export async function checkAttio(attio: Service, settings: Settings): Promise<At
   const mapped = slugsOf(settings.productSlugs);
   const records = settings.isDryRun ? "record_permission:read" : "record_permission:read-write";
   const { workspace, scopes, problems } = await readAttioKey(attio, ["object_configuration:read", records]);
-  const mayLook = scopes.some((scope) => scope.startsWith("object_configuration:"));
-  const objects = mayLook ? await readObjects(attio) : new Map<string, string>();
+  const unknown = { problems, workspace, spendSlugs: mapped, unmappedSlugs: [] };
+  if (!scopes.some((scope) => scope.startsWith("object_configuration:"))) return unknown;
+  const [objects, attributes, options] = await Promise.all([
+    readObjects(attio),
+    readAttributes(attio, OBJECT).catch(noneIfAbsent),
+    readOptions(attio, "subscription_status").catch(noneIfAbsent),
+  ]);
+  const remedy = "Run: node bootstrap-attio.ts (on GitHub: Run workflow, bootstrap)";
   if (!objects.has(OBJECT)) {
-    if (mayLook)
-      problems.push(
-        `There is no object ${OBJECT} in Attio. Run: node bootstrap-attio.ts (on GitHub: Run workflow, bootstrap)`,
-      );
-    return { problems, workspace, spendSlugs: mapped, unmappedSlugs: [] };
+    problems.push(`There is no object ${OBJECT} in Attio. ${remedy}`);
+    return unknown;
   }
-  const attributes = await readAttributes(attio, OBJECT);
   const unmappedSlugs = spendAttributes(attributes).filter((slug) => !mapped.includes(slug));
   const spendSlugs = [...mapped, ...unmappedSlugs];
-  const differences = compareAttributes(attributeSpecs(spendSlugs), attributes, {
-    currency: settings.currency,
-    objects,
-  });
-  for (const { kind, text: fault } of differences)
-    problems.push(
-      kind === "wrong" ? fault : `${fault} Run: node bootstrap-attio.ts (on GitHub: Run workflow, bootstrap)`,
-    );
-  if (!differences.some(({ slug }) => slug === "subscription_status")) {
-    const options = (await readOptions(attio, "subscription_status")).filter((option) => !option.is_archived);
-    const absent = STATUSES.filter((status) => !options.some(({ title }) => title === status));
-    if (absent.length > 0)
-      problems.push(
-        `subscription_status lacks ${absent.join(", ")}. Run: node bootstrap-attio.ts (on GitHub: Run workflow, bootstrap)`,
-      );
-  }
+  const place = { currency: settings.currency, objects };
+  const differences = compareAttributes(attributeSpecs(spendSlugs), attributes, place);
+  for (const { kind, text: fault } of differences) problems.push(kind === "wrong" ? fault : `${fault} ${remedy}`);
+  const absent = STATUSES.filter(
+    (status) => !options.some(({ title, is_archived }) => title === status && !is_archived),
+  );
+  if (absent.length > 0 && !differences.some(({ slug }) => slug === "subscription_status"))
+    problems.push(`subscription_status lacks ${absent.join(", ")}. ${remedy}`);
   return { problems, workspace, spendSlugs, unmappedSlugs };
+}
+
+/** What hangs on an object or attribute that is not there; that it is missing shows in the comparison. */
+function noneIfAbsent(error: unknown): [] {
+  if (error instanceof ApiError && [400, 404].includes(error.status)) return [];
+  throw error;
 }
 
 const RECORD = shape({ id: shape({ record_id: text }), values: anyObject });

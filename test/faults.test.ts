@@ -123,7 +123,7 @@ describe("faults that stay, before the first write", () => {
     const cursor = query.get("starting_after");
     page["has_more"] = true;
     if (cursor !== null) page["data"] = [{ ...(first ?? spare), id: cursor }];
-    else spare = first;
+    else spare = first ?? spare;
   });
   let spare: unknown;
   let world: World; // one for all: none of these runs changes anything
