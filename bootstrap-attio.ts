@@ -101,9 +101,12 @@ async function inspect(attio: Service, settings: Settings, objects: ReadonlyMap<
     differences.filter((difference) => difference.kind === kind).map(({ slug }) => slug);
   const missing = specs.filter(({ slug }) => slugs("missing").includes(slug));
   const wrong = differences.filter(({ kind }) => kind === "wrong").map(({ text }) => text);
-  const hasSelect = attributes.some(({ api_slug, type }) => api_slug === "subscription_status" && type === "select");
-  const held = hasSelect ? await readOptions(attio, "subscription_status") : [];
-  const options = STATUSES.filter((title) => !held.some((option) => option.title === title && !option.is_archived));
+  const select = attributes.find(({ api_slug }) => api_slug === "subscription_status");
+  const held = select?.type === "select" ? await readOptions(attio, "subscription_status") : [];
+  const isChosen = (title: string): boolean => held.some((option) => option.title === title && !option.is_archived);
+  // An attribute of another type takes no options: it is named as wrong.
+  const isOther = select !== undefined && select.type !== "select";
+  const options = isOther ? [] : STATUSES.filter((title) => !isChosen(title));
   return {
     specs,
     missing,

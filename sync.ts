@@ -185,9 +185,14 @@ function urlOf(text: string): URL | undefined {
  * for a command (`::error::`, `##[error]`), at most 300 characters.
  */
 export function clean(outside: string): string {
-  const line = outside.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ").trim();
-  const tame = line.replaceAll("::", ": :").replaceAll("##[", "## [");
-  return tame.length > 300 ? `${tame.slice(0, 300)}…` : tame;
+  const line = tame(outside).trim();
+  return line.length > 300 ? `${line.slice(0, 300)}…` : line;
+}
+
+/** The same at any length. */
+function tame(outside: string): string {
+  const line = outside.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ");
+  return line.replaceAll("::", ": :").replaceAll("##[", "## [");
 }
 
 /** What a person typed, quoted back; what may be a key by mistake is not. */
@@ -366,7 +371,7 @@ export type Minor = number & { readonly unit: "minor" };
 
 /** Throws `UnexpectedError` where a sum has left the range in which whole numbers are exact. */
 export function minor(value: number): Minor {
-  if (!Number.isSafeInteger(value)) throw new UnexpectedError(`${value} minor units cannot be summed exactly`);
+  if (!Number.isSafeInteger(value)) throw new UnexpectedError("a sum of minor units is too large to be exact");
   return (value + 0) as Minor;
 }
 
@@ -552,7 +557,8 @@ function detailOf(answer: Answer, error: Json | undefined): string {
   if (error === undefined) return "the answer is not JSON.";
   const faults = Array.isArray(error["validation_errors"]) ? error["validation_errors"].filter(isObject) : [];
   const fields = faults.slice(0, 5).map((fault) => `${JSON.stringify(fault["path"])}: ${String(fault["message"])}`);
-  return clean([String(error["message"] ?? "no message"), ...fields].join(" "));
+  const said = [String(error["message"] ?? "no message"), ...fields].join(" ");
+  return clean(said).replace(/[^\s"'<>()]+@[^\s"'<>()]+/g, "(address)");
 }
 
 /** One attempt. The time-out covers the body too: a connection may stall half-way through a page. */
@@ -607,11 +613,17 @@ function retryWaitMs(answer: Answer, tries: number, clock: Clock): number {
 
 /** Sends one request until it is answered for good. Throws `ApiError`, or the reason for which the run was stopped. */
 export async function request(service: Service, call: Call): Promise<Json> {
+  let answer: Answer | undefined;
+  // Stopped between two tries of a write, all that is known of it is the last answer.
+  const waitFor = (work: Promise<void>): Promise<void> =>
+    work.catch((reason: unknown) => {
+      throw service.cutsInFlight || answer === undefined ? reason : new ApiError(service, call, answer);
+    });
   for (let tries = 1; ; tries += 1) {
-    await service.gate.pass(call.lane ?? call.path, service.stop);
+    await waitFor(service.gate.pass(call.lane ?? call.path, service.stop));
     service.stop.throwIfAborted();
     service.stats.requests += 1;
-    const answer = await attempt(service, call);
+    answer = await attempt(service, call);
     if (answer.status >= 200 && answer.status < 300 && answer.json !== undefined) return answer.json;
 
     let reason = retryReason(answer);
@@ -626,7 +638,7 @@ export async function request(service: Service, call: Call): Promise<Json> {
     service.stats.retries += 1;
     const next = `try ${tries + 1} of ${TRIES} in ${(waitMs / 1000).toFixed(1)} s`;
     service.onRetry(`retry    ${call.method} ${call.path}, ${next}: ${reason}`);
-    await service.clock.sleep(waitMs, service.stop);
+    await waitFor(service.clock.sleep(waitMs, service.stop));
   }
 }
 
@@ -645,6 +657,22 @@ export function createPool(workers: number): <T>(task: () => Promise<T>) => Prom
       if (next === undefined) free += 1;
       else next();
     }
+  };
+}
+
+/** Promises that may grow in number while they are awaited. The first failure is thrown at once. */
+function createGroup(): { add(work: Promise<void>): void; done(): Promise<void> } {
+  const all: Promise<void>[] = [];
+  const failure = Promise.withResolvers<never>();
+  failure.promise.catch(() => undefined); // raced below; until then a failure must not count as unhandled
+  return {
+    add(work) {
+      work.catch(failure.reject);
+      all.push(work);
+    },
+    async done() {
+      for (const work of all) await Promise.race([work, failure.promise]);
+    },
   };
 }
 
@@ -752,7 +780,7 @@ export async function readList<T extends { readonly id: string; readonly created
   take: (object: T) => void,
 ): Promise<void> {
   const open = new Set<Window>();
-  const reads: Promise<void>[] = [];
+  const reads = createGroup();
   let isExpanding = false;
   let cuts = 5;
 
@@ -791,9 +819,7 @@ export async function readList<T extends { readonly id: string; readonly created
 
   function start(window: Window): void {
     open.add(window);
-    const read = readWindow(window);
-    read.catch(() => undefined); // awaited below; until then a failure must not count as unhandled
-    reads.push(read);
+    reads.add(readWindow(window));
   }
 
   function cutWhileFree(): void {
@@ -809,7 +835,7 @@ export async function readList<T extends { readonly id: string; readonly created
   }
 
   start({ keep: 0, created: t0, span: Infinity, reach: 8 });
-  for (const read of reads) await read; // new ones join while others are awaited
+  await reads.done();
 }
 
 /** How many pages a window still holds, by the measure of its last one; none are known of before its first. */
@@ -868,15 +894,14 @@ export function readCharges(
  */
 export async function readPaidInvoices(stripe: Service, scope: Scope, take: (invoice: Invoice) => void): Promise<void> {
   const inLinePool = createPool(LIST_WORKERS);
-  const completions: Promise<void>[] = [];
+  const reads = createGroup();
   const list = { path: "/v1/invoices", kind: "invoice", reader: INVOICE, query: { ...queryOf(scope), status: "paid" } };
-  await readList(stripe, list, scope.t0, (invoice) => {
+  const pages = readList(stripe, list, scope.t0, (invoice) => {
     if (!invoice.lines.has_more) return take(invoice);
-    const completion = inLinePool(async () => take(await withAllLines(stripe, invoice)));
-    completion.catch(() => undefined); // awaited below
-    completions.push(completion);
+    reads.add(inLinePool(async () => take(await withAllLines(stripe, invoice))));
   });
-  await Promise.all(completions);
+  reads.add(pages);
+  await reads.done();
 }
 
 async function withAllLines(stripe: Service, invoice: Invoice): Promise<Invoice> {
@@ -1075,7 +1100,7 @@ const BESIDE_KINDS = ["disputed", "undecided", "paidOutside", "noRate"] as const
 export type BridgeKind = (typeof BRIDGE_KINDS)[number] | (typeof BESIDE_KINDS)[number];
 export type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
 
-/** Everything that is summed while reading. Holds sums, not objects, so its size does not grow with history. */
+/** All that is summed while reading. Sums, not objects (but for invoices in other currencies): it stays small. */
 export type Books = ReturnType<typeof openBooks>;
 
 export function openBooks(currency: string, productSlugs: ReadonlyMap<string, string>) {
@@ -1219,20 +1244,18 @@ export function proveBridge(books: Books): void {
   for (const { customerId, countedIn, totalMinor } of books.ledgers.values()) {
     for (const [currency, { net }] of countedIn) addAt(inLedgers, currency, net);
     const settled = sumMinor([...countedIn.values()].map((sums) => sums.settled));
-    if (settled !== totalMinor) throw notClosed(`for ${customerId}`, settled, totalMinor);
+    if (settled !== totalMinor) throw notClosed(`for ${customerId}`);
   }
   for (const [currency, line] of books.bridge) {
     const left = line.captured.minor - line.givenBack.minor - line.guests.minor - line.setAside.minor;
     const counted = inLedgers.get(currency) ?? 0;
-    if (left !== line.counted.minor) throw notClosed(`in ${currency}`, left, line.counted.minor);
-    if (left !== counted) throw notClosed(`between charges and ledgers in ${currency}`, left, counted);
+    if (left !== line.counted.minor) throw notClosed(`in ${currency}`);
+    if (left !== counted) throw notClosed(`between charges and ledgers in ${currency}`);
   }
 }
 
-function notClosed(where: string, left: number, right: number): UnexpectedError {
-  return new UnexpectedError(
-    `the bridge does not close ${where}: ${left - right} minor units too much, a bug in sync.ts`,
-  );
+function notClosed(where: string): UnexpectedError {
+  return new UnexpectedError(`the bridge does not close ${where}: a bug in sync.ts`);
 }
 
 /** Lifetime revenue less all product columns: charges without an invoice, less refunds, which no column knows. */
@@ -1296,7 +1319,7 @@ export function statusOf(books: Books, customerId: string): Status {
 // equal means equal whatever the wire format; an empty value has no entry. Knows no charge and no Stripe.
 
 const RECORD_PAGE = 500;
-const ADDRESS_BATCH = 100;
+const FILTER_BATCH = 100;
 const READ_WORKERS = 20;
 const WRITE_WORKERS = 16;
 export const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
@@ -1595,35 +1618,37 @@ export type Crm = {
   withoutKey: number;
 };
 
-/** Reads the object's records; `customerId` narrows to one. */
+/** Reads the object's records into `crm`: all of them, or those of some customers, a hundred a request. */
 export async function readCrm(
   attio: Service,
-  spendSlugs: readonly string[],
-  currency: string,
-  customerId?: string,
+  { spendSlugs, currency }: { readonly spendSlugs: readonly string[]; readonly currency: string },
+  customerIds?: readonly string[],
+  crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 },
 ): Promise<Crm> {
-  const crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 };
   const specs = attributeSpecs(spendSlugs);
-  const filter = customerId === undefined ? undefined : { [MATCH_KEY]: { $eq: customerId } };
-  await queryRecords(attio, OBJECT, filter, ({ id: { record_id: recordId }, values }) => {
-    const record: { recordId: string; row: Map<string, string>; setByHand: Set<string> } = {
-      recordId,
-      row: new Map(),
-      setByHand: new Set(),
-    };
+  const wanted = customerIds && new Set(customerIds);
+  const take = ({ id: { record_id: recordId }, values }: AttioRecord): void => {
+    const row = new Map<string, string>();
+    const setByHand = new Set<string>();
     for (const spec of specs) {
-      const value = readAs(`record ${recordId} ${spec.slug}`, listOf(anyObject), values[spec.slug])[0];
+      const kind = `record ${recordId} ${spec.slug}`;
+      const value = readAs(kind, listOf(anyObject), values[spec.slug])[0];
       if (value === undefined) continue;
-      const canonicalText = readAs(`record ${recordId} ${spec.slug}`, (wire) => canonical(spec, wire, currency), value);
-      if (canonicalText !== "") record.row.set(spec.slug, canonicalText);
-      if (ACTOR(value).created_by_actor?.type === "workspace-member") record.setByHand.add(spec.slug);
+      const written = readAs(kind, (wire) => canonical(spec, wire, currency), value);
+      if (written !== "") row.set(spec.slug, written);
+      if (readAs(kind, ACTOR, value).created_by_actor?.type === "workspace-member") setByHand.add(spec.slug);
     }
-    const key = record.row.get(MATCH_KEY);
+    const key = row.get(MATCH_KEY);
     const other = crm.records.get(key ?? "");
     if (key === undefined) crm.withoutKey += 1;
-    else if (other !== undefined) entry(crm.duplicates, key, () => [other.recordId]).push(recordId);
-    else if (customerId === undefined || customerId === key) crm.records.set(key, record); // filters ignore case
-  });
+    else if (wanted?.has(key) === false)
+      return; // filters ignore case
+    else if (other === undefined) crm.records.set(key, { recordId, row, setByHand });
+    else if (other.recordId !== recordId) entry(crm.duplicates, key, () => [other.recordId]).push(recordId);
+  };
+  if (customerIds === undefined) await queryRecords(attio, OBJECT, undefined, take);
+  for (const batch of batches(customerIds ?? [], FILTER_BATCH))
+    await queryRecords(attio, OBJECT, { [MATCH_KEY]: { $in: batch } }, take);
   return crm;
 }
 
@@ -1680,6 +1705,7 @@ const ADDRESS = shape({ email_address: maybe(text), original_email_address: mayb
 export async function lookUpPeople(attio: Service, addresses: Iterable<string>): Promise<Map<string, Person | null>> {
   const people = new Map<string, Person | null>();
   const wanted = new Set([...addresses].filter((address) => /^[^\s@]+@[^\s@]+$/.test(address)));
+  let refused = 0;
   const take = ({ id: { record_id: recordId }, values }: AttioRecord): void => {
     const company = readAs(`person ${recordId} company`, listOf(VALUES.reference), values["company"])[0];
     const held = readAs(`person ${recordId} email_addresses`, listOf(ADDRESS), values["email_addresses"]);
@@ -1699,14 +1725,13 @@ export async function lookUpPeople(attio: Service, addresses: Iterable<string>):
       // A filter's size has an undocumented limit, and one odd address must not hide the others: halve.
       if (!(error instanceof ApiError) || error.status !== 400) throw error;
       const half = batch.length >> 1;
-      const unknown = [...people.values()].filter((person) => person === null).length;
-      if (half === 0 && unknown >= 10) throw error; // no single address's fault
+      if (half === 0 && (refused += 1) > 10) throw error; // no single address's fault
       if (half === 0) for (const address of batch) people.set(address, null);
       else for (const part of [batch.slice(0, half), batch.slice(half)]) await lookUp(part);
     }
   };
   const inPool = createPool(READ_WORKERS);
-  await Promise.all([...batches([...wanted], ADDRESS_BATCH)].map((batch) => inPool(() => lookUp(batch))));
+  await Promise.all([...batches([...wanted], FILTER_BATCH)].map((batch) => inPool(() => lookUp(batch))));
   return people;
 }
 
@@ -1812,8 +1837,8 @@ export function planChanges(input: PlanInput): Plan {
   const unallocated = sumMinor(recorded.map(unallocatedMinor));
   const inColumns = sumMinor([...columns.values(), unallocated]);
   const inLedgers = sumMinor(ledgers.map((ledger) => ledger.totalMinor));
-  if (inColumns !== totalMinor) throw notClosed("between records and product columns", totalMinor, inColumns);
-  if (inLedgers !== totalMinor) throw notClosed("between records and ledgers", totalMinor, inLedgers);
+  if (inColumns !== totalMinor) throw notClosed("between records and product columns");
+  if (inLedgers !== totalMinor) throw notClosed("between records and ledgers");
   const leftAlone = records.size - changes.filter(({ record }) => record !== undefined).length;
   return { changes, counts, leftAlone, totalMinor, columns, unallocated, withoutRecord };
 }
@@ -1831,7 +1856,8 @@ export function planChange(ledger: Ledger, record: CrmRecord | undefined, input:
   const address = addressOf(customer);
   const isNobodys =
     links.has("person") && links.get("person") === undefined && /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(address);
-  const createsPerson = settings.createsPeople && isNobodys && !(record === undefined && input.isUpdateOnly);
+  const createsPerson =
+    settings.createsPeople && isNobodys && ledger.totalMinor > 0 && !(record === undefined && input.isUpdateOnly);
   const ageMs = input.nowMs - Date.parse(record?.row.get("last_synced_at") ?? "");
   let outcome: Outcome =
     values.size > 0 || createsPerson ? "update" : ageMs < settings.refreshMs ? "unchanged" : "refresh";
@@ -2022,7 +2048,12 @@ export function bridgeSections({ settings, books, plan, unmappedSlugs }: Finding
     return { title: `Charges in ${clean(currency)}`, rows };
   });
   const total = [
-    row("total revenue", plan.changes.length, "all records of this account; net of refunds", show(plan.totalMinor)),
+    row(
+      "total revenue",
+      plan.changes.length,
+      "of all who paid, and of records at 0; net of refunds",
+      show(plan.totalMinor),
+    ),
   ];
   for (const [slug, amount] of plan.columns) {
     const isUnmapped = unmappedSlugs.includes(slug);
@@ -2132,7 +2163,13 @@ export function mappingOf(products: readonly { readonly id: string; readonly nam
 
 /** Sections as plain lines. */
 export function logLines(sections: readonly Section[]): string[] {
-  return sections.flatMap(({ title, rows, code }) => {
+  return sections.flatMap(({ title, rows: given, code }) => {
+    const rows = given.map(([label, count, amount, remark]): Row => [
+      tame(label),
+      tame(count),
+      tame(amount),
+      tame(remark),
+    ]);
     const width = (at: 0 | 1 | 2): number => Math.max(0, ...rows.map((cells) => cells[at].length));
     const line = ([label, count, amount, remark]: Row): string =>
       `  ${label.padEnd(width(0))}  ${count.padStart(width(1))}  ${amount.padStart(width(2))}  ${remark}`.trimEnd();
@@ -2187,14 +2224,17 @@ function markdownTable({ rows, code }: Section): string {
 /** What `$GITHUB_STEP_SUMMARY` shows: problems, the total, what changes, revenue by product, then the rest, folded. */
 export function stepSummary(problems: Log["problems"], findings?: Findings, lastLine = ""): string {
   const isBad = problems.some(({ kind }) => kind === "error");
-  const quoted = problems.map(({ kind, line }) => `> **${kind}** ${line.split("\n").map(markdown).join("  \n> ")}`);
+  const quoted = problems
+    .slice(0, 50)
+    .map(({ kind, line }) => `> **${kind}** ${line.split("\n").map(markdown).join("  \n> ")}`);
   const parts = [isBad ? "## Stripe to Attio: needs attention" : "## Stripe to Attio", ...quoted];
+  if (problems.length > 50) parts.push(`> and ${problems.length - 50} more, in the log`);
   if (findings === undefined) return `${parts.join("\n\n")}\n`;
   const { settings, plan, books } = findings;
   const total = settings.showsAmounts
-    ? `**${amountOf(plan.totalMinor, books.currency, settings)}** lifetime revenue in `
+    ? `**${amountOf(plan.totalMinor, books.currency, settings)}** lifetime revenue of `
     : "";
-  parts.push(`${total}${plural(plan.changes.length, "record")}.`, `\`${lastLine}\``);
+  parts.push(`${total}${plural(plan.changes.length, "customer")}.`, `\`${lastLine}\``);
   const rank = ({ title }: Section): number =>
     ["What changes", "Plan", "All currencies"].findIndex((start) => title.startsWith(start));
   const sections = reportSections(findings);
@@ -2259,7 +2299,7 @@ export function createLog(io: Io) {
     problems.push({ kind, line: safe(line) });
     print(io.err, line);
     // `%` and line ends would end the annotation, or start another command.
-    const escaped = line.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+    const escaped = safe(line).replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
     if (io.env["GITHUB_ACTIONS"] === "true") print(io.err, `::${kind} title=stripe-attio-sync::${escaped}`);
   };
   return {
@@ -2397,7 +2437,7 @@ function refuseToRead(problems: readonly string[]): void {
 /** What a plan must not be made of: one customer with two records, or a currency that most of the money is not in. */
 function refuseToPlan(books: Books, crm: Crm): void {
   const duplicates = [...crm.duplicates].map(
-    ([customerId, recordIds]) => `${customerId}: records ${recordIds.join(", ")}`,
+    ([customerId, recordIds]) => `${clean(customerId)}: records ${recordIds.join(", ")}`,
   );
   if (duplicates.length > 0)
     throw new RunError(
@@ -2438,13 +2478,22 @@ async function applyPlan(
     if (attio.stop.aborted) ending ||= String(attio.stop.reason.message);
     if (ending !== "") return;
     try {
-      await assertRecord(attio, new Map([...change.values, ...(await newLinks(attio, change, people))]));
+      const links = await newLinks(attio, change, people).catch((error: unknown): [string, string][] => {
+        if (!(error instanceof ApiError)) throw error;
+        log.warn(`${clean(change.customerId)} gets no person: none could be created. ${withoutValues(error, change)}`);
+        return [];
+      });
+      await assertRecord(attio, new Map([...change.values, ...links]));
       applied[change.outcome === "create" ? "created" : change.outcome === "update" ? "updated" : "refreshed"] += 1;
       streak = { reason: "", length: 0 };
     } catch (error) {
       if (error instanceof StoppedError) return;
       applied.failed += 1;
-      log.error(`${change.customerId} was not written. ${withoutValues(error, change)}`);
+      // No answer, or a 5xx, may come after the effect.
+      const isUnsure = error instanceof ApiError && (error.status === 0 || error.status >= 500);
+      const id = clean(change.customerId);
+      const why = withoutValues(error, change);
+      log.error(isUnsure ? `${id} may not have been written. ${why}` : `${id} was not written. ${why}`);
       const reason = systemicReason(error);
       streak = { reason, length: reason === streak.reason ? streak.length + 1 : 1 };
       if (reason !== "" && streak.length >= 10)
@@ -2477,14 +2526,16 @@ function systemicReason(error: unknown): string {
 type NewPeople = Map<string, ReturnType<typeof createPerson>>;
 
 /** The person created for a change that asks for one. Customers who share an address share the person. */
-async function newLinks(attio: Service, { newPerson }: Change, people: NewPeople): Promise<[string, string][]> {
+async function newLinks(attio: Service, { newPerson, record }: Change, people: NewPeople): Promise<[string, string][]> {
   if (newPerson === undefined) return [];
   const { address, name } = newPerson;
   const person = await entry(people, address, () => createPerson(attio, address, name));
   if (person === undefined) return [];
   return [
     ["person", person.recordId],
-    ...(person.companyId === undefined ? [] : [["company", person.companyId] satisfies [string, string]]),
+    ...(person.companyId === undefined || record?.setByHand.has("company") === true
+      ? []
+      : [["company", person.companyId] satisfies [string, string]]),
   ];
 }
 
@@ -2496,7 +2547,10 @@ function withoutValues(error: unknown, { values, newPerson }: Change): string {
   const amounts = [...values].filter(([slug, value]) => /revenue$|^spend_/.test(slug) && Number(value) !== 0);
   for (const written of amounts.flatMap(([, value]) => [value ?? "", String(Number(value))]))
     message = message.replace(new RegExp(`(?<![\\d.])${written.replace(".", "[.]")}(?![.]?\\d)`, "g"), "(value)");
-  return message.replace(/[^\s"'<>()]+@[^\s"'<>()]+/g, "(address)");
+  // A value may be quoted in part, or escaped: what stands in quotes stays only if it can be a slug of ours.
+  return message.replace(/"((?:[^"\\]|\\.)*)("|…)/g, (quoted, inner: string) =>
+    /^[a-z_]*$/.test(inner) ? quoted : '"(value)"',
+  );
 }
 
 /** Tells the dead-man's switch that all is well. Its address is a secret; its failure is no fault of the run's. */
@@ -2534,10 +2588,16 @@ export async function main(io: Io): Promise<number> {
       return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
     });
     const { customers, work } = readStripe(stripe, books, t0, () => (rows += 1));
-    const [crm] = await together(failure, [readCrm(attio, spendSlugs, settings.currency), ...work]);
+    const place = { spendSlugs, currency: settings.currency };
+    const [crm] = await together(failure, [readCrm(attio, place), ...work]);
     closeBooks(books);
-    refuseToPlan(books, crm);
     const { records } = crm;
+    // A record deleted in Attio while its pages were read moves others past the reader: look again before creating.
+    const unseen = [...books.ledgers.values()].filter(
+      ({ customerId, totalMinor }) => totalMinor > 0 && !records.has(customerId),
+    );
+    if (records.size > 0) await readCrm(attio, place, unseen.map(({ customerId }) => customerId), crm); // prettier-ignore
+    refuseToPlan(books, crm);
     const payers = [...books.ledgers.values()].filter((ledger) => getsRecord(ledger, records.get(ledger.customerId)));
     const addresses = payers.map(({ customerId }) => addressOf(customers.get(customerId)));
     const lookUps = [lookUpPeople(attio, addresses), readProductNames(stripe, books)] as const;
@@ -2600,6 +2660,8 @@ export async function main(io: Io): Promise<number> {
 /** The process as a program sees it. */
 export function processIo(): Io {
   const stop = new AbortController();
+  // A reader that is gone (`| head`) is no reason to end a run half-way.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.once(signal, () => stop.abort(new StoppedError(`Stopped by ${signal}`)));
   return {

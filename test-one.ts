@@ -112,7 +112,7 @@ export async function testOne(io: Io): Promise<number> {
     }
     const attio = settings.attioKey === "" ? undefined : connectAttio(settings, connection);
     // It only reads, so the scopes of a dry run are enough.
-    const check = attio && (await checkAttio(attio, { ...settings, isDryRun: true }));
+    const check = attio && (await checkAttio(attio, { ...settings, isDryRun: true }).catch(asProblem));
     const spendSlugs = check?.spendSlugs ?? slugsOf(settings.productSlugs);
     const problems = check?.problems ?? [];
     const side =
@@ -124,6 +124,12 @@ export async function testOne(io: Io): Promise<number> {
     if (problems.length > 0) log.error(["Attio could not be asked:", ...problems].join("\n  - "));
     return problems.length > 0 ? 1 : 0;
   });
+}
+
+/** What Attio's side fails with must not hide Stripe's. */
+function asProblem(error: unknown): { problems: string[]; spendSlugs?: undefined } {
+  if (error instanceof ApiError) return { problems: [error.message] };
+  throw error;
 }
 
 async function readAccount(stripe: Service, settings: Settings, t0: number): Promise<Account | undefined> {
@@ -204,7 +210,7 @@ async function readCrmSide(
   const { customer, ledger, books } = account;
   const address = addressOf(customer);
   const [crm, people] = await Promise.all([
-    readCrm(attio, spendSlugs, settings.currency, customer.id),
+    readCrm(attio, { spendSlugs, currency: settings.currency }, [customer.id]),
     lookUpPeople(attio, [address]),
   ]);
   const record = crm.records.get(customer.id);
@@ -278,7 +284,7 @@ function statement(
   const totals: Row[] = [
     [
       "total revenue",
-      String(charges.filter((charge) => netMinor(charge) > 0).length),
+      String(charges.filter((charge) => netMinor(charge) > 0 && settledValue(charge, currency) !== undefined).length),
       show(ledger.totalMinor),
       "the nets above",
     ],
@@ -326,6 +332,7 @@ function partialCapture(charge: Charge, show: (amount: number) => string): strin
   if (charge.amount_refunded === 0) return captured;
   const by = settles(charge);
   const released = show(charge.amount - charge.amount_captured);
+  if (charge.refunded) return captured; // all of it went back, whatever of it was only released
   if (by === "captured") return `${captured}: the refunded ${show(charge.amount_refunded)} is real`;
   const why = by === "authorised" ? "Stripe settled the authorised amount" : "its balance transaction cannot be read";
   return `${captured}: of ${show(charge.amount_refunded)} refunded, ${released} was only released (${why})`;
@@ -394,8 +401,10 @@ function recordRows(
   ];
   if (duplicates.length > 0)
     rows.push(["DUPLICATES", "", "", `records ${duplicates.join(", ")}: the sync stops until one is left`]);
+  const record = crm.records.get(customer.id);
+  if (change === undefined && record !== undefined)
+    return [...rows, ["record", "", "", `${record.recordId}: left alone, as Stripe has no charge of this customer`]];
   if (change === undefined) return [...rows, ["no record", "", "", "never paid, and has no record: gets none"]];
-  const record = change.record;
   rows.push(["next sync", "", "", change.outcome], ["record", "", "", record?.recordId ?? "none yet"]);
   const desired = desiredValues(ledger, customer, { books, spendSlugs, settings });
   for (const { slug } of attributeSpecs(spendSlugs)) {

@@ -1129,8 +1129,9 @@ export const stripeFaults = {
   repeatCursor: onPage("a page that repeats its cursor", (page, call) => {
     const last = page.data.at(-1);
     const cursor = call.query.get("starting_after");
+    if (cursor === null) return;
     page.has_more = true;
-    if (last !== undefined && cursor !== null) last["id"] = cursor;
+    if (last !== undefined) last["id"] = cursor;
   }),
   emptyWithMore: onPage("has_more with an empty page", (page) => {
     page.data = [];

@@ -63,7 +63,7 @@ describe("Attio: the records of the CRM", () => {
     const { sandbox, attio } = await reach(t);
     for (let n = 0; n < 1_001; n += 1) addRecord(sandbox, { stripe_customer_id: `cus_${n}` });
 
-    const { records, duplicates, withoutKey } = await readCrm(attio, SLUGS, "usd");
+    const { records, duplicates, withoutKey } = await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" });
 
     assert.deepEqual([records.size, duplicates.size, withoutKey], [1_001, 0, 0]);
     const sorts = [{ attribute: "created_at", direction: "asc" }];
@@ -77,7 +77,7 @@ describe("Attio: the records of the CRM", () => {
     const { sandbox, attio } = await reach(t);
     for (let n = 0; n < 500; n += 1) addRecord(sandbox, { stripe_customer_id: `cus_${n}` });
 
-    assert.equal((await readCrm(attio, SLUGS, "usd")).records.size, 500);
+    assert.equal((await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" })).records.size, 500);
 
     assert.equal(sandbox.log.length, 2);
   });
@@ -92,7 +92,7 @@ describe("Attio: the records of the CRM", () => {
     });
     sandbox.faultRules.push(script(`POST ${RECORDS}/query`, [keep, repeat]));
 
-    const { records, duplicates } = await readCrm(attio, SLUGS, "usd");
+    const { records, duplicates } = await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" });
 
     assert.deepEqual([records.size, duplicates.size], [502, 0]);
   });
@@ -104,7 +104,7 @@ describe("Attio: the records of the CRM", () => {
     const same: Fault = { name: "the first page", after: (reply) => ({ ...reply, text: (page ??= reply.text) }) };
     sandbox.faultRules.push((_, attempt) => (attempt < 10 ? same : refusal("the_test_ends_the_loop")));
 
-    assert.ok((await failureOf(readCrm(attio, SLUGS, "usd"))) instanceof UnexpectedError);
+    assert.ok((await failureOf(readCrm(attio, { spendSlugs: SLUGS, currency: "usd" }))) instanceof UnexpectedError);
   });
 
   test("two records of one customer are duplicates, named with all their ids, oldest first", async (t) => {
@@ -112,7 +112,7 @@ describe("Attio: the records of the CRM", () => {
     sandbox.setUnique("stripe_customers", "stripe_customer_id", false);
     const ids = ["cus_1", "cus_2", "cus_1", "cus_1"].map((id) => addRecord(sandbox, { stripe_customer_id: id }));
 
-    const { records, duplicates } = await readCrm(attio, SLUGS, "usd");
+    const { records, duplicates } = await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" });
 
     assert.deepEqual([...duplicates], [["cus_1", [ids[0], ids[2], ids[3]]]]);
     assert.deepEqual([...records.keys()], ["cus_1", "cus_2"]);
@@ -123,7 +123,7 @@ describe("Attio: the records of the CRM", () => {
     addRecord(sandbox, { name: "Typed by hand" });
     addRecord(sandbox, { stripe_customer_id: "cus_1" });
 
-    const { records, withoutKey } = await readCrm(attio, SLUGS, "usd");
+    const { records, withoutKey } = await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" });
 
     assert.deepEqual([[...records.keys()], withoutKey], [["cus_1"], 1]);
   });
@@ -138,7 +138,7 @@ describe("Attio: the records of the CRM", () => {
         unallocated_revenue: -0.07,
       });
 
-      const row = (await readCrm(attio, SLUGS, "usd")).records.get("cus_1")?.row;
+      const row = (await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" })).records.get("cus_1")?.row;
 
       const read = ["total_revenue", "spend_pro", "unallocated_revenue", "spend_other"].map((slug) => row?.get(slug));
       assert.deepEqual(read, ["499.00", "12.50", "-0.07", undefined]);
@@ -149,7 +149,10 @@ describe("Attio: the records of the CRM", () => {
     const { sandbox, attio } = await reach(t, { currencyAsString: true });
     addRecord(sandbox, { stripe_customer_id: "cus_1", total_revenue: 500 });
 
-    assert.equal((await readCrm(attio, SLUGS, "jpy")).records.get("cus_1")?.row.get("total_revenue"), "500");
+    assert.equal(
+      (await readCrm(attio, { spendSlugs: SLUGS, currency: "jpy" })).records.get("cus_1")?.row.get("total_revenue"),
+      "500",
+    );
   });
 
   test("an instant with nine digits after the second equals the same instant with three", async (t) => {
@@ -159,7 +162,7 @@ describe("Attio: the records of the CRM", () => {
     const look = rewriting("seen", (body) => void (sent = JSON.stringify(body)));
     sandbox.faultRules.push(script(`POST ${RECORDS}/query`, [look]));
 
-    const { records } = await readCrm(attio, SLUGS, "usd");
+    const { records } = await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" });
 
     assert.match(sent, /"2026-11-21T07:17:00\.000000000Z"/);
     assert.equal(records.get("cus_1")?.row.get("first_charge_at"), "2026-11-21T07:17:00.000Z");
@@ -171,7 +174,7 @@ describe("Attio: the records of the CRM", () => {
     const values = { subscription_status: "Past Due", person: [{ target_object: "people", target_record_id: person }] };
     addRecord(sandbox, { stripe_customer_id: "cus_1", ...values });
 
-    const row = (await readCrm(attio, SLUGS, "usd")).records.get("cus_1")?.row;
+    const row = (await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" })).records.get("cus_1")?.row;
 
     assert.deepEqual(Object.fromEntries(row ?? []), {
       stripe_customer_id: "cus_1",
@@ -186,7 +189,7 @@ describe("Attio: the records of the CRM", () => {
     const recordId = sandbox.records("stripe_customers")[0]?.recordId ?? "";
     sandbox.editAsMember("stripe_customers", recordId, { name: "Jenny Rosen" });
 
-    const record = (await readCrm(attio, SLUGS, "usd")).records.get("cus_1");
+    const record = (await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" })).records.get("cus_1");
 
     assert.deepEqual([...(record?.setByHand ?? [])], ["name"]);
   });
@@ -195,10 +198,10 @@ describe("Attio: the records of the CRM", () => {
     const { sandbox, attio } = await reach(t);
     for (const id of ["cus_a", "cus_A", "cus_b"]) addRecord(sandbox, { stripe_customer_id: id });
 
-    const { records } = await readCrm(attio, SLUGS, "usd", "cus_A");
+    const { records } = await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" }, ["cus_A"]);
 
     assert.deepEqual([...records.keys()], ["cus_A"]);
-    assert.deepEqual(inBody(sandbox.log[0] ?? fail(), "filter"), { stripe_customer_id: { $eq: "cus_A" } });
+    assert.deepEqual(inBody(sandbox.log[0] ?? fail(), "filter"), { stripe_customer_id: { $in: ["cus_A"] } });
   });
 
   test("a value of the wrong type is an error that names record, attribute and field", async (t) => {
@@ -209,7 +212,7 @@ describe("Attio: the records of the CRM", () => {
     });
     sandbox.faultRules.push(script(`POST ${RECORDS}/query`, [spoiled]));
 
-    const error = await failureOf(readCrm(attio, SLUGS, "usd"));
+    const error = await failureOf(readCrm(attio, { spendSlugs: SLUGS, currency: "usd" }));
 
     assert.equal(
       String(error),
@@ -415,7 +418,10 @@ describe("Attio: writing a record", () => {
     await assertRecord(attio, new Map([["stripe_customer_id", "cus_1"], ["total_revenue", "10000000000.07"]])); // prettier-ignore
 
     assert.equal(sandbox.records("stripe_customers")[0]?.["total_revenue"], "10000000000.07");
-    assert.equal((await readCrm(attio, SLUGS, "usd")).records.get("cus_1")?.row.get("total_revenue"), "10000000000.07");
+    assert.equal(
+      (await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" })).records.get("cus_1")?.row.get("total_revenue"),
+      "10000000000.07",
+    );
   });
 
   const values = new Map([["stripe_customer_id", "cus_1"]]);

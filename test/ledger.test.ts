@@ -503,19 +503,19 @@ describe("the bridge", () => {
       const sums = ledgerOf(books, "cus_1").countedIn.get(currency);
       assert.ok(sums);
       sums.net = minor(sums.net - 1);
-      assert.throws(() => proveBridge(books), new RegExp(`between charges and ledgers in ${currency}: 1 minor`));
+      assert.throws(() => proveBridge(books), new RegExp(`between charges and ledgers in ${currency}: a bug`));
     }
   });
 
   it("does not close when a customer's total is not what its currencies were settled for", () => {
     const total = booksOf(EVERYTHING);
     ledgerOf(total, "cus_2").totalMinor = minor(9999);
-    assert.throws(() => proveBridge(total), /does not close for cus_2: 1 minor units too much, a bug in sync\.ts/);
+    assert.throws(() => proveBridge(total), /does not close for cus_2: a bug in sync\.ts/);
     const settled = booksOf(EVERYTHING);
     const sums = ledgerOf(settled, "cus_1").countedIn.get("eur");
     assert.ok(sums);
     sums.settled = minor(0);
-    assert.throws(() => proveBridge(settled), /does not close for cus_1: -11000 minor units/);
+    assert.throws(() => proveBridge(settled), /does not close for cus_1: a bug/);
   });
 
   it("does not close when a ledger is lost", () => {

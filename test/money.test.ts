@@ -161,7 +161,7 @@ describe("decimal text", () => {
 describe("a sum", () => {
   it("that leaves the exact whole numbers throws instead of losing a unit", () => {
     const most = minor(Number.MAX_SAFE_INTEGER);
-    assert.throws(() => addMinor(most, minor(1)), /minor units cannot be summed exactly/);
+    assert.throws(() => addMinor(most, minor(1)), /a sum of minor units is too large to be exact/);
     assert.throws(() => sumMinor([most, most]), UnexpectedError);
     for (const value of [0.5, NaN, Infinity, 2 ** 53]) assert.throws(() => minor(value), UnexpectedError);
     assert.equal(addMinor(most, minor(0)), most);

@@ -184,7 +184,7 @@ describe("an existing record", () => {
       timeoutMs: 5000,
     };
     const service = connectAttio(settingsOf({ ATTIO_API_BASE: attio.url }), connection);
-    const { records } = await readCrm(service, SPEND_SLUGS, "usd");
+    const { records } = await readCrm(service, { spendSlugs: SPEND_SLUGS, currency: "usd" });
     assert.equal(changeAfter({}, records).outcome, "unchanged");
   });
 
@@ -423,7 +423,7 @@ describe("the plan", () => {
     const negative = ledgerOf(input.books, "cus_2");
     negative.totalMinor = minor(-5); // gets no record, so its amount is in none
     assert.equal(getsRecord(negative, undefined), false);
-    assert.throws(() => planChanges(input), /does not close between records and ledgers: 5 minor units too much/);
+    assert.throws(() => planChanges(input), /does not close between records and ledgers: a bug/);
   });
 });
 

@@ -273,7 +273,7 @@ describe("the step summary", () => {
 
   it("has the total, the last line, a pie that adds up to it, and the tables", () => {
     const summary = stepSummary([], findingsOf(EVERYTHING), "done: created=2");
-    assert.match(summary, /^## Stripe to Attio\n\n\*\*21179\.53 usd\*\* lifetime revenue in 2 records\.\n/);
+    assert.match(summary, /^## Stripe to Attio\n\n\*\*21179\.53 usd\*\* lifetime revenue of 2 customers\.\n/);
     assert.match(summary, /\n`done: created=2`\n/);
     assert.match(summary, /\n```mermaid\npie showData\n  title Revenue by product, usd\n  "pro" : 3414\.66\n/);
     const slices = [...summary.matchAll(/^  ".+" : (\d+)\.(\d\d)$/gm)].map(([, major, cents]) =>
