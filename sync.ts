@@ -784,12 +784,18 @@ export async function readList<T extends { readonly id: string; readonly created
   let isExpanding = false;
   let cuts = 5;
 
-  async function readExpanded(query: Readonly<Record<string, string>>): Promise<{ objects: T[]; hasMore: boolean }> {
-    if (isExpanding) return readWithBalance(stripe, list, query);
-    const page = await readPage(stripe, list, query);
-    if (list.needsBalance === undefined || !page.objects.some(list.needsBalance)) return page;
-    isExpanding = true;
-    return readWithBalance(stripe, list, query);
+  /** A page; once an object has needed its balance transaction, with those, for which few keys need a permission. */
+  async function readExpanded(query: Readonly<Record<string, string>>): ReturnType<typeof readPage<T>> {
+    if (!isExpanding) {
+      const page = await readPage(stripe, list, query);
+      if (list.needsBalance === undefined || !page.objects.some(list.needsBalance)) return page;
+      isExpanding = true;
+    }
+    return readPage(stripe, list, { ...query, "expand[]": "data.balance_transaction" }).catch((error: unknown) => {
+      if (!(error instanceof ApiError) || error.status !== 403) throw error;
+      const why = "Some charges are in another currency, or captured in part: what became of them";
+      throw new RunError(`${why} only their balance transactions tell. ${keyProblem(error, BALANCE_PERMISSION)}`);
+    });
   }
 
   async function readWindow(window: Window): Promise<void> {
@@ -856,21 +862,6 @@ export function cutBelow(oldest: number, from: number, span: number, reach: numb
   return oldest - cut >= pageSeconds && cut - from >= pageSeconds ? cut : 0;
 }
 
-/** A page with balance transactions, which need a permission that most accounts can do without. */
-async function readWithBalance<T extends { readonly id: string }>(
-  stripe: Service,
-  list: StripeList<T>,
-  query: Readonly<Record<string, string>>,
-): Promise<{ objects: T[]; hasMore: boolean }> {
-  try {
-    return await readPage(stripe, list, { ...query, "expand[]": "data.balance_transaction" });
-  } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 403) throw error;
-    const why = "Some charges are in another currency, or captured in part: what became of them";
-    throw new RunError(`${why} only their balance transactions tell. ${keyProblem(error, BALANCE_PERMISSION)}`);
-  }
-}
-
 /** What to read of a list: what was created before `t0` (unix seconds), of one customer or of all. */
 export type Scope = { readonly t0: number; readonly customer?: string };
 
@@ -916,18 +907,9 @@ export function readCustomers(stripe: Service, scope: Scope, take: (customer: Cu
 }
 
 /** Reads subscriptions of every status: without `status=all` the list hides the canceled ones. */
-export function readSubscriptions(
-  stripe: Service,
-  scope: Scope,
-  take: (subscription: Subscription) => void,
-): Promise<void> {
-  const query = { ...queryOf(scope), status: "all" };
-  return readList(
-    stripe,
-    { path: "/v1/subscriptions", kind: "subscription", reader: SUBSCRIPTION, query },
-    scope.t0,
-    take,
-  );
+export function readSubscriptions(stripe: Service, scope: Scope, take: (one: Subscription) => void): Promise<void> {
+  const list = { path: "/v1/subscriptions", kind: "subscription", reader: SUBSCRIPTION };
+  return readList(stripe, { ...list, query: { ...queryOf(scope), status: "all" } }, scope.t0, take);
 }
 
 /** Products by id, a hundred a request; all of them without ids. */
@@ -1085,18 +1067,10 @@ export type Ledger = {
   readonly invoices: Tally;
 };
 
-/** captured − givenBack − guests − setAside = counted; the others stand beside it, the last two are of invoices. */
-const BRIDGE_KINDS = [
-  "captured",
-  "givenBack",
-  "guests",
-  "setAside",
-  "counted",
-  "uncaptured",
-  "pending",
-  "failed",
-] as const;
-const BESIDE_KINDS = ["disputed", "undecided", "paidOutside", "noRate"] as const;
+/** captured − givenBack − guests − setAside = counted. */
+const BRIDGE_KINDS = ["captured", "givenBack", "guests", "setAside", "counted"] as const;
+/** What stands beside it; the last two are of invoices. */
+const BESIDE_KINDS = ["uncaptured", "pending", "failed", "disputed", "undecided", "paidOutside", "noRate"] as const;
 export type BridgeKind = (typeof BRIDGE_KINDS)[number] | (typeof BESIDE_KINDS)[number];
 export type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
 
@@ -1301,13 +1275,9 @@ export function addSubscription(books: Books, subscription: Subscription): void 
   books.counts.subscriptions += 1;
   const held = books.standings.get(subscription.customer);
   const found = standingOf(subscription);
-  const order =
-    held === undefined
-      ? -1
-      : found.rank - held.rank ||
-        held.endedAt - found.endedAt ||
-        STATUSES.indexOf(found.status) - STATUSES.indexOf(held.status);
-  if (order < 0) books.standings.set(subscription.customer, found);
+  const byName = STATUSES.indexOf(found.status) - STATUSES.indexOf(held?.status ?? found.status);
+  if (held === undefined || (found.rank - held.rank || held.endedAt - found.endedAt || byName) < 0)
+    books.standings.set(subscription.customer, found);
 }
 
 export function statusOf(books: Books, customerId: string): Status {
@@ -2083,14 +2053,8 @@ export function reportSections(findings: Findings): Section[] {
     row("records", crm.records.size + crm.withoutKey, `in Attio, object ${OBJECT}`),
     ...some(row("paid later", counts.paidLater, "invoices paid since this run began: the next run's")),
   ];
-  if (monthly > 10_000)
-    read.push(
-      row(
-        "reads a month",
-        monthly,
-        "at this pace; 10000, or 500 per transaction, are free: https://docs.stripe.com/rate-limits",
-      ),
-    );
+  const free = "at this pace; 10000, or 500 per transaction, are free: https://docs.stripe.com/rate-limits";
+  if (monthly > 10_000) read.push(row("reads a month", monthly, free));
   const planned = [
     row("create", plan.counts.create),
     row("update", plan.counts.update),
@@ -2605,28 +2569,10 @@ export async function main(io: Io): Promise<number> {
     log.endProgress();
 
     const isUpdateOnly = settings.flags.has("--update-only");
-    const plan = planChanges({
-      books,
-      customers,
-      records,
-      people,
-      spendSlugs,
-      settings,
-      nowMs: io.clock.now(),
-      isUpdateOnly,
-    });
+    const input = { books, customers, records, people, spendSlugs, settings, isUpdateOnly };
+    const plan = planChanges({ ...input, nowMs: io.clock.now() });
     const stripeRequests = stripe.stats.requests;
-    const findings: Findings = {
-      settings,
-      books,
-      plan,
-      crm,
-      customers,
-      unmappedSlugs,
-      productNames,
-      t0,
-      stripeRequests,
-    };
+    const findings: Findings = { ...input, plan, crm, unmappedSlugs, productNames, t0, stripeRequests };
     logLines(reportSections(findings)).forEach(log.line);
     if (settings.isDryRun) logLines([changeSection(findings)]).forEach(log.line);
 

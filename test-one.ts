@@ -13,6 +13,7 @@ import {
   addressOf,
   attributeSpecs,
   checkAttio,
+  clean,
   closeBooks,
   collectedMinor,
   connectAttio,
@@ -48,6 +49,7 @@ import {
   sharesOf,
   slugsOf,
   statusOf,
+  sumMinor,
   text,
   unallocatedMinor,
   weightsOf,
@@ -365,16 +367,17 @@ function invoiceRows(invoice: Invoice, { books, paidBy, customer }: Account, t0:
   const weights = weightsOf(invoice);
   const shares = sharesOf(split, weights);
   const others = invoice.lines.data.length - weights.length;
+  const lines = invoice.lines.data.filter(({ amount }) => amount > 0);
+  const billed = sumMinor(lines.map(({ amount }) => minor(amount)));
   const rows = shares.map(({ product, share }, at): Row => {
-    const billed = weights[at] === undefined ? "" : `billed ${show(weights[at].amount)}; `;
-    return [
-      "",
-      "",
-      show(share, books.currency),
-      `${billed}${product} -> ${books.productSlugs.get(product) ?? FALLBACK_SLUG}`,
-    ];
+    const { amount, description } = lines[at] ?? {};
+    const slug = books.productSlugs.get(product) ?? FALLBACK_SLUG;
+    const words = [amount && `billed ${show(amount)}`, `${product} -> ${slug}`, description && clean(description)];
+    return ["", "", show(share, books.currency), words.filter(Boolean).join("; ")];
   });
   const notes = [isForeign ? `${show(split, books.currency)} at this customer's own rate` : ""];
+  if (lines.length > 0 && billed !== collected)
+    notes.push(`${show(billed)} billed: discounts, credits, tax and shipping are spread over the lines`);
   if (others > 0) notes.push(`no share for ${others} of its lines, at 0 or below (credits, prorations)`);
   return [head(notes.filter(Boolean).join("; ")), ...rows];
 }

@@ -36,6 +36,7 @@ import {
 } from "./ground.ts";
 import { decimalOf, expectedTotals } from "./oracle.ts";
 import type { ExpectedRecord } from "./oracle.ts";
+import { rewriting } from "./services.ts";
 import { aWorld, printed, summaryOf } from "./world.ts";
 import type { Run, World } from "./world.ts";
 
@@ -249,6 +250,26 @@ describe("sync: the next day", () => {
     assert.deepEqual(recordOf(world, "cus_Elsewhere00001"), before);
   });
 
+  test("a record that its page did not show, as another was deleted meanwhile, is found before it would be created", async (t) => {
+    const world = await aSyncedWorld(t, { account: payers(2) });
+    const chosen = world.attio.addPerson({ emailAddresses: ["somebody@example.com"] });
+    const { recordId } = recordOf(world, payerId(0));
+    const link = { target_object: "people", target_record_id: chosen };
+    world.attio.editAsMember("stripe_customers", recordId, { person: link });
+    const withoutIt = rewriting("a page that misses a record", (page) => {
+      if (!Array.isArray(page["data"])) return;
+      page["data"] = page["data"].filter((record) => JSON.stringify(record).includes(recordId) === false);
+    });
+    let seen = 0;
+    const isQuery = (route: string): boolean => route === "POST /v2/objects/stripe_customers/records/query";
+    world.attio.faultRules.push(({ route }) => (isQuery(route) && (seen += 1) === 1 ? withoutIt : undefined));
+
+    const run = await world.run("sync");
+
+    assert.deepEqual(summaryOf(run), { ...NOTHING, unchanged: 2 });
+    assert.equal(recordOf(world, payerId(0))["person"], chosen);
+  });
+
   test("a person and a company that a member set by hand stay", async (t) => {
     const world = await aWorld(t, { account: payers(2), hasPeople: false });
     for (const n of [0, 1]) world.attio.addPerson({ emailAddresses: [`payer${n}@example.com`] });
@@ -383,6 +404,25 @@ describe("sync: options", () => {
     assert.equal(world.attio.records("people").length, 1);
     assert.equal(recordOf(world, payerId(0))["person"], person);
     assert.doesNotMatch(run.out, /person created/);
+  });
+
+  test("CREATE_PEOPLE leaves a company that was set by hand, also where the person turns up late", async (t) => {
+    const world = await aSyncedWorld(t, { account: payers(1) });
+    const theirs = world.attio.addCompany({ name: "Theirs", domain: "theirs.com" });
+    const chosen = world.attio.addCompany({ name: "Chosen", domain: "chosen.com" });
+    const { recordId } = recordOf(world, payerId(0));
+    const link = { target_object: "companies", target_record_id: chosen };
+    world.attio.editAsMember("stripe_customers", recordId, { company: link });
+    const isCreation = ({ route }: { route: string }): boolean => route === "POST /v2/objects/people/records";
+    const person = { emailAddresses: ["payer0@example.com"], company: "theirs.com" };
+    world.attio.faultRules.push(whenSeen(isCreation, 1, () => void world.attio.addPerson(person)));
+    world.env["CREATE_PEOPLE"] = "1";
+
+    await world.run("sync");
+
+    assert.notEqual(recordOf(world, payerId(0))["person"], null);
+    assert.equal(recordOf(world, payerId(0))["company"], chosen);
+    assert.notEqual(theirs, chosen);
   });
 
   test("without CREATE_PEOPLE no person is made", async (t) => {
@@ -606,26 +646,29 @@ describe("sync: what goes wrong in the CRM", () => {
     assert.ok(err.includes(`${payerId(1)} was not written. ${said}`), err);
   });
 
-  test("a refusal that quotes what was sent is shown without name, address and amount", async (t) => {
-    const account = payers(1, () => ({ amount: 123_450, name: "Zelda Quux", email: "zelda@quux.example" }));
-    const world = await aWorld(t, { account, hasPeople: false, env: { CI: "true" } });
-    world.attio.faultRules.push((call) => {
-      if (call.route !== ASSERT_ROUTE) return undefined;
-      const message = `Rejected: ${Object.values(valuesOf(call)).map(String).join(", ")}.`;
-      const text = JSON.stringify({
-        status_code: 400,
-        type: "invalid_request_error",
-        code: "validation_type",
-        message,
+  const quotations: [string, (values: Record<string, unknown>) => string][] = [
+    ["", (values) => Object.values(values).map(String).join(", ")],
+    [", escaped", (values) => JSON.stringify(values)],
+    [", cut off", (values) => JSON.stringify(`${String(values["name"])} ${"x".repeat(400)}`)],
+  ];
+  for (const [how, quote] of quotations)
+    test(`a refusal that quotes what was sent${how} is shown without name, address and amount`, async (t) => {
+      const name = 'Zelda "Zed" Quux';
+      const account = payers(1, () => ({ amount: 123_450, name, email: "zelda@quux.example" }));
+      const world = await aWorld(t, { account, hasPeople: false, env: { CI: "true" } });
+      world.attio.faultRules.push((call) => {
+        if (call.route !== ASSERT_ROUTE) return undefined;
+        const type = "invalid_request_error";
+        const message = `Rejected: ${quote(valuesOf(call))}`;
+        const text = JSON.stringify({ status_code: 400, type, code: "validation_type", message });
+        return { name: "a message that quotes", before: { status: 400, text } };
       });
-      return { name: "a message that quotes", before: { status: 400, text } };
+
+      const { err } = await world.run("sync");
+
+      assert.match(err, /was not written\. Attio refused: Rejected: /);
+      assert.doesNotMatch(err, /Zelda|Zed|Quux|quux|1234\.5/);
     });
-
-    const { err } = await world.run("sync");
-
-    assert.match(err, /was not written\. Attio refused: Rejected: /);
-    assert.doesNotMatch(err, /Zelda|Quux|quux|1234\.5/);
-  });
 
   test("ten failures in a row for a reason that is not the records' end the run with what was written", async (t) => {
     const world = await aWorld(t, { account: payers(60), hasPeople: false });
