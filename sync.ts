@@ -1617,8 +1617,10 @@ export async function readCrm(
     else if (other.recordId !== recordId) entry(crm.duplicates, key, () => [other.recordId]).push(recordId);
   };
   if (customerIds === undefined) await queryRecords(attio, OBJECT, undefined, take);
-  for (const batch of batches(customerIds ?? [], FILTER_BATCH))
-    await queryRecords(attio, OBJECT, { [MATCH_KEY]: { $in: batch } }, take);
+  const inPool = createPool(READ_WORKERS);
+  const lookUp = (batch: readonly string[]): Promise<void> =>
+    inPool(() => queryRecords(attio, OBJECT, { [MATCH_KEY]: { $in: batch } }, take));
+  await Promise.all([...batches(customerIds ?? [], FILTER_BATCH)].map(lookUp));
   return crm;
 }
 
@@ -2268,6 +2270,8 @@ export function createLog(io: Io) {
   };
   return {
     problems,
+    /** How many records were written by now: what the last sentence of a failure is about. */
+    written: 0,
     line: (line: string): void => print(io.out, line),
     note: (line: string): void => print(io.err, line),
     warn: (line: string): void => problem("warning", line),
@@ -2330,7 +2334,7 @@ const USAGE: Usage = {
 
 /**
  * What all programs share: `--help`, settings, and failures that end in a sentence instead of a stack trace. `body`
- * returns the exit code and throws only while nothing has been written.
+ * returns the exit code.
  */
 export async function runProgram(
   io: Io,
@@ -2347,13 +2351,11 @@ export async function runProgram(
     settings.warnings.forEach(log.warn);
     return await body(settings, log, { clock: io.clock, stop: io.stop, onRetry: log.note, timeoutMs: io.timeoutMs });
   } catch (error) {
+    const isTold = [RunError, UnexpectedError, SettingsError].some((kind) => error instanceof kind);
+    const what = error instanceof Error ? (isTold ? error.message : error.stack) : String(error);
+    const written = log.written === 0 ? "Nothing was written." : `${log.written} were written; a re-run is safe.`;
     if (error instanceof SettingsError) log.error(error.message);
-    else if (error instanceof RunError || error instanceof UnexpectedError)
-      log.error(`${error.message}\nNothing was written.`);
-    else
-      log.error(
-        `A bug in this program, please report it. Nothing was written. ${error instanceof Error ? error.stack : error}`,
-      );
+    else log.error(`${isTold ? "" : "A bug in this program, please report it: "}${what}\n${written}`);
     writeStepSummary(io.env["GITHUB_STEP_SUMMARY"] ?? "", stepSummary(log.problems), log);
     return error instanceof SettingsError ? 2 : 1;
   } finally {
@@ -2449,6 +2451,7 @@ async function applyPlan(
       });
       await assertRecord(attio, new Map([...change.values, ...links]));
       applied[change.outcome === "create" ? "created" : change.outcome === "update" ? "updated" : "refreshed"] += 1;
+      log.written += 1;
       streak = { reason: "", length: 0 };
     } catch (error) {
       if (error instanceof StoppedError) return;
@@ -2530,6 +2533,46 @@ async function ping(heartbeat: URL, connection: Connection, log: Log): Promise<v
   log.warn("HEARTBEAT_URL did not answer: the watcher may raise an alarm. The run itself was good.");
 }
 
+/** Steps 1 and 2 of a run: the check, then everything both services have, as of one instant, with the books closed. */
+async function gather(
+  settings: Settings,
+  log: Log,
+  services: { stripe: Service; attio: Service; failure: AbortController },
+) {
+  const { stripe, attio, failure } = services;
+  const { clock } = stripe;
+  const [problems, check] = await together(failure, [checkStripe(stripe), checkAttio(attio, settings)]);
+  refuseToRead([...problems, ...check.problems]);
+  const { spendSlugs, unmappedSlugs } = check;
+  log.line(`check: both keys work, Stripe in ${settings.mode} mode, Attio workspace "${check.workspace}"\n`);
+
+  const startedAt = clock.now();
+  const t0 = Math.floor(startedAt / 1000);
+  const books = openBooks(settings.currency, settings.productSlugs);
+  let rows = 0;
+  log.follow(() => {
+    const rate = (1000 * rows) / Math.max(1, clock.now() - startedAt);
+    return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
+  });
+  const { customers, work } = readStripe(stripe, books, t0, () => (rows += 1));
+  const place = { spendSlugs, currency: settings.currency };
+  const [crm] = await together(failure, [readCrm(attio, place), ...work]);
+  closeBooks(books);
+  const ledgers = [...books.ledgers.values()];
+  // A record deleted in Attio while its pages were read moves others past the reader: look again before creating.
+  const unseen = ledgers.filter(({ customerId, totalMinor }) => totalMinor > 0 && !crm.records.has(customerId));
+  if (crm.records.size > 0) await readCrm(attio, place, unseen.map(({ customerId }) => customerId), crm); // prettier-ignore
+  refuseToPlan(books, crm);
+
+  const payers = ledgers.filter((ledger) => getsRecord(ledger, crm.records.get(ledger.customerId)));
+  const addresses = payers.map(({ customerId }) => addressOf(customers.get(customerId)));
+  const lookUps = [lookUpPeople(attio, addresses), readProductNames(stripe, books)] as const;
+  const [people, productNames] = await together(failure, lookUps);
+  log.endProgress();
+  const stripeRequests = stripe.stats.requests;
+  return { books, customers, crm, people, productNames, spendSlugs, unmappedSlugs, t0, stripeRequests };
+}
+
 /** One run. Returns the exit code. */
 export async function main(io: Io): Promise<number> {
   return runProgram(io, USAGE, async (settings, log, connection) => {
@@ -2539,40 +2582,13 @@ export async function main(io: Io): Promise<number> {
     const reading = { ...connection, stop: AbortSignal.any([io.stop, failure.signal]) };
     const stripe = connectStripe(settings, reading);
     const attio = connectAttio(settings, reading);
-    const [problems, check] = await together(failure, [checkStripe(stripe), checkAttio(attio, settings)]);
-    refuseToRead([...problems, ...check.problems]);
-    const { spendSlugs, unmappedSlugs } = check;
-    log.line(`check: both keys work, Stripe in ${settings.mode} mode, Attio workspace "${check.workspace}"\n`);
-
-    const t0 = Math.floor(io.clock.now() / 1000);
-    const books = openBooks(settings.currency, settings.productSlugs);
-    let rows = 0;
-    log.follow(() => {
-      const rate = (1000 * rows) / Math.max(1, io.clock.now() - startedAt);
-      return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
-    });
-    const { customers, work } = readStripe(stripe, books, t0, () => (rows += 1));
-    const place = { spendSlugs, currency: settings.currency };
-    const [crm] = await together(failure, [readCrm(attio, place), ...work]);
-    closeBooks(books);
-    const { records } = crm;
-    // A record deleted in Attio while its pages were read moves others past the reader: look again before creating.
-    const unseen = [...books.ledgers.values()].filter(
-      ({ customerId, totalMinor }) => totalMinor > 0 && !records.has(customerId),
-    );
-    if (records.size > 0) await readCrm(attio, place, unseen.map(({ customerId }) => customerId), crm); // prettier-ignore
-    refuseToPlan(books, crm);
-    const payers = [...books.ledgers.values()].filter((ledger) => getsRecord(ledger, records.get(ledger.customerId)));
-    const addresses = payers.map(({ customerId }) => addressOf(customers.get(customerId)));
-    const lookUps = [lookUpPeople(attio, addresses), readProductNames(stripe, books)] as const;
-    const [people, productNames] = await together(failure, lookUps);
-    log.endProgress();
+    const gathered = await gather(settings, log, { stripe, attio, failure });
+    const { books } = gathered;
+    const { records } = gathered.crm;
 
     const isUpdateOnly = settings.flags.has("--update-only");
-    const input = { books, customers, records, people, spendSlugs, settings, isUpdateOnly };
-    const plan = planChanges({ ...input, nowMs: io.clock.now() });
-    const stripeRequests = stripe.stats.requests;
-    const findings: Findings = { ...input, plan, crm, unmappedSlugs, productNames, t0, stripeRequests };
+    const plan = planChanges({ ...gathered, records, settings, isUpdateOnly, nowMs: io.clock.now() });
+    const findings: Findings = { ...gathered, settings, plan };
     logLines(reportSections(findings)).forEach(log.line);
     if (settings.isDryRun) logLines([changeSection(findings)]).forEach(log.line);
 
