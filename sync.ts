@@ -1045,7 +1045,8 @@ export function weightsOf(invoice: Invoice): Weight[] {
 /** The lines' shares of what an invoice collected; without a positive line the whole is one share. */
 export function sharesOf(collected: Minor, weights: readonly Weight[]): { product: string; share: Minor }[] {
   if (weights.length === 0) return [{ product: NO_POSITIVE_LINE, share: collected }];
-  const shares = splitMinor(collected, weights.map(({ amount }) => amount)); // prettier-ignore
+  const amounts = weights.map(({ amount }) => amount);
+  const shares = splitMinor(collected, amounts);
   return weights.map(({ product }, at) => ({ product, share: shares[at] ?? ZERO }));
 }
 
@@ -2085,14 +2086,16 @@ function newsRows(plan: Plan, settings: Settings): Row[] {
     const ids = changes.slice(0, SAMPLE).map(({ customerId }) => customerId);
     return row(label, changes.length, settings.isCi ? "" : ids.join(", ") + more, amount);
   };
-  const known = plan.changes.filter(({ record }) => record !== undefined);
+  const unknown = plan.changes.filter(({ record }) => record === undefined);
+  const toZero = plan.changes.filter(({ beforeMinor, afterMinor }) => beforeMinor > 0 && afterMinor === 0);
+  const moved = plan.changes.filter(({ record, values }) => record && values.has("subscription_status"));
   const paying = plan.changes.filter(({ afterMinor }) => afterMinor > 0);
   const alone = paying.filter(({ hasPerson }) => !hasPerson).toSorted((a, b) => b.afterMinor - a.afterMinor);
   const share = (100 * sumMinor(alone.map(({ afterMinor }) => afterMinor))) / plan.totalMinor;
   return [
-    news("new payers", plan.changes.filter(({ record }) => record === undefined)), // prettier-ignore
-    news("records that fall to 0", known.filter(({ beforeMinor, afterMinor }) => beforeMinor > 0 && afterMinor === 0)), // prettier-ignore
-    news("changes of status", known.filter(({ values }) => values.has("subscription_status"))), // prettier-ignore
+    news("new payers", unknown),
+    news("records that fall to 0", toZero),
+    news("changes of status", moved),
     news("payers without a person", alone, settings.showsAmounts ? `${share.toFixed(1)} % of revenue` : ""),
   ];
 }
@@ -2118,7 +2121,8 @@ function fallbackSection({ settings, books, productNames }: Findings): Section {
 /** Products as the JSON that PRODUCT_SLUGS takes: "Pro plan (yearly)" → spend_pro_plan_yearly. */
 export function mappingOf(products: readonly { readonly id: string; readonly name: string }[]): string {
   const slugOf = (name: string): string => {
-    const words = name.normalize("NFKD").toLowerCase().match(/[a-z0-9]+/g) ?? ["product"]; // prettier-ignore
+    const plain = name.normalize("NFKD").toLowerCase();
+    const words = plain.match(/[a-z0-9]+/g) ?? ["product"];
     return `spend_${words.join("_").slice(0, 40)}`;
   };
   const json = JSON.stringify(Object.fromEntries(products.map(({ id, name }) => [id, slugOf(name)])));
@@ -2561,7 +2565,8 @@ async function gather(
   const ledgers = [...books.ledgers.values()];
   // A record deleted in Attio while its pages were read moves others past the reader: look again before creating.
   const unseen = ledgers.filter(({ customerId, totalMinor }) => totalMinor > 0 && !crm.records.has(customerId));
-  if (crm.records.size > 0) await readCrm(attio, place, unseen.map(({ customerId }) => customerId), crm); // prettier-ignore
+  const ids = unseen.map(({ customerId }) => customerId);
+  if (crm.records.size > 0) await readCrm(attio, place, ids, crm);
   refuseToPlan(books, crm);
 
   const payers = ledgers.filter((ledger) => getsRecord(ledger, crm.records.get(ledger.customerId)));
