@@ -4,11 +4,12 @@
 // message sets the latency, and is answered with what was seen since the message before.
 
 import { bootstrap } from "../bootstrap-attio.ts";
-import { largeAccount, SANDBOX_PRODUCT_SLUGS } from "../sandbox/account.ts";
-import { SANDBOX_ATTIO_KEY, startAttio } from "../sandbox/attio.ts";
+import { largeAccount } from "../sandbox/account.ts";
+import { startAttio } from "../sandbox/attio.ts";
 import type { AttioSandbox } from "../sandbox/attio.ts";
 import type { Exchange, SandboxServer } from "../sandbox/server.ts";
-import { SANDBOX_STRIPE_KEY, startStripe } from "../sandbox/stripe.ts";
+import { sandboxSettings } from "../sandbox/settings.ts";
+import { startStripe } from "../sandbox/stripe.ts";
 import type { StripeAccount } from "../sandbox/stripe.ts";
 import { processIo, readAs } from "../sync.ts";
 import { LATENCY, SIZE } from "./children.ts";
@@ -61,13 +62,7 @@ const attio = await startAttio({ limits: "published" });
 if (size.hasPeople) addPeople(attio, account);
 stripe.prepare();
 
-const env = {
-  STRIPE_API_KEY: SANDBOX_STRIPE_KEY,
-  ATTIO_API_KEY: SANDBOX_ATTIO_KEY,
-  STRIPE_API_BASE: stripe.url,
-  ATTIO_API_BASE: attio.url,
-  PRODUCT_SLUGS: JSON.stringify(SANDBOX_PRODUCT_SLUGS),
-};
+const env = sandboxSettings(stripe, attio);
 const silent = (): void => undefined;
 if ((await bootstrap({ ...processIo(), args: [], env, out: silent, err: silent })) !== 0)
   throw new Error("the bootstrap failed");

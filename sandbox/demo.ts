@@ -4,10 +4,11 @@
 import { bootstrap } from "../bootstrap-attio.ts";
 import { main, processIo } from "../sync.ts";
 import type { Io } from "../sync.ts";
-import { SANDBOX_PRODUCT_SLUGS, seedAccount, seedPeople } from "./account.ts";
-import { SANDBOX_ATTIO_KEY, startAttio } from "./attio.ts";
+import { seedAccount, seedPeople } from "./account.ts";
+import { startAttio } from "./attio.ts";
 import type { AttioSandbox, PlainRecord, PlainValue } from "./attio.ts";
-import { SANDBOX_STRIPE_KEY, startStripe } from "./stripe.ts";
+import { sandboxSettings } from "./settings.ts";
+import { startStripe } from "./stripe.ts";
 
 const CUSTOMERS = 12;
 
@@ -17,13 +18,7 @@ async function demo(serves: boolean): Promise<number> {
   const stripe = await startStripe(account);
   const attio = await startAttio();
   fillCrm(attio, seedPeople(account));
-  const env = {
-    STRIPE_API_KEY: SANDBOX_STRIPE_KEY,
-    ATTIO_API_KEY: SANDBOX_ATTIO_KEY,
-    STRIPE_API_BASE: stripe.url,
-    ATTIO_API_BASE: attio.url,
-    PRODUCT_SLUGS: JSON.stringify(SANDBOX_PRODUCT_SLUGS),
-  };
+  const env = sandboxSettings(stripe, attio);
   if (serves) {
     console.log("Both services are up. In another terminal:\n");
     for (const [name, value] of Object.entries(env)) console.log(`export ${name}='${value}'`);

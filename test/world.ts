@@ -1,10 +1,11 @@
 // world.ts - both sandboxes, a clock that belongs to the test, and a way to run a program against them in this process.
 
 import { bootstrap } from "../bootstrap-attio.ts";
-import { startAttio, SANDBOX_ATTIO_KEY } from "../sandbox/attio.ts";
+import { startAttio } from "../sandbox/attio.ts";
 import type { AttioOptions, AttioSandbox } from "../sandbox/attio.ts";
-import { SANDBOX_PRODUCT_SLUGS, seedAccount, seedPeople } from "../sandbox/account.ts";
-import { SANDBOX_STRIPE_KEY, startStripe } from "../sandbox/stripe.ts";
+import { seedAccount, seedPeople } from "../sandbox/account.ts";
+import { sandboxSettings } from "../sandbox/settings.ts";
+import { startStripe } from "../sandbox/stripe.ts";
 import type { StripeAccount, StripeOptions, StripeSandbox } from "../sandbox/stripe.ts";
 import { seededRandom } from "../sandbox/server.ts";
 import { main } from "../sync.ts";
@@ -90,14 +91,7 @@ export async function aWorld(
   onEnd.after(() => attio.close());
   if (options.hasPeople !== false) for (const person of seedPeople(account)) addPersonTo(attio, person);
   const clock = virtualClock();
-  const env: Record<string, string> = {
-    STRIPE_API_KEY: SANDBOX_STRIPE_KEY,
-    ATTIO_API_KEY: SANDBOX_ATTIO_KEY,
-    STRIPE_API_BASE: stripe.url,
-    ATTIO_API_BASE: attio.url,
-    PRODUCT_SLUGS: JSON.stringify(SANDBOX_PRODUCT_SLUGS),
-    ...options.env,
-  };
+  const env = { ...sandboxSettings(stripe, attio), ...options.env };
   const world: World = {
     stripe,
     attio,
