@@ -79,11 +79,11 @@ export async function bootstrap(io: Io): Promise<number> {
     logLines([{ title: `Attio workspace "${key.workspace}", object ${OBJECT}`, rows: table(state, settings) }]).forEach(
       log.line,
     );
-    const todo = state.missing.length + state.archived.length + state.options.length + (exists ? 0 : 1);
-    log.line(`${todo} to create${exists ? "" : `, the object ${OBJECT} among them`}`);
+    const toCreate = state.missing.length + state.archived.length + state.options.length + (exists ? 0 : 1);
+    log.line(`${toCreate} to create${exists ? "" : `, the object ${OBJECT} among them`}`);
     for (const fault of state.wrong) log.error(fault);
     if (settings.isDryRun) log.line("dry run: nothing was created");
-    if (!settings.isDryRun && todo > 0 && !(await createAll(attio, { state, exists, settings }, log))) return 1;
+    if (!settings.isDryRun && toCreate > 0 && !(await createAll(attio, { state, exists, settings }, log))) return 1;
     if (state.wrong.length > 0) return 1;
     if (!settings.isDryRun) sayWhatIsNext(key.scopes, log);
     return 0;
