@@ -1509,14 +1509,16 @@ export type AttioCheck = {
 export async function checkAttio(attio: Service, settings: Settings): Promise<AttioCheck> {
   const mapped = slugsOf(settings.productSlugs);
   const records = settings.isDryRun ? "record_permission:read" : "record_permission:read-write";
-  const { workspace, scopes, problems } = await readAttioKey(attio, ["object_configuration:read", records]);
-  const unknown = { problems, workspace, spendSlugs: mapped, unmappedSlugs: [] };
-  if (!scopes.some((scope) => scope.startsWith("object_configuration:"))) return unknown;
-  const [objects, attributes, options] = await Promise.all([
+  const found = Promise.all([
     readObjects(attio),
     readAttributes(attio, OBJECT).catch(noneIfAbsent),
     readOptions(attio, "subscription_status").catch(noneIfAbsent),
   ]);
+  found.catch(() => undefined); // a key that may not look is named by what follows
+  const { workspace, scopes, problems } = await readAttioKey(attio, ["object_configuration:read", records]);
+  const unknown = { problems, workspace, spendSlugs: mapped, unmappedSlugs: [] };
+  if (!scopes.some((scope) => scope.startsWith("object_configuration:"))) return unknown;
+  const [objects, attributes, options] = await found;
   const remedy = "Run: node bootstrap-attio.ts (on GitHub: Run workflow, bootstrap)";
   if (!objects.has(OBJECT)) {
     problems.push(`There is no object ${OBJECT} in Attio. ${remedy}`);
@@ -2587,7 +2589,10 @@ export async function main(io: Io): Promise<number> {
     const reading = { ...connection, stop: AbortSignal.any([io.stop, failure.signal]) };
     const stripe = connectStripe(settings, reading);
     const attio = connectAttio(settings, reading);
-    const gathered = await gather(settings, log, { stripe, attio, failure });
+    const gathered = await gather(settings, log, { stripe, attio, failure }).catch((error: unknown) => {
+      failure.abort(error); // nobody goes on reading, or speaks up, after the error
+      throw error;
+    });
     const { books } = gathered;
     const { records } = gathered.crm;
 
