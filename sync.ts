@@ -474,17 +474,27 @@ export function createGate(
   let pausedUntil = 0;
   const gapOf = (key: string): number => 1000 / (key === "all" ? rate.all : rate.lane(key));
   const opensAt = (key: string): number => (lastAt.get(key) ?? -Infinity) + gapOf(key);
+  const waitForSlot = async (lane: string, signal: AbortSignal): Promise<void> => {
+    for (;;) {
+      const waitMs = Math.max(pausedUntil, opensAt("all"), opensAt(lane)) - clock.now();
+      if (waitMs <= 0) break;
+      await clock.sleep(waitMs, signal);
+    }
+    const now = clock.now();
+    // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
+    for (const key of ["all", lane]) lastAt.set(key, now - opensAt(key) < gapOf(key) ? opensAt(key) : now);
+  };
+  // One at a time waits for a lane's next slot, the others for their turn: a crowd of timers would cost more than the work.
+  const lastInLine = new Map<string, Promise<void>>();
   return {
     pause: (ms) => void (pausedUntil = Math.max(pausedUntil, clock.now() + ms)),
-    async pass(lane, signal) {
-      for (;;) {
-        const waitMs = Math.max(pausedUntil, opensAt("all"), opensAt(lane)) - clock.now();
-        if (waitMs <= 0) break;
-        await clock.sleep(waitMs, signal);
-      }
-      const now = clock.now();
-      // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
-      for (const key of ["all", lane]) lastAt.set(key, now - opensAt(key) < gapOf(key) ? opensAt(key) : now);
+    pass(lane, signal) {
+      const turn = (lastInLine.get(lane) ?? Promise.resolve()).then(() => waitForSlot(lane, signal));
+      lastInLine.set(
+        lane,
+        turn.catch(() => undefined),
+      ); // whoever gives up lets the next one go
+      return turn;
     },
   };
 }
