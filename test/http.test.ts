@@ -74,11 +74,11 @@ describe("HTTP: what is tried again", () => {
     const server = await byHand(t, (attempt, response) => {
       if (attempt > 1) response.end('{"is":"done"}');
     });
-    const service = aService(server.url, { timeoutMs: 40 });
+    const service = aService(server.url, { timeoutMs: 800 });
 
     assert.deepEqual(await request(service, CHARGES), TRIED_AGAIN);
 
-    assert.deepEqual(service.notes, ["retry    GET /v1/charges, try 2 of 6 in 0.5 s: none within 40 ms"]);
+    assert.deepEqual(service.notes, ["retry    GET /v1/charges, try 2 of 6 in 0.5 s: none within 800 ms"]);
   });
 
   test("a body that stalls half-way is given up after the same time-out and tried again", async (t) => {
@@ -87,11 +87,11 @@ describe("HTTP: what is tried again", () => {
       response.writeHead(200, { "content-length": "1000" });
       response.write('{"data":[');
     });
-    const service = aService(server.url, { timeoutMs: 40 });
+    const service = aService(server.url, { timeoutMs: 800 });
 
     assert.deepEqual(await request(service, CHARGES), TRIED_AGAIN);
 
-    assert.deepEqual(service.notes, ["retry    GET /v1/charges, try 2 of 6 in 0.5 s: none within 40 ms"]);
+    assert.deepEqual(service.notes, ["retry    GET /v1/charges, try 2 of 6 in 0.5 s: none within 800 ms"]);
   });
 
   test("a server that is not there is tried six times and named", async (t) => {
