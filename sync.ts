@@ -490,10 +490,8 @@ export function createGate(
     pause: (ms) => void (pausedUntil = Math.max(pausedUntil, clock.now() + ms)),
     pass(lane, signal) {
       const turn = (lastInLine.get(lane) ?? Promise.resolve()).then(() => waitForSlot(lane, signal));
-      lastInLine.set(
-        lane,
-        turn.catch(() => undefined),
-      ); // whoever gives up lets the next one go
+      const isOver = turn.catch(() => undefined); // whoever gives up lets the next one go
+      lastInLine.set(lane, isOver);
       return turn;
     },
   };
@@ -2369,7 +2367,8 @@ export async function runProgram(
   } catch (error) {
     const isTold = [RunError, UnexpectedError, SettingsError].some((kind) => error instanceof kind);
     const what = error instanceof Error ? (isTold ? error.message : error.stack) : String(error);
-    const written = log.written === 0 ? "Nothing was written." : `${log.written} were written; a re-run is safe.`;
+    const count = plural(log.written, "record was", "records were");
+    const written = log.written === 0 ? "Nothing was written." : `${count} written. A re-run is safe.`;
     if (error instanceof SettingsError) log.error(error.message);
     else log.error(`${isTold ? "" : "A bug in this program, please report it: "}${what}\n${written}`);
     writeStepSummary(io.env["GITHUB_STEP_SUMMARY"] ?? "", stepSummary(log.problems), log);

@@ -688,6 +688,19 @@ describe("sync: what goes wrong in the CRM", () => {
     assert.deepEqual(summaryOf(await world.run("sync")), { ...NOTHING, created: 55, unchanged: 5 });
   });
 
+  test("a fault after the writes says how many records were written, and not that none was", async (t) => {
+    const world = await aWorld(t, { account: payers(2), hasPeople: false });
+    const out = (text: string): void => {
+      if (text.startsWith("done:")) throw new Error("the log is full");
+    };
+
+    const run = await world.run("sync", [], { out });
+
+    assert.equal(run.code, 1);
+    assert.match(run.err, /the log is full[^]*\n2 records were written\. A re-run is safe\.\n$/);
+    assert.doesNotMatch(run.err, /Nothing was written/);
+  });
+
   test("failures that are the records' own never end a run early", async (t) => {
     // The largest change is written first: these 25 fail before the others are tried.
     const account = payers(40, (n) => (n >= 15 ? { email: null } : {}));
