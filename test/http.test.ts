@@ -94,6 +94,13 @@ describe("HTTP: what is tried again", () => {
     assert.deepEqual(service.notes, ["retry    GET /v1/charges, try 2 of 6 in 0.5 s: none within 800 ms"]);
   });
 
+  test("a long body is read whole, also where a chunk ends within a character", async (t) => {
+    const sent = { name: "東京💶é".repeat(100_000) };
+    const server = await scripted(t, [reply(200, JSON.stringify(sent))]);
+
+    assert.deepEqual(await request(aService(server.url), CHARGES), sent);
+  });
+
   test("a server that is not there is tried six times and named", async (t) => {
     const server = await scripted(t, []);
     await server.close();
