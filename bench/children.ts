@@ -66,12 +66,14 @@ export async function startServer(size: Size): Promise<Server> {
   };
 }
 
-const USAGE = shape({ cpuMs: int, peakKb: int });
+const USAGE = shape({ cpuMs: int, parseMs: int, peakKb: int });
 
 /** What one process did and cost. */
 export type Measured = {
   readonly seconds: number;
   readonly cpuSeconds: number;
+  /** CPU time inside JSON.parse; a part of `cpuSeconds`. */
+  readonly parseSeconds: number;
   readonly peakMb: number;
   readonly out: string;
 };
@@ -95,6 +97,7 @@ export async function measure(
   return {
     seconds: (performance.now() - startedAt) / 1000,
     cpuSeconds: usage.cpuMs / 1000,
+    parseSeconds: usage.parseMs / 1000,
     peakMb: usage.peakKb / 1024,
     out,
   };

@@ -2,9 +2,22 @@
 
 import { writeSync } from "node:fs";
 
+const parse = JSON.parse;
+let parseMicroseconds = 0;
+
+JSON.parse = (text, reviver) => {
+  const before = process.cpuUsage();
+  try {
+    return parse(text, reviver);
+  } finally {
+    const { user, system } = process.cpuUsage(before);
+    parseMicroseconds += user + system;
+  }
+};
+
 process.on("exit", () => {
   const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
-  // Microseconds, and kilobytes.
-  const usage = { cpuMs: Math.round((userCPUTime + systemCPUTime) / 1000), peakKb: maxRSS };
-  writeSync(2, `\n${JSON.stringify(usage)}\n`);
+  const milliseconds = (microseconds: number): number => Math.round(microseconds / 1000);
+  const cpuMs = milliseconds(userCPUTime + systemCPUTime);
+  writeSync(2, `\n${JSON.stringify({ cpuMs, parseMs: milliseconds(parseMicroseconds), peakKb: maxRSS })}\n`);
 });
