@@ -25,7 +25,7 @@ async function readList(path: string, given: Readonly<Record<string, string>>, a
   for (let cursor = after, hasMore = true; hasMore;) {
     const page = await readPage(path, { ...given, limit: "100", ...(cursor && { starting_after: cursor }) });
     hasMore = page.has_more;
-    cursor = readAs("object", ID, page.data.at(-1)).id;
+    if (hasMore) cursor = readAs("object", ID, page.data.at(-1)).id;
     if (path !== "/v1/invoices") {
       rows += page.data.length;
       continue;
