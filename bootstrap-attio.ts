@@ -219,14 +219,14 @@ function creationOf(spec: AttributeSpec, currency: string): Json {
 /** Compares CURRENCY with what the newest charges are in. Returns false, and says so, where most are in another. */
 async function proposeCurrency(stripe: Service, settings: Settings, log: Log): Promise<boolean> {
   const list = { path: "/v1/charges", kind: "charge", reader: CHARGE };
-  const newest = await readPage(stripe, list, {}).catch((error: unknown) => {
-    if (error instanceof ApiError) return undefined; // the sync's own check will say what is wrong with this key
+  const newest = await readPage(stripe, list, {}, ({ objects }) => objects).catch((error: unknown) => {
+    if (error instanceof ApiError) return []; // the sync's own check will say what is wrong with this key
     throw error;
   });
   const counts = new Map<string, number>();
-  for (const { currency } of newest?.objects ?? []) counts.set(currency, (counts.get(currency) ?? 0) + 1);
+  for (const { currency } of newest) counts.set(currency, (counts.get(currency) ?? 0) + 1);
   const [most, count = 0] = [...counts].toSorted((a, b) => b[1] - a[1])[0] ?? [];
-  const total = newest?.objects.length ?? 0;
+  const total = newest.length;
   if (most === undefined || most === settings.currency || count * 2 <= total) return true;
   log.warn(
     `${count} of the newest ${total} charges in Stripe are in ${most}, but CURRENCY is ${settings.currency}. Probably right: CURRENCY=${most}`,

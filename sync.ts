@@ -524,11 +524,11 @@ export type Call = {
   readonly lane?: string;
 };
 
-/** `status` 0: no whole answer came, and `text` says why. `json` is undefined where the body is no JSON object. */
-type Answer = {
+/** An attempt that brought nothing. `status` 0: no whole answer came, and `why` says so. `json`: the body, if an object. */
+type Failure = {
   readonly status: number;
   readonly headers: Headers;
-  readonly text: string;
+  readonly why: string;
   readonly json: Json | undefined;
 };
 
@@ -544,24 +544,24 @@ export class ApiError extends RunError {
   readonly code: string;
   readonly detail: string;
 
-  constructor(service: Service, call: Call, answer: Answer) {
-    const error = isObject(answer.json?.["error"]) ? answer.json["error"] : answer.json;
+  constructor(service: Service, call: Call, failure: Failure) {
+    const error = isObject(failure.json?.["error"]) ? failure.json["error"] : failure.json;
     const code = clean(String(error?.["code"] ?? error?.["type"] ?? ""));
-    const detail = detailOf(answer, error);
-    const requestId = answer.headers.get("request-id") ?? answer.headers.get("x-attio-execution-id");
-    const outcome = [answer.status === 0 ? "no answer" : answer.status, code].filter(Boolean).join(" ");
+    const detail = detailOf(failure, error);
+    const requestId = failure.headers.get("request-id") ?? failure.headers.get("x-attio-execution-id");
+    const outcome = [failure.status === 0 ? "no answer" : failure.status, code].filter(Boolean).join(" ");
     const at = `[${call.method} ${call.path} -> ${outcome}${requestId === null ? "" : `, request ${clean(requestId)}`}]`;
-    super(`${service.name} ${answer.status === 0 ? "gave no answer" : "refused"}: ${detail} ${at}`);
-    this.status = answer.status;
+    super(`${service.name} ${failure.status === 0 ? "gave no answer" : "refused"}: ${detail} ${at}`);
+    this.status = failure.status;
     this.code = code;
     this.detail = detail;
   }
 }
 
 /** The service's own message, Stripe's or Attio's, with the fields Attio found wrong. */
-function detailOf(answer: Answer, error: Json | undefined): string {
-  if (answer.status >= 300 && answer.status < 400) return "it redirects elsewhere, where no key may follow.";
-  if (answer.status === 0) return clean(answer.text);
+function detailOf(failure: Failure, error: Json | undefined): string {
+  if (failure.status >= 300 && failure.status < 400) return "it redirects elsewhere, where no key may follow.";
+  if (failure.status === 0) return clean(failure.why);
   if (error === undefined) return "the answer is not JSON.";
   const faults = Array.isArray(error["validation_errors"]) ? error["validation_errors"].filter(isObject) : [];
   const fields = faults.slice(0, 5).map((fault) => `${JSON.stringify(fault["path"])}: ${String(fault["message"])}`);
@@ -585,49 +585,56 @@ async function textOf(response: Response): Promise<string> {
 }
 
 /** One attempt. The time-out covers the body too: a connection may stall half-way through a page. */
-async function attempt(service: Service, call: Call): Promise<Answer> {
+async function attempt<T>(
+  service: Service,
+  call: Call,
+  read: (json: Json) => T,
+): Promise<{ readonly value: T } | Failure> {
   const timeout = AbortSignal.timeout(service.timeoutMs);
   const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query)}`;
+  let response: Response;
+  let json: Json | undefined;
   try {
-    const response = await fetch(`${service.base}${call.path}${query}`, {
+    response = await fetch(`${service.base}${call.path}${query}`, {
       method: call.method,
       headers: { ...service.headers, ...(call.body && { "content-type": "application/json" }) },
       body: call.body === undefined ? null : JSON.stringify(call.body),
       redirect: "manual",
       signal: service.cutsInFlight ? AbortSignal.any([timeout, service.stop]) : timeout,
     });
-    const body = await textOf(response);
-    return { status: response.status, headers: response.headers, text: body, json: parseJson(body) };
+    json = parseJson(await textOf(response));
   } catch (error) {
     if (service.cutsInFlight && service.stop.aborted) throw service.stop.reason;
     // undici says "fetch failed" or "terminated"; what happened is in the cause.
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     const why = timeout.aborted ? `none within ${service.timeoutMs} ms` : String(cause);
-    return { status: 0, headers: new Headers(), text: why, json: undefined };
+    return { status: 0, headers: new Headers(), why, json: undefined };
   }
+  if (response.ok && json !== undefined) return { value: read(json) };
+  return { status: response.status, headers: response.headers, why: "", json };
 }
 
 /**
- * Why an answer deserves another try; undefined when it is final. First match wins, the order is the policy. Every
+ * Why a failure deserves another try; undefined when it is final. First match wins, the order is the policy. Every
  * call of this program may be repeated: reads, an assert on a unique key, creations a repeat answers with a conflict.
  */
-export function retryReason(answer: Answer): string | undefined {
-  const advice = answer.headers.get("stripe-should-retry");
-  if (answer.status === 0) return clean(answer.text);
+export function retryReason(failure: Failure): string | undefined {
+  const advice = failure.headers.get("stripe-should-retry");
+  if (failure.status === 0) return clean(failure.why);
   if (advice === "false") return undefined;
-  if (answer.status === 429)
-    return `429, ${clean(answer.headers.get("stripe-rate-limited-reason") ?? "too many requests")}`;
-  if (answer.json?.["code"] === "slug_conflict") return undefined;
-  if (answer.status === 409 || answer.status >= 500 || advice === "true") return `status ${answer.status}`;
-  if (answer.status < 300 && answer.json === undefined) return "an answer that is not JSON";
+  if (failure.status === 429)
+    return `429, ${clean(failure.headers.get("stripe-rate-limited-reason") ?? "too many requests")}`;
+  if (failure.json?.["code"] === "slug_conflict") return undefined;
+  if (failure.status === 409 || failure.status >= 500 || advice === "true") return `status ${failure.status}`;
+  if (failure.status < 300 && failure.json === undefined) return "an answer that is not JSON";
   return undefined;
 }
 
 /** How long to wait: what `Retry-After` says, in seconds or as a date, else doubling with jitter; 0.5 s to 30 s. */
-function retryWaitMs(answer: Answer, tries: number, clock: Clock): number {
-  const told = answer.headers.get("retry-after") ?? "";
+function retryWaitMs(failure: Failure, tries: number, clock: Clock): number {
+  const told = failure.headers.get("retry-after") ?? "";
   // A date is measured by the server's own clock, where it shows one. It is exact to the second: hence the jitter.
-  const serverNow = Date.parse(answer.headers.get("date") ?? "") || clock.now();
+  const serverNow = Date.parse(failure.headers.get("date") ?? "") || clock.now();
   const toldMs = /^\d+$/.test(told) ? Number(told) * 1000 : Date.parse(told) - serverNow;
   const backoffMs = SHORTEST_WAIT_MS * 2 ** (tries - 1) * (0.5 + clock.random());
   const waitMs = Number.isNaN(toldMs) ? backoffMs : toldMs + 100 * clock.random();
@@ -635,26 +642,35 @@ function retryWaitMs(answer: Answer, tries: number, clock: Clock): number {
 }
 
 /** Sends one request until it is answered for good. Throws `ApiError`, or the reason for which the run was stopped. */
-export async function request(service: Service, call: Call): Promise<Json> {
-  let answer: Answer | undefined;
-  // Stopped between two tries of a write, all that is known of it is the last answer.
+export function request(service: Service, call: Call): Promise<Json> {
+  return requestAs(service, call, (json) => json);
+}
+
+/**
+ * The same; returns what `read` makes of the answer. What is large is read so, and not returned: to the collector a
+ * promise is old that has waited for its turn, and would keep the page it brings until the next full collection.
+ */
+export async function requestAs<T>(service: Service, call: Call, read: (json: Json) => T): Promise<T> {
+  let failure: Failure | undefined;
+  // Stopped between two tries of a write, all that is known of it is how the last one failed.
   const waitFor = (work: Promise<void>): Promise<void> =>
     work.catch((reason: unknown) => {
-      throw service.cutsInFlight || answer === undefined ? reason : new ApiError(service, call, answer);
+      throw service.cutsInFlight || failure === undefined ? reason : new ApiError(service, call, failure);
     });
   for (let tries = 1; ; tries += 1) {
     await waitFor(service.gate.pass(call.lane ?? call.path, service.stop));
     service.stop.throwIfAborted();
     service.stats.requests += 1;
-    answer = await attempt(service, call);
-    if (answer.status >= 200 && answer.status < 300 && answer.json !== undefined) return answer.json;
+    const answer = await attempt(service, call, read);
+    if ("value" in answer) return answer.value;
 
-    let reason = retryReason(answer);
-    if (answer.status === 401 && (await service.isKeyActive?.()) === true) reason = "401, though the key is active";
-    if (reason === undefined || tries === TRIES || service.stop.aborted) throw new ApiError(service, call, answer);
+    failure = answer;
+    let reason = retryReason(failure);
+    if (failure.status === 401 && (await service.isKeyActive?.()) === true) reason = "401, though the key is active";
+    if (reason === undefined || tries === TRIES || service.stop.aborted) throw new ApiError(service, call, failure);
 
-    const waitMs = retryWaitMs(answer, tries, service.clock);
-    if (answer.status === 429) {
+    const waitMs = retryWaitMs(failure, tries, service.clock);
+    if (failure.status === 429) {
       service.stats.throttled += 1;
       service.gate.pause(waitMs);
     }
@@ -751,21 +767,30 @@ export type StripeList<T> = {
   readonly needsBalance?: (object: T) => boolean;
 };
 
-export async function readPage<T extends { readonly id: string }>(
+export type Page<T> = { readonly objects: readonly T[]; readonly hasMore: boolean };
+type Query = Readonly<Record<string, string>>;
+const PAGE_OF_ANY = shape({ data: anyList, has_more: flag });
+
+/** Reads one page of a list; returns what `take` makes of it. */
+export function readPage<T extends { readonly id: string }, R>(
   stripe: Service,
   list: StripeList<T>,
-  query: Readonly<Record<string, string>>,
-): Promise<{ objects: T[]; hasMore: boolean }> {
+  query: Query,
+  take: (page: Page<T>) => R,
+): Promise<R> {
   const call: Call = { method: "GET", path: list.path, query: { ...list.query, ...query, limit: String(PAGE) } };
-  const answer = await request(stripe, { ...call, ...(list.lane && { lane: list.lane }) });
-  const page = readAs(`page of ${list.path}`, shape({ data: listOf((object) => object), has_more: flag }), answer);
-  const objects = page.data.map((object) => readAs(list.kind, list.reader, object));
-  const cursor = query["starting_after"];
-  if (page.has_more && objects.length === 0)
-    throw new UnexpectedError(`Stripe said has_more with an empty page of ${list.path} after ${cursor ?? "the start"}`);
-  if (cursor !== undefined && objects.some(({ id }) => id === cursor))
-    throw new UnexpectedError(`Stripe repeated ${cursor} on the page of ${list.path} that follows it`);
-  return { objects, hasMore: page.has_more };
+  return requestAs(stripe, { ...call, ...(list.lane && { lane: list.lane }) }, (json) => {
+    const page = readAs(`page of ${list.path}`, PAGE_OF_ANY, json);
+    const objects = page.data.map((object) => readAs(list.kind, list.reader, object));
+    const cursor = query["starting_after"];
+    if (page.has_more && objects.length === 0)
+      throw new UnexpectedError(
+        `Stripe said has_more with an empty page of ${list.path} after ${cursor ?? "the start"}`,
+      );
+    if (cursor !== undefined && objects.some(({ id }) => id === cursor))
+      throw new UnexpectedError(`Stripe repeated ${cursor} on the page of ${list.path} that follows it`);
+    return take({ objects, hasMore: page.has_more });
+  });
 }
 
 /** Reads a list by cursor alone, for what is short or has no `created` filter; `after` is an id to start behind. */
@@ -776,11 +801,16 @@ export async function readPages<T extends { readonly id: string }>(
 ): Promise<T[]> {
   const all: T[] = [];
   for (let cursor = after; ; cursor = all.at(-1)?.id) {
-    const { objects, hasMore } = await readPage(stripe, list, cursor === undefined ? {} : { starting_after: cursor });
-    all.push(...objects);
+    const hasMore = await readPage(stripe, list, cursor === undefined ? {} : { starting_after: cursor }, (page) => {
+      all.push(...page.objects);
+      return page.hasMore;
+    });
     if (!hasMore) return all;
   }
 }
+
+/** The id of the last object taken, to read on from; undefined where there is no more to read. */
+type Cursor = string | undefined;
 
 /** What one worker reads, newest first: on from `created` down to `keep`. `span`: the seconds its last page covered. */
 type Window = { keep: number; created: number; span: number; readonly reach: number };
@@ -807,43 +837,49 @@ export async function readList<T extends { readonly id: string; readonly created
   let isExpanding = false;
   let cuts = 5;
 
-  /** A page; once an object has needed its balance transaction, with those, for which few keys need a permission. */
-  async function readExpanded(query: Readonly<Record<string, string>>): ReturnType<typeof readPage<T>> {
-    if (!isExpanding) {
-      const page = await readPage(stripe, list, query);
-      if (list.needsBalance === undefined || !page.objects.some(list.needsBalance)) return page;
-      isExpanding = true;
-    }
-    return readPage(stripe, list, { ...query, "expand[]": "data.balance_transaction" }).catch((error: unknown) => {
-      if (!(error instanceof ApiError) || error.status !== 403) throw error;
+  /**
+   * Reads a page of the window and takes it; once an object has needed its balance transaction, with those, for which
+   * few keys need a permission.
+   */
+  async function readOn(window: Window, until: number, query: Query, expands = isExpanding): Promise<Cursor> {
+    const expanded = { ...query, "expand[]": "data.balance_transaction" };
+    let isUnclear = false;
+    const cursor = await readPage(stripe, list, expands ? expanded : query, (page) => {
+      isUnclear = !expands && page.objects.some((object) => list.needsBalance?.(object));
+      return isUnclear ? undefined : takePage(window, until, page);
+    }).catch((error: unknown) => {
+      if (!expands || !(error instanceof ApiError) || error.status !== 403) throw error;
       const why = "Some charges are in another currency, or captured in part: what became of them";
       throw new RunError(`${why} only their balance transactions tell. ${keyProblem(error, BALANCE_PERMISSION)}`);
     });
+    if (!isUnclear) return cursor;
+    isExpanding = true;
+    return readOn(window, until, query, true);
+  }
+
+  /** Takes what is the window's own. */
+  function takePage(window: Window, until: number, { objects, hasMore }: Page<T>): Cursor {
+    const newest = objects[0]?.created ?? until;
+    for (const object of objects) {
+      if (object.created > window.created || object.created >= until)
+        throw new UnexpectedError(`${list.path} is not newest first at ${object.id}`);
+      window.created = object.created;
+      if (object.created < window.keep) continue; // another worker's
+      take(object);
+      cuts += 0.3 / PAGE;
+    }
+    window.span = newest - window.created;
+    const isOver = !hasMore || window.created < window.keep;
+    if (isOver) open.delete(window);
+    cutWhileFree();
+    return isOver ? undefined : objects.at(-1)?.id;
   }
 
   async function readWindow(window: Window): Promise<void> {
     const { keep: from, created: until } = window;
     const filter = { "created[lt]": String(until), ...(from > 0 && { "created[gte]": String(from) }) };
-    let cursor: string | undefined;
-    for (let hasMore = true; hasMore && window.created >= window.keep;) {
-      const page = await readExpanded(cursor === undefined ? filter : { ...filter, starting_after: cursor });
-      const newest = page.objects[0]?.created ?? until;
-      for (const object of page.objects) {
-        if (object.created > window.created || object.created >= until)
-          throw new UnexpectedError(`${list.path} is not newest first at ${object.id}`);
-        window.created = object.created;
-        if (object.created < window.keep) continue; // another worker's
-        take(object);
-        cuts += 0.3 / PAGE;
-      }
-      cursor = page.objects.at(-1)?.id;
-      hasMore = page.hasMore;
-      window.span = newest - window.created;
-      if (!hasMore) open.delete(window);
-      cutWhileFree();
-    }
-    open.delete(window);
-    cutWhileFree();
+    let cursor = await readOn(window, until, filter);
+    while (cursor !== undefined) cursor = await readOn(window, until, { ...filter, starting_after: cursor });
   }
 
   function start(window: Window): void {
@@ -941,9 +977,11 @@ export async function readProducts(stripe: Service, ids?: readonly string[]): Pr
   if (ids === undefined) return readPages(stripe, list);
   const queries = [...batches(ids, PAGE)].map((batch) => batch.map((id, at) => [`ids[${at}]`, id] as const));
   const pages = await Promise.all(
-    queries.map((query) => readPage(stripe, { ...list, query: Object.fromEntries(query) }, {})),
+    queries.map((query) =>
+      readPage(stripe, { ...list, query: Object.fromEntries(query) }, {}, ({ objects }) => objects),
+    ),
   );
-  return pages.flatMap(({ objects }) => objects);
+  return pages.flat();
 }
 
 /** One cheap request per permission. Returns what is wrong with the key; throws what is no question of the key. */
@@ -1382,8 +1420,9 @@ export function connectAttio(settings: Settings, connection: Connection): Servic
   };
   // Reported under load: a 401 for a key that works. Attio's own description of the key decides.
   const self = { method: "GET", path: "/v2/self", lane: "read" } as const;
-  const describe = (): Promise<Json> => request(service, self).catch(() => ({}));
-  return { ...service, isKeyActive: async () => (await describe())["active"] === true };
+  const isKeyActive = (): Promise<boolean> =>
+    requestAs(service, self, ({ active }) => active === true).catch(() => false);
+  return { ...service, isKeyActive };
 }
 
 export function attioRead(attio: Service, path: string, query: Readonly<Record<string, string>> = {}): Promise<Json> {
@@ -1568,6 +1607,7 @@ function noneIfAbsent(error: unknown): [] {
 
 const RECORD = shape({ id: shape({ record_id: text }), values: anyObject });
 type AttioRecord = ReadBy<typeof RECORD>;
+const RECORDS = shape({ data: listOf(RECORD) });
 const ACTOR = shape({ created_by_actor: maybe(shape({ type: maybe(text) })) });
 const VALUES = {
   text: shape({ value: maybe(text) }),
@@ -1589,14 +1629,16 @@ async function queryRecords(
     const sorts = [{ attribute: "created_at", direction: "asc" }];
     const body = { ...(filter && { filter }), sorts, limit: RECORD_PAGE, offset };
     const path = `/v2/objects/${object}/records/query`;
-    const answer = await request(attio, { method: "POST", path, body, lane: "read" });
-    const page = readAs(`page of ${object}`, shape({ data: listOf(RECORD) }), answer).data;
     const before = seen.size;
-    for (const record of page) {
-      if (!seen.has(record.id.record_id)) take(record);
-      seen.add(record.id.record_id);
-    }
-    if (page.length < RECORD_PAGE) return;
+    const isLast = await requestAs(attio, { method: "POST", path, body, lane: "read" }, (json) => {
+      const page = readAs(`page of ${object}`, RECORDS, json).data;
+      for (const record of page) {
+        if (!seen.has(record.id.record_id)) take(record);
+        seen.add(record.id.record_id);
+      }
+      return page.length < RECORD_PAGE;
+    });
+    if (isLast) return;
     if (seen.size === before) throw new UnexpectedError(`Attio repeated a page of ${object} at offset ${offset}`);
   }
 }
@@ -2557,8 +2599,9 @@ async function ping(heartbeat: URL, connection: Connection, log: Log): Promise<v
   const stats = { requests: 0, retries: 0, throttled: 0 };
   const service: Service = { ...connection, ...own, gate, stats, cutsInFlight: false };
   for (let tries = 1; tries <= 3; tries += 1) {
-    const { status } = await attempt(service, { method: "GET", path: heartbeat.pathname + heartbeat.search });
-    if (status >= 200 && status < 300) return;
+    const call = { method: "GET", path: heartbeat.pathname + heartbeat.search } as const;
+    const answer = await attempt(service, call, () => undefined);
+    if ("value" in answer || (answer.status >= 200 && answer.status < 300)) return;
   }
   log.warn("HEARTBEAT_URL did not answer: the watcher may raise an alarm. The run itself was good.");
 }
