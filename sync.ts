@@ -515,10 +515,13 @@ export type Service = {
   readonly isKeyActive?: () => Promise<boolean>;
 };
 
+/** Parameters of a request, by name. */
+export type Query = Readonly<Record<string, string>>;
+
 export type Call = {
   readonly method: "GET" | "POST" | "PUT" | "PATCH";
   readonly path: string;
-  readonly query?: Readonly<Record<string, string>>;
+  readonly query?: Query;
   readonly body?: Json;
   /** Which limiter it passes; the path where left out. */
   readonly lane?: string;
@@ -761,14 +764,13 @@ export type StripeList<T> = {
   readonly path: string;
   readonly kind: string;
   readonly reader: Reader<T, unknown>;
-  readonly query?: Readonly<Record<string, string>>;
+  readonly query?: Query;
   readonly lane?: string;
   /** Says of an object that it cannot be read without its balance transaction: its page is then read again with it. */
   readonly needsBalance?: (object: T) => boolean;
 };
 
 export type Page<T> = { readonly objects: readonly T[]; readonly hasMore: boolean };
-type Query = Readonly<Record<string, string>>;
 const PAGE_OF_ANY = shape({ data: anyList, has_more: flag });
 
 /** Reads one page of a list; returns what `take` makes of it. */
@@ -812,8 +814,15 @@ export async function readPages<T extends { readonly id: string }>(
 /** The id of the last object taken, to read on from; undefined where there is no more to read. */
 type Cursor = string | undefined;
 
-/** What one worker reads, newest first: on from `created` down to `keep`. `span`: the seconds its last page covered. */
-type Window = { keep: number; created: number; span: number; readonly reach: number };
+/** What one worker reads, newest first, of what is below `until`: on from `created` down to `keep`, all unix seconds. */
+type Window = {
+  readonly until: number;
+  keep: number;
+  created: number;
+  /** The seconds its last page covered. */
+  span: number;
+  readonly reach: number;
+};
 
 /**
  * Calls `take` once for every object of a list created before `t0` (unix seconds), in no particular order.
@@ -841,12 +850,12 @@ export async function readList<T extends { readonly id: string; readonly created
    * Reads a page of the window and takes it; once an object has needed its balance transaction, with those, for which
    * few keys need a permission.
    */
-  async function readOn(window: Window, until: number, query: Query, expands = isExpanding): Promise<Cursor> {
+  async function readOn(window: Window, query: Query, expands = isExpanding): Promise<Cursor> {
     const expanded = { ...query, "expand[]": "data.balance_transaction" };
     let isUnclear = false;
     const cursor = await readPage(stripe, list, expands ? expanded : query, (page) => {
       isUnclear = !expands && page.objects.some((object) => list.needsBalance?.(object));
-      return isUnclear ? undefined : takePage(window, until, page);
+      return isUnclear ? undefined : takePage(window, page);
     }).catch((error: unknown) => {
       if (!expands || !(error instanceof ApiError) || error.status !== 403) throw error;
       const why = "Some charges are in another currency, or captured in part: what became of them";
@@ -854,14 +863,14 @@ export async function readList<T extends { readonly id: string; readonly created
     });
     if (!isUnclear) return cursor;
     isExpanding = true;
-    return readOn(window, until, query, true);
+    return readOn(window, query, true);
   }
 
   /** Takes what is the window's own. */
-  function takePage(window: Window, until: number, { objects, hasMore }: Page<T>): Cursor {
-    const newest = objects[0]?.created ?? until;
+  function takePage(window: Window, { objects, hasMore }: Page<T>): Cursor {
+    const newest = objects[0]?.created ?? window.until;
     for (const object of objects) {
-      if (object.created > window.created || object.created >= until)
+      if (object.created > window.created || object.created >= window.until)
         throw new UnexpectedError(`${list.path} is not newest first at ${object.id}`);
       window.created = object.created;
       if (object.created < window.keep) continue; // another worker's
@@ -876,13 +885,14 @@ export async function readList<T extends { readonly id: string; readonly created
   }
 
   async function readWindow(window: Window): Promise<void> {
-    const { keep: from, created: until } = window;
+    const { keep: from, until } = window;
     const filter = { "created[lt]": String(until), ...(from > 0 && { "created[gte]": String(from) }) };
-    let cursor = await readOn(window, until, filter);
-    while (cursor !== undefined) cursor = await readOn(window, until, { ...filter, starting_after: cursor });
+    let cursor = await readOn(window, filter);
+    while (cursor !== undefined) cursor = await readOn(window, { ...filter, starting_after: cursor });
   }
 
-  function start(window: Window): void {
+  function start(from: number, until: number, reach: number): void {
+    const window = { until, keep: from, created: until, span: Infinity, reach };
     open.add(window);
     reads.add(readWindow(window));
   }
@@ -894,12 +904,12 @@ export async function readList<T extends { readonly id: string; readonly created
       if (widest === undefined || cut === 0) return;
       cuts -= 1;
       // How much lies beyond the cut nobody knows: there, the first page may look twice as far.
-      start({ keep: widest.keep, created: cut, span: Infinity, reach: widest.reach * 2 });
+      start(widest.keep, cut, widest.reach * 2);
       widest.keep = cut;
     }
   }
 
-  start({ keep: 0, created: t0, span: Infinity, reach: 8 });
+  start(0, t0, 8);
   await reads.done();
 }
 
