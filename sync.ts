@@ -375,7 +375,7 @@ export function minor(value: number): Minor {
   return (value + 0) as Minor;
 }
 
-export const ZERO = minor(0);
+const ZERO = minor(0);
 
 export function addMinor(left: Minor, right: Minor): Minor {
   return minor(left + right);
@@ -460,7 +460,7 @@ export type Clock = {
 };
 
 /** Paces the requests to one service: `pass` waits for a request's turn, `pause` holds everybody. */
-export type Gate = { pass(lane: string, signal: AbortSignal): Promise<void>; pause(ms: number): void };
+type Gate = { pass(lane: string, signal: AbortSignal): Promise<void>; pause(ms: number): void };
 
 /**
  * A limiter per lane (an endpoint, or reads and writes) under one for the whole service. Each lets a request through
@@ -497,7 +497,7 @@ export function createGate(
   };
 }
 
-export type Stats = { requests: number; retries: number; throttled: number };
+type Stats = { requests: number; retries: number; throttled: number };
 
 export type Service = {
   readonly name: "Stripe" | "Attio" | "Heartbeat";
@@ -621,7 +621,7 @@ async function attempt<T>(
  * Why a failure deserves another try; undefined when it is final. First match wins, the order is the policy. Every
  * call of this program may be repeated: reads, an assert on a unique key, creations a repeat answers with a conflict.
  */
-export function retryReason(failure: Failure): string | undefined {
+function retryReason(failure: Failure): string | undefined {
   const advice = failure.headers.get("stripe-should-retry");
   if (failure.status === 0) return clean(failure.why);
   if (advice === "false") return undefined;
@@ -653,7 +653,7 @@ export function request(service: Service, call: Call): Promise<Json> {
  * The same; returns what `read` makes of the answer. What is large is read so, and not returned: to the collector a
  * promise is old that has waited for its turn, and would keep the page it brings until the next full collection.
  */
-export async function requestAs<T>(service: Service, call: Call, read: (json: Json) => T): Promise<T> {
+async function requestAs<T>(service: Service, call: Call, read: (json: Json) => T): Promise<T> {
   let failure: Failure | undefined;
   // Stopped between two tries of a write, all that is known of it is how the last one failed.
   const waitFor = (work: Promise<void>): Promise<void> =>
@@ -719,7 +719,7 @@ function createGroup(): { add(work: Promise<void>): void; done(): Promise<void> 
 }
 
 /** A list in slices of at most `size`. */
-export function* batches<T>(all: readonly T[], size: number): Generator<T[]> {
+function* batches<T>(all: readonly T[], size: number): Generator<T[]> {
   for (let start = 0; start < all.length; start += size) yield all.slice(start, start + size);
 }
 
@@ -770,7 +770,7 @@ export type StripeList<T> = {
   readonly needsBalance?: (object: T) => boolean;
 };
 
-export type Page<T> = { readonly objects: readonly T[]; readonly hasMore: boolean };
+type Page<T> = { readonly objects: readonly T[]; readonly hasMore: boolean };
 const PAGE_OF_ANY = shape({ data: anyList, has_more: flag });
 
 /** Reads one page of a list; returns what `take` makes of it. */
@@ -932,7 +932,7 @@ export function cutBelow(oldest: number, from: number, span: number, reach: numb
 }
 
 /** What to read of a list: what was created before `t0` (unix seconds), of one customer or of all. */
-export type Scope = { readonly t0: number; readonly customer?: string };
+type Scope = { readonly t0: number; readonly customer?: string };
 
 function queryOf(scope: Scope): Record<string, string> {
   return scope.customer === undefined ? {} : { customer: scope.customer };
@@ -971,7 +971,7 @@ async function withAllLines(stripe: Service, invoice: Invoice): Promise<Invoice>
   return { ...invoice, lines: { data: [...embedded, ...more], has_more: false } };
 }
 
-export function readCustomers(stripe: Service, scope: Scope, take: (customer: Customer) => void): Promise<void> {
+function readCustomers(stripe: Service, scope: Scope, take: (customer: Customer) => void): Promise<void> {
   return readList(stripe, { path: "/v1/customers", kind: "customer", reader: CUSTOMER }, scope.t0, take);
 }
 
@@ -1013,7 +1013,7 @@ export async function checkStripe(stripe: Service): Promise<string[]> {
 }
 
 /** A refused key in words that name the page to open and the box to tick. */
-export function keyProblem(error: ApiError, wanted: { readonly name: string; readonly slug: string }): string {
+function keyProblem(error: ApiError, wanted: { readonly name: string; readonly slug: string }): string {
   const page = "https://dashboard.stripe.com/apikeys";
   const say = (what: string): string => `${what} ${error.message}`;
   if (/IP address/i.test(error.detail))
@@ -1078,7 +1078,7 @@ export function needsBalance(charge: Charge, currency: string): boolean {
 }
 
 /** A charge's net in the account's currency; `balance` is what Stripe settled for `basis` of the charge. */
-export type Settled = { readonly settled: Minor; readonly balance: Minor; readonly basis: Minor };
+type Settled = { readonly settled: Minor; readonly balance: Minor; readonly basis: Minor };
 
 /**
  * Net as it is, or what Stripe itself settled it for, in proportion. Undefined where Stripe settled it in yet another
@@ -1101,7 +1101,7 @@ export function collectedMinor(invoice: Invoice): Minor {
 /** Why money has no product of its own. */
 export const NO_PRODUCT = "invoice lines without a product";
 export const NO_POSITIVE_LINE = "invoices without a positive line";
-export type Weight = { readonly product: string; readonly amount: number };
+type Weight = { readonly product: string; readonly amount: number };
 
 /** What an invoice is split by: its lines with a positive amount. */
 export function weightsOf(invoice: Invoice): Weight[] {
@@ -1122,7 +1122,7 @@ export function sharesOf(collected: Minor, weights: readonly Weight[]): { produc
 }
 
 /** How many, and how much in minor units. */
-export type Tally = { count: number; minor: Minor };
+type Tally = { count: number; minor: Minor };
 
 /** One customer's sums, in the account's currency. */
 export type Ledger = {
@@ -1144,7 +1144,7 @@ const BRIDGE_KINDS = ["captured", "givenBack", "guests", "setAside", "counted"] 
 /** What stands beside it; the last two are of invoices. */
 const BESIDE_KINDS = ["uncaptured", "pending", "failed", "disputed", "undecided", "paidOutside", "noRate"] as const;
 export type BridgeKind = (typeof BRIDGE_KINDS)[number] | (typeof BESIDE_KINDS)[number];
-export type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
+type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
 
 /** All that is summed while reading. Sums, not objects (but for invoices in other currencies): it stays small. */
 export type Books = ReturnType<typeof openBooks>;
@@ -1184,7 +1184,7 @@ function addAt<K>(sums: Map<K, Minor>, key: K, amount: Minor): void {
   sums.set(key, addMinor(sums.get(key) ?? ZERO, amount));
 }
 
-export function bridgeLine(books: Books, currency: string): BridgeLine {
+function bridgeLine(books: Books, currency: string): BridgeLine {
   return entry(books.bridge, currency, () => {
     const tallies = [...BRIDGE_KINDS, ...BESIDE_KINDS].map((kind) => [kind, { count: 0, minor: ZERO }]);
     return Object.fromEntries(tallies) as Record<BridgeKind, Tally>;
@@ -1325,7 +1325,7 @@ export const STATUSES = [
   "Canceled (Involuntary)",
   "No Subscription",
 ] as const;
-export type Status = (typeof STATUSES)[number];
+type Status = (typeof STATUSES)[number];
 
 /** Rank 0 is the best; among canceled subscriptions the last to end decides, a voluntary end before an involuntary one. */
 type Standing = { readonly rank: number; readonly endedAt: number; readonly status: Status };
@@ -1364,7 +1364,7 @@ const RECORD_PAGE = 500;
 const FILTER_BATCH = 100;
 const READ_WORKERS = 20;
 const WRITE_WORKERS = 16;
-export const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
+const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
 
 export type AttributeType = "text" | "currency" | "select" | "timestamp" | "record-reference";
 
@@ -1435,7 +1435,7 @@ export function connectAttio(settings: Settings, connection: Connection): Servic
   return { ...service, isKeyActive };
 }
 
-export function attioRead(attio: Service, path: string, query: Readonly<Record<string, string>> = {}): Promise<Json> {
+function attioRead(attio: Service, path: string, query: Readonly<Record<string, string>> = {}): Promise<Json> {
   return request(attio, { method: "GET", path, query, lane: "read" });
 }
 
@@ -1516,7 +1516,7 @@ export async function readOptions(attio: Service, slug: string): Promise<{ title
 }
 
 /** What stands between an attribute as it is and as it is needed; what is `wrong` the bootstrap cannot mend. */
-export type Difference = {
+type Difference = {
   readonly slug: string;
   readonly kind: "missing" | "archived" | "wrong";
   readonly text: string;
@@ -1570,7 +1570,7 @@ export function spendAttributes(attributes: readonly Attribute[]): string[] {
 }
 
 /** `spendSlugs` are all that will be written, `unmappedSlugs` those of them that no mapping names. */
-export type AttioCheck = {
+type AttioCheck = {
   readonly problems: readonly string[];
   readonly workspace: string;
   readonly spendSlugs: readonly string[];
@@ -1812,7 +1812,7 @@ export async function createPerson(
 // Pure: compares what every record should hold with what the CRM holds. Decides everything, writes nothing.
 
 /** What is to be done about one customer's record. `left out`: it would be created, but for --update-only. */
-export type Outcome = "create" | "update" | "refresh" | "unchanged" | "left out";
+type Outcome = "create" | "update" | "refresh" | "unchanged" | "left out";
 
 export type Change = {
   readonly outcome: Outcome;
@@ -2238,7 +2238,7 @@ export function changeSection({ plan, settings, books }: Findings): Section {
 }
 
 /** What came of the plan. */
-export type Applied = { created: number; updated: number; refreshed: number; unchanged: number; failed: number };
+type Applied = { created: number; updated: number; refreshed: number; unchanged: number; failed: number };
 
 /** The last line of every run that came as far as a plan. */
 export function summaryLine(
