@@ -442,7 +442,7 @@ export function splitMinor(amount: Minor, weights: readonly number[]): Minor[] {
 }
 
 // ------------------------------------------------------------------ HTTP ----
-// One `request()` for everything: pace, time-out, retries, and errors that say where. Knows no charge and no record.
+// One way for every request: pace, time-out, retries, and errors that say where. Knows no charge and no record.
 
 const TRIES = 6;
 const SHORTEST_WAIT_MS = 500;
@@ -516,7 +516,7 @@ export type Service = {
 };
 
 /** Parameters of a request, by name. */
-export type Query = Readonly<Record<string, string>>;
+type Query = Readonly<Record<string, string>>;
 
 export type Call = {
   readonly method: "GET" | "POST" | "PUT" | "PATCH";
@@ -527,7 +527,7 @@ export type Call = {
   readonly lane?: string;
 };
 
-/** An attempt that brought nothing. `status` 0: no whole answer came, and `why` says so. `json`: the body, if an object. */
+/** An attempt that brought nothing. `status` 0: no whole answer came, for the reason `why`. `json`: the body, if that. */
 type Failure = {
   readonly status: number;
   readonly headers: Headers;
@@ -587,12 +587,11 @@ async function textOf(response: Response): Promise<string> {
   return body + decoder.decode();
 }
 
-/** One attempt. The time-out covers the body too: a connection may stall half-way through a page. */
-async function attempt<T>(
-  service: Service,
-  call: Call,
-  read: (json: Json) => T,
-): Promise<{ readonly value: T } | Failure> {
+/**
+ * One attempt. The time-out covers the body too: a connection may stall half-way through a page. `read` is called once,
+ * with the answer that counts; what it throws is no failure of the attempt, and never tried again.
+ */
+async function attempt<T>(service: Service, call: Call, read: (json: Json) => T) {
   const timeout = AbortSignal.timeout(service.timeoutMs);
   const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query)}`;
   let response: Response;
@@ -613,24 +612,22 @@ async function attempt<T>(
     const why = timeout.aborted ? `none within ${service.timeoutMs} ms` : String(cause);
     return { status: 0, headers: new Headers(), why, json: undefined };
   }
-  if (response.ok && json !== undefined) return { value: read(json) };
-  return { status: response.status, headers: response.headers, why: "", json };
+  const { status, headers } = response;
+  return response.ok && json !== undefined ? { status, value: read(json) } : { status, headers, why: "", json };
 }
 
 /**
  * Why a failure deserves another try; undefined when it is final. First match wins, the order is the policy. Every
  * call of this program may be repeated: reads, an assert on a unique key, creations a repeat answers with a conflict.
  */
-function retryReason(failure: Failure): string | undefined {
-  const advice = failure.headers.get("stripe-should-retry");
-  if (failure.status === 0) return clean(failure.why);
+function retryReason({ status, headers, why, json }: Failure): string | undefined {
+  const advice = headers.get("stripe-should-retry");
+  if (status === 0) return clean(why);
   if (advice === "false") return undefined;
-  if (failure.status === 429)
-    return `429, ${clean(failure.headers.get("stripe-rate-limited-reason") ?? "too many requests")}`;
-  if (failure.json?.["code"] === "slug_conflict") return undefined;
-  if (failure.status === 409 || failure.status >= 500 || advice === "true") return `status ${failure.status}`;
-  if (failure.status < 300 && failure.json === undefined) return "an answer that is not JSON";
-  return undefined;
+  if (status === 429) return `429, ${clean(headers.get("stripe-rate-limited-reason") ?? "too many requests")}`;
+  if (json?.["code"] === "slug_conflict") return undefined;
+  if (status === 409 || status >= 500 || advice === "true") return `status ${status}`;
+  return status < 300 ? "an answer that is not JSON" : undefined;
 }
 
 /** How long to wait: what `Retry-After` says, in seconds or as a date, else doubling with jitter; 0.5 s to 30 s. */
@@ -650,8 +647,8 @@ export function request(service: Service, call: Call): Promise<Json> {
 }
 
 /**
- * The same; returns what `read` makes of the answer. What is large is read so, and not returned: to the collector a
- * promise is old that has waited for its turn, and would keep the page it brings until the next full collection.
+ * The same; returns what `read` makes of the answer. Large pages are used up in `read`: a promise that has waited for
+ * its turn is old to the collector, and what it resolves to lives until the next full collection.
  */
 async function requestAs<T>(service: Service, call: Call, read: (json: Json) => T): Promise<T> {
   let failure: Failure | undefined;
@@ -780,18 +777,17 @@ export function readPage<T extends { readonly id: string }, R>(
   query: Query,
   take: (page: Page<T>) => R,
 ): Promise<R> {
-  const call: Call = { method: "GET", path: list.path, query: { ...list.query, ...query, limit: String(PAGE) } };
-  return requestAs(stripe, { ...call, ...(list.lane && { lane: list.lane }) }, (json) => {
-    const page = readAs(`page of ${list.path}`, PAGE_OF_ANY, json);
-    const objects = page.data.map((object) => readAs(list.kind, list.reader, object));
+  const { path, lane = path } = list;
+  const call: Call = { method: "GET", path, lane, query: { ...list.query, ...query, limit: String(PAGE) } };
+  return requestAs(stripe, call, (json) => {
+    const { data, has_more: hasMore } = readAs(`page of ${path}`, PAGE_OF_ANY, json);
+    const objects = data.map((object) => readAs(list.kind, list.reader, object));
     const cursor = query["starting_after"];
-    if (page.has_more && objects.length === 0)
-      throw new UnexpectedError(
-        `Stripe said has_more with an empty page of ${list.path} after ${cursor ?? "the start"}`,
-      );
+    if (hasMore && objects.length === 0)
+      throw new UnexpectedError(`Stripe said has_more with an empty page of ${path} after ${cursor ?? "the start"}`);
     if (cursor !== undefined && objects.some(({ id }) => id === cursor))
-      throw new UnexpectedError(`Stripe repeated ${cursor} on the page of ${list.path} that follows it`);
-    return take({ objects, hasMore: page.has_more });
+      throw new UnexpectedError(`Stripe repeated ${cursor} on the page of ${path} that follows it`);
+    return take({ objects, hasMore });
   });
 }
 
@@ -814,15 +810,8 @@ export async function readPages<T extends { readonly id: string }>(
 /** The id of the last object taken, to read on from; undefined where there is no more to read. */
 type Cursor = string | undefined;
 
-/** What one worker reads, newest first, of what is below `until`: on from `created` down to `keep`, all unix seconds. */
-type Window = {
-  readonly until: number;
-  keep: number;
-  created: number;
-  /** The seconds its last page covered. */
-  span: number;
-  readonly reach: number;
-};
+/** What one worker reads, newest first: on from `created` down to `keep`. `span`: the seconds its last page covered. */
+type Window = { keep: number; created: number; span: number; readonly reach: number };
 
 /**
  * Calls `take` once for every object of a list created before `t0` (unix seconds), in no particular order.
@@ -852,25 +841,24 @@ export async function readList<T extends { readonly id: string; readonly created
    */
   async function readOn(window: Window, query: Query, expands = isExpanding): Promise<Cursor> {
     const expanded = { ...query, "expand[]": "data.balance_transaction" };
-    let isUnclear = false;
     const cursor = await readPage(stripe, list, expands ? expanded : query, (page) => {
-      isUnclear = !expands && page.objects.some((object) => list.needsBalance?.(object));
-      return isUnclear ? undefined : takePage(window, page);
+      const isUnclear = !expands && page.objects.some((object) => list.needsBalance?.(object));
+      return isUnclear ? null : takePage(window, page);
     }).catch((error: unknown) => {
       if (!expands || !(error instanceof ApiError) || error.status !== 403) throw error;
       const why = "Some charges are in another currency, or captured in part: what became of them";
       throw new RunError(`${why} only their balance transactions tell. ${keyProblem(error, BALANCE_PERMISSION)}`);
     });
-    if (!isUnclear) return cursor;
+    if (cursor !== null) return cursor;
     isExpanding = true;
     return readOn(window, query, true);
   }
 
   /** Takes what is the window's own. */
   function takePage(window: Window, { objects, hasMore }: Page<T>): Cursor {
-    const newest = objects[0]?.created ?? window.until;
+    const newest = objects[0]?.created ?? window.created;
     for (const object of objects) {
-      if (object.created > window.created || object.created >= window.until)
+      if (object.created > window.created)
         throw new UnexpectedError(`${list.path} is not newest first at ${object.id}`);
       window.created = object.created;
       if (object.created < window.keep) continue; // another worker's
@@ -884,17 +872,12 @@ export async function readList<T extends { readonly id: string; readonly created
     return isOver ? undefined : objects.at(-1)?.id;
   }
 
-  async function readWindow(window: Window): Promise<void> {
-    const { keep: from, until } = window;
+  async function readWindow(from: number, until: number, reach: number): Promise<void> {
+    const window = { keep: from, created: until - 1, span: Infinity, reach };
+    open.add(window);
     const filter = { "created[lt]": String(until), ...(from > 0 && { "created[gte]": String(from) }) };
     let cursor = await readOn(window, filter);
     while (cursor !== undefined) cursor = await readOn(window, { ...filter, starting_after: cursor });
-  }
-
-  function start(from: number, until: number, reach: number): void {
-    const window = { until, keep: from, created: until, span: Infinity, reach };
-    open.add(window);
-    reads.add(readWindow(window));
   }
 
   function cutWhileFree(): void {
@@ -904,12 +887,12 @@ export async function readList<T extends { readonly id: string; readonly created
       if (widest === undefined || cut === 0) return;
       cuts -= 1;
       // How much lies beyond the cut nobody knows: there, the first page may look twice as far.
-      start(widest.keep, cut, widest.reach * 2);
+      reads.add(readWindow(widest.keep, cut, widest.reach * 2));
       widest.keep = cut;
     }
   }
 
-  start(0, t0, 8);
+  reads.add(readWindow(0, t0, 8));
   await reads.done();
 }
 
@@ -934,7 +917,7 @@ export function cutBelow(oldest: number, from: number, span: number, reach: numb
 /** What to read of a list: what was created before `t0` (unix seconds), of one customer or of all. */
 type Scope = { readonly t0: number; readonly customer?: string };
 
-function queryOf(scope: Scope): Record<string, string> {
+function queryOf(scope: Scope): Query {
   return scope.customer === undefined ? {} : { customer: scope.customer };
 }
 
@@ -985,13 +968,11 @@ export function readSubscriptions(stripe: Service, scope: Scope, take: (one: Sub
 export async function readProducts(stripe: Service, ids?: readonly string[]): Promise<Product[]> {
   const list = { path: "/v1/products", kind: "product", reader: PRODUCT };
   if (ids === undefined) return readPages(stripe, list);
-  const queries = [...batches(ids, PAGE)].map((batch) => batch.map((id, at) => [`ids[${at}]`, id] as const));
-  const pages = await Promise.all(
-    queries.map((query) =>
-      readPage(stripe, { ...list, query: Object.fromEntries(query) }, {}, ({ objects }) => objects),
-    ),
-  );
-  return pages.flat();
+  const pages = [...batches(ids, PAGE)].map((batch) => {
+    const query = Object.fromEntries(batch.map((id, at) => [`ids[${at}]`, id]));
+    return readPage(stripe, list, query, ({ objects }) => objects);
+  });
+  return (await Promise.all(pages)).flat();
 }
 
 /** One cheap request per permission. Returns what is wrong with the key; throws what is no question of the key. */
@@ -1105,12 +1086,10 @@ type Weight = { readonly product: string; readonly amount: number };
 
 /** What an invoice is split by: its lines with a positive amount. */
 export function weightsOf(invoice: Invoice): Weight[] {
-  return invoice.lines.data
-    .filter(({ amount }) => amount > 0)
-    .map((line) => ({
-      product: line.pricing?.price_details?.product ?? line.price?.product ?? NO_PRODUCT,
-      amount: line.amount,
-    }));
+  const positive = invoice.lines.data.filter(({ amount }) => amount > 0);
+  return positive.map(({ amount, price, pricing }) => {
+    return { product: pricing?.price_details?.product ?? price?.product ?? NO_PRODUCT, amount };
+  });
 }
 
 /** The lines' shares of what an invoice collected; without a positive line the whole is one share. */
@@ -1206,7 +1185,8 @@ export function ledgerOf(books: Books, customerId: string): Ledger {
 
 /** Enters one charge: its net into the customer's ledger, every part of it into the bridge. */
 export function addCharge(books: Books, charge: Charge): void {
-  const line = bridgeLine(books, charge.currency);
+  const { currency } = charge;
+  const line = bridgeLine(books, currency);
   const ledger = charge.customer === null ? undefined : ledgerOf(books, charge.customer);
   books.counts.charges += 1;
   if (ledger !== undefined) ledger.charges += 1;
@@ -1231,12 +1211,7 @@ export function addCharge(books: Books, charge: Charge): void {
   }
 
   addTo(line.counted, net);
-  const sums = entry(ledger.countedIn, charge.currency, () => ({
-    net: ZERO,
-    settled: ZERO,
-    balance: ZERO,
-    basis: ZERO,
-  }));
+  const sums = entry(ledger.countedIn, currency, () => ({ net: ZERO, settled: ZERO, balance: ZERO, basis: ZERO }));
   sums.net = addMinor(sums.net, net);
   for (const part of ["settled", "balance", "basis"] as const) sums[part] = addMinor(sums[part], value[part]);
   ledger.totalMinor = addMinor(ledger.totalMinor, value.settled);
@@ -1435,7 +1410,7 @@ export function connectAttio(settings: Settings, connection: Connection): Servic
   return { ...service, isKeyActive };
 }
 
-function attioRead(attio: Service, path: string, query: Readonly<Record<string, string>> = {}): Promise<Json> {
+function attioRead(attio: Service, path: string, query: Query = {}): Promise<Json> {
   return request(attio, { method: "GET", path, query, lane: "read" });
 }
 
@@ -1569,16 +1544,11 @@ export function spendAttributes(attributes: readonly Attribute[]): string[] {
   return ours.map(({ api_slug }) => api_slug).toSorted();
 }
 
-/** `spendSlugs` are all that will be written, `unmappedSlugs` those of them that no mapping names. */
-type AttioCheck = {
-  readonly problems: readonly string[];
-  readonly workspace: string;
-  readonly spendSlugs: readonly string[];
-  readonly unmappedSlugs: readonly string[];
-};
-
-/** Key, scopes, object, attributes with types, match key, currencies, options: everything that is wrong, at once. */
-export async function checkAttio(attio: Service, settings: Settings): Promise<AttioCheck> {
+/**
+ * Key, scopes, object, attributes with types, match key, currencies, options: everything that is wrong, at once.
+ * `spendSlugs` are all that will be written, `unmappedSlugs` those of them that no mapping names.
+ */
+export async function checkAttio(attio: Service, settings: Settings) {
   const mapped = slugsOf(settings.productSlugs);
   const records = settings.isDryRun ? "record_permission:read" : "record_permission:read-write";
   const found = Promise.all([
@@ -1943,6 +1913,7 @@ export function desiredValues(
     unix === undefined ? undefined : new Date(unix * 1000).toISOString();
   const { customerId } = ledger;
   const address = addressOf(customer);
+  const dashboard = `https://dashboard.stripe.com/${input.settings.mode === "test" ? "test/" : ""}`;
   return new Map([
     ["stripe_customer_id", customerId],
     ["name", (customer?.name ?? "").trim() || address || customerId],
@@ -1953,10 +1924,7 @@ export function desiredValues(
     ["subscription_status", statusOf(input.books, customerId)],
     ["first_charge_at", instant(ledger.firstChargeUnix)],
     ["last_charge_at", instant(ledger.lastChargeUnix)],
-    [
-      "stripe_url",
-      `https://dashboard.stripe.com/${input.settings.mode === "test" ? "test/" : ""}customers/${customerId}`,
-    ],
+    ["stripe_url", `${dashboard}customers/${customerId}`],
   ]);
 }
 
@@ -2080,36 +2048,22 @@ export function bridgeSections({ settings, books, plan, unmappedSlugs }: Finding
   const isMain = (currency: string): number => Number(currency === books.currency);
   const lines = [...books.bridge].toSorted(([a], [b]) => isMain(b) - isMain(a) || (a < b ? -1 : 1));
   const byCurrency = lines.map(([currency, line]): Section => {
-    const settled = sumMinor(
-      [...books.ledgers.values()].map(({ countedIn }) => countedIn.get(currency)?.settled ?? ZERO),
-    );
+    const settled = [...books.ledgers.values()].map(({ countedIn }) => countedIn.get(currency)?.settled ?? ZERO);
+    const place = "Balances › All activity: gross of these charges, in proportion";
+    const rate = row("= settled at", "", place, show(sumMinor(settled)));
     const rows = BRIDGE_LABELS.flatMap(([kind, label, remark]): Row[] => {
       const { count, minor: sum } = line[kind];
       if (count === 0 && kind !== "captured" && kind !== "counted") return [];
-      const rate = row(
-        "= settled at",
-        "",
-        "Balances › All activity: gross of these charges, in proportion",
-        show(settled),
-      );
       const own = row(label, count, remark, show(sum, currency));
       return kind === "counted" && count > 0 && currency !== books.currency ? [own, rate] : [own];
     });
     return { title: `Charges in ${clean(currency)}`, rows };
   });
-  const total = [
-    row(
-      "total revenue",
-      plan.changes.length,
-      "of all who paid, and of records at 0; net of refunds",
-      show(plan.totalMinor),
-    ),
-  ];
+  const whose = "of all who paid, and of records at 0; net of refunds";
+  const total = [row("total revenue", plan.changes.length, whose, show(plan.totalMinor))];
+  const unmapped = "no mapping names it: its money is in other columns";
   for (const [slug, amount] of plan.columns) {
-    const isUnmapped = unmappedSlugs.includes(slug);
-    const remark = isUnmapped
-      ? "no mapping names it: its money is in other columns"
-      : "collected through paid invoices";
+    const remark = unmappedSlugs.includes(slug) ? unmapped : "collected through paid invoices";
     total.push(row(`- ${slug}`, "", `${remark}, before refunds`, show(amount)));
   }
   total.push(row("= unallocated", "", "charges without an invoice, less refunds", show(plan.unallocated)));
@@ -2188,11 +2142,8 @@ function fallbackSection({ settings, books, productNames }: Findings): Section {
   const unmapped = products.filter(({ id }) => id !== NO_PRODUCT && id !== NO_POSITIVE_LINE);
   const title = `In ${FALLBACK_SLUG}`;
   if (unmapped.length === 0) return { title, rows };
-  return {
-    title: `${title}; for attributes of their own, add to PRODUCT_SLUGS and run the bootstrap`,
-    rows,
-    code: mappingOf(unmapped),
-  };
+  const remedy = "for attributes of their own, add to PRODUCT_SLUGS and run the bootstrap";
+  return { title: `${title}; ${remedy}`, rows, code: mappingOf(unmapped) };
 }
 
 /** Products as the JSON that PRODUCT_SLUGS takes: "Pro plan (yearly)" → spend_pro_plan_yearly. */
@@ -2211,12 +2162,7 @@ export function mappingOf(products: readonly { readonly id: string; readonly nam
 /** Sections as plain lines. */
 export function logLines(sections: readonly Section[]): string[] {
   return sections.flatMap(({ title, rows: given, code }) => {
-    const rows = given.map(([label, count, amount, remark]): Row => [
-      tame(label),
-      tame(count),
-      tame(amount),
-      tame(remark),
-    ]);
+    const rows = given.map(([label, count, sum, remark]): Row => [tame(label), tame(count), tame(sum), tame(remark)]);
     const width = (at: 0 | 1 | 2): number => Math.max(0, ...rows.map((cells) => cells[at].length));
     const line = ([label, count, amount, remark]: Row): string =>
       `  ${label.padEnd(width(0))}  ${count.padStart(width(1))}  ${amount.padStart(width(2))}  ${remark}`.trimEnd();
@@ -2476,12 +2422,6 @@ function readStripe(stripe: Service, books: Books, t0: number, onRow: () => void
   return { customers, work };
 }
 
-/** Everything that must be put right before a run, in one message. */
-function refuseToRead(problems: readonly string[]): void {
-  if (problems.length > 0)
-    throw new RunError([`${plural(problems.length, "thing")} to put right before a run:`, ...problems].join("\n  - "));
-}
-
 /** What a plan must not be made of: one customer with two records, or a currency that most of the money is not in. */
 function refuseToPlan(books: Books, crm: Crm): void {
   const duplicates = [...crm.duplicates].map(
@@ -2580,12 +2520,10 @@ async function newLinks(attio: Service, { newPerson, record }: Change, people: N
   const { address, name } = newPerson;
   const person = await entry(people, address, () => createPerson(attio, address, name));
   if (person === undefined) return [];
-  return [
-    ["person", person.recordId],
-    ...(person.companyId === undefined || record?.setByHand.has("company") === true
-      ? []
-      : [["company", person.companyId] satisfies [string, string]]),
-  ];
+  const links: [string, string][] = [["person", person.recordId]];
+  if (person.companyId !== undefined && record?.setByHand.has("company") !== true)
+    links.push(["company", person.companyId]);
+  return links;
 }
 
 /** A failure in words, without what was sent: Attio may quote a name, an address or an amount. */
@@ -2610,8 +2548,8 @@ async function ping(heartbeat: URL, connection: Connection, log: Log): Promise<v
   const service: Service = { ...connection, ...own, gate, stats, cutsInFlight: false };
   for (let tries = 1; tries <= 3; tries += 1) {
     const call = { method: "GET", path: heartbeat.pathname + heartbeat.search } as const;
-    const answer = await attempt(service, call, () => undefined);
-    if ("value" in answer || (answer.status >= 200 && answer.status < 300)) return;
+    const { status } = await attempt(service, call, () => undefined);
+    if (status >= 200 && status < 300) return;
   }
   log.warn("HEARTBEAT_URL did not answer: the watcher may raise an alarm. The run itself was good.");
 }
@@ -2624,8 +2562,10 @@ async function gather(
 ) {
   const { stripe, attio, failure } = services;
   const { clock } = stripe;
-  const [problems, check] = await together(failure, [checkStripe(stripe), checkAttio(attio, settings)]);
-  refuseToRead([...problems, ...check.problems]);
+  const [ofStripe, check] = await together(failure, [checkStripe(stripe), checkAttio(attio, settings)]);
+  const problems = [...ofStripe, ...check.problems];
+  if (problems.length > 0)
+    throw new RunError([`${plural(problems.length, "thing")} to put right before a run:`, ...problems].join("\n  - "));
   const { spendSlugs, unmappedSlugs } = check;
   log.line(`check: both keys work, Stripe in ${settings.mode} mode, Attio workspace "${check.workspace}"\n`);
 
