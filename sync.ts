@@ -263,8 +263,12 @@ function expandable<T, W>(read: Reader<T, W>): Reader<string | T, string | W> {
   return (value) => (isObject(value) ? read(value) : text(value));
 }
 
-/** A list; empty where the field is absent, as an attribute without a value is. */
 export function listOf<T, W>(read: Reader<T, W>): Reader<T[], readonly W[]> {
+  return (value) => anyList(value).map(read);
+}
+
+/** A list; empty where the field is absent, as an attribute without a value is. */
+function anyOf<T, W>(read: Reader<T, W>): Reader<T[], readonly W[] | null | undefined> {
   return (value) => anyList(value ?? []).map(read);
 }
 
@@ -1455,7 +1459,7 @@ export async function readObjects(attio: Service): Promise<Map<string, string>> 
 
 const CONFIG = shape({
   currency: maybe(shape({ default_currency_code: maybe(text) })),
-  record_reference: maybe(shape({ allowed_object_ids: listOf(text) })),
+  record_reference: maybe(shape({ allowed_object_ids: anyOf(text) })),
 });
 const ATTRIBUTE = shape({
   api_slug: text,
@@ -1650,7 +1654,7 @@ export async function readCrm(
     const setByHand = new Set<string>();
     for (const spec of specs) {
       const kind = `record ${recordId} ${spec.slug}`;
-      const value = readAs(kind, listOf(anyObject), values[spec.slug])[0];
+      const value = readAs(kind, anyOf(anyObject), values[spec.slug])[0];
       if (value === undefined) continue;
       const written = readAs(kind, (wire) => canonical(spec, wire, currency), value);
       if (written !== "") row.set(spec.slug, written);
@@ -1727,8 +1731,8 @@ export async function lookUpPeople(attio: Service, addresses: Iterable<string>):
   const wanted = new Set([...addresses].filter((address) => /^[^\s@]+@[^\s@]+$/.test(address)));
   let refused = 0;
   const take = ({ id: { record_id: recordId }, values }: AttioRecord): void => {
-    const company = readAs(`person ${recordId} company`, listOf(VALUES.reference), values["company"])[0];
-    const held = readAs(`person ${recordId} email_addresses`, listOf(ADDRESS), values["email_addresses"]);
+    const company = readAs(`person ${recordId} company`, anyOf(VALUES.reference), values["company"])[0];
+    const held = readAs(`person ${recordId} email_addresses`, anyOf(ADDRESS), values["email_addresses"]);
     const spellings = held.flatMap((address) => [address.email_address, address.original_email_address]);
     for (const address of new Set(spellings.map((spelling) => (spelling ?? "").trim().toLowerCase()))) {
       const other = people.get(address);

@@ -107,6 +107,18 @@ describe("Attio: the records of the CRM", () => {
     assert.ok((await failureOf(readCrm(attio, { spendSlugs: SLUGS, currency: "usd" }))) instanceof UnexpectedError);
   });
 
+  test("an answer without a list is an error, not an empty CRM", async (t) => {
+    const { sandbox, attio } = await reach(t);
+    addRecord(sandbox, { stripe_customer_id: "cus_1" });
+    sandbox.faultRules.push(
+      script(`POST ${RECORDS}/query`, [rewriting("no data", (body) => void delete body["data"])]),
+    );
+
+    const error = await failureOf(readCrm(attio, { spendSlugs: SLUGS, currency: "usd" }));
+
+    assert.equal(String(error), "Error: Unexpected: page of stripe_customers: data is undefined, expected a list");
+  });
+
   test("two records of one customer are duplicates, named with all their ids, oldest first", async (t) => {
     const { sandbox, attio } = await reach(t);
     sandbox.setUnique("stripe_customers", "stripe_customer_id", false);

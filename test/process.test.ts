@@ -235,9 +235,13 @@ describe("process: progress", () => {
 });
 
 describe("process: the heartbeat", () => {
-  /** A watcher that answers with this status. */
-  async function aWatcher(t: TestContext, status = 200): Promise<SandboxServer & { readonly address: string }> {
-    const watcher = await serve({ handle: () => ({ status, text: "ok" }), routeOf: (method, path) => `${method} ${path}` }); // prettier-ignore
+  /** A watcher that answers so. */
+  async function aWatcher(
+    t: TestContext,
+    status = 200,
+    text = "ok",
+  ): Promise<SandboxServer & { readonly address: string }> {
+    const watcher = await serve({ handle: () => ({ status, text }), routeOf: (method, path) => `${method} ${path}` }); // prettier-ignore
     t.after(() => watcher.close());
     return { ...watcher, address: `${watcher.url}${SECRET_PATH}?token=1` };
   }
@@ -249,6 +253,16 @@ describe("process: the heartbeat", () => {
     assert.deepEqual(watcher.log.map(({ method, path }) => `${method} ${path}`), [`GET ${SECRET_PATH}`]); // prettier-ignore
     assert.equal(watcher.log[0]?.headers["authorization"], undefined);
     assert.equal((await world.run("sync")).code, 0);
+    assert.equal(watcher.log.length, 2);
+  });
+
+  test("an answer in JSON is as good as any", async (t) => {
+    const watcher = await aWatcher(t, 200, '{"ok":true}');
+    const world = await aSyncedWorld(t, { account: payers(1), env: { HEARTBEAT_URL: watcher.address } });
+
+    const run = await world.run("sync");
+
+    assert.equal(run.err.includes("HEARTBEAT_URL"), false);
     assert.equal(watcher.log.length, 2);
   });
 

@@ -20,6 +20,7 @@ import type { Call as Received, Fault } from "../sandbox/server.ts";
 import { SANDBOX_STRIPE_KEY, STRIPE_PERMISSIONS, emptyAccount, startStripe, stripeFaults } from "../sandbox/stripe.ts";
 import type { StripeAccount, StripeOptions, StripeSandbox } from "../sandbox/stripe.ts";
 import {
+  ApiError,
   CUSTOMER,
   RunError,
   UnexpectedError,
@@ -183,6 +184,15 @@ describe("Stripe: a list", () => {
 
     const windows = new Set(queries(sandbox, "/v1/customers").map((query) => query["created[lt]"]));
     assert.ok(windows.size >= 5, `${windows.size} windows`);
+  });
+
+  test("a worker that is done with its window starts on another", async (t) => {
+    const { sandbox, stripe } = await reach(t, { customers: customersAt(times(6_000, (n) => T0 - n * DAY)) });
+
+    await readList(stripe, CUSTOMERS, T0, () => undefined);
+
+    const windows = new Set(queries(sandbox, "/v1/customers").map((query) => query["created[lt]"]));
+    assert.ok(windows.size > 10, `${windows.size} windows, of which ten workers can have ten at a time`);
   });
 });
 
@@ -398,6 +408,17 @@ describe("Stripe: balance transactions on demand", () => {
     assert.deepEqual(world.attio.records("stripe_customers"), []);
   });
 
+  test("a refusal of a page without balance transactions is not blamed on their permission", async (t) => {
+    const reached = await reach(t, account(150, undefined));
+    const text = JSON.stringify({ error: { type: "invalid_request_error", message: "Not like this." } });
+    reached.sandbox.faultRules.push(script("GET /v1/charges", [null, { name: "403", before: { status: 403, text } }]));
+
+    const error = await failureOf(readOnce(reached));
+
+    assert.ok(error instanceof ApiError);
+    assert.doesNotMatch(error.message, /balance/i);
+  });
+
   test("a key without that permission does for an account that needs none", async (t) => {
     const reached = await reach(t, account(150, undefined), restricted);
 
@@ -466,6 +487,7 @@ describe("Stripe: answers that cannot be", () => {
 
   const pages: [string, (page: Record<string, unknown>) => void, string][] = [
     ["no list", (page) => void (page["data"] = {}), "data is object, expected a list"],
+    ["no data", (page) => void delete page["data"], "data is undefined, expected a list"],
     ["no has_more", (page) => void delete page["has_more"], "has_more is undefined, expected true or false"],
   ];
   for (const [title, rewrite, message] of pages) {
