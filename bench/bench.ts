@@ -1,6 +1,6 @@
 // bench.ts - how fast and how small: the whole program against both sandboxes, each side in a process of its own.
 //
-// Run: npm run bench             about twenty-five minutes; prints the tables that the README quotes
+// Run: npm run bench             under twenty minutes; prints the tables that the README quotes
 //      npm run bench -- --quick  the same on small accounts, in about a minute; too small for some of the targets
 //
 // The sandboxes keep the published limits: 100 requests/s over a Stripe account, 25 over each endpoint, 100 reads and 25
@@ -215,15 +215,20 @@ const growth: string[][] = [];
 
 function grow(what: string, [small, large]: readonly Run[]): void {
   if (small === undefined || large === undefined) return;
-  const row = (name: string, of: (run: Run) => number, unit: string): void => {
+  const row = (name: string, of: (run: Run) => number, show: (figure: number) => string): void => {
     const [before, after] = [of(small), of(large)];
-    growth.push([what, name, `${one(before)}${unit}`, `${one(after)}${unit}`, `${one(after / before)} ×`]);
+    growth.push([what, name, show(before), show(after), `${one(after / before)} ×`]);
   };
-  row("time", (run) => run.seconds, " s");
-  row("CPU", (run) => run.cpuSeconds, " s");
-  row("peak memory", (run) => run.peakMb, " MB");
-  row("Stripe requests", (run) => run.seen.stripe.requests, "");
-  row("Attio requests", (run) => run.seen.attio.requests, "");
+  const seconds = (figure: number): string => `${one(figure)} s`;
+  row("time", (run) => run.seconds, seconds);
+  row("CPU", (run) => run.cpuSeconds, seconds);
+  row(
+    "peak memory",
+    (run) => run.peakMb,
+    (figure) => `${figure.toFixed(0)} MB`,
+  );
+  row("Stripe requests", (run) => run.seen.stripe.requests, String);
+  row("Attio requests", (run) => run.seen.attio.requests, String);
 }
 
 // ------------------------------------------------------------------ Main ----

@@ -44,8 +44,12 @@ const fileBeside = (name: string): string => fileURLToPath(new URL(name, import.
 
 function nextMessage(child: ChildProcess): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    child.once("message", resolve);
-    child.once("exit", (code) => reject(new Error(`the sandboxes ended with exit code ${code}`)));
+    const onExit = (code: number | null): void => reject(new Error(`the sandboxes ended with exit code ${code}`));
+    child.once("exit", onExit);
+    child.once("message", (message) => {
+      child.off("exit", onExit);
+      resolve(message);
+    });
   });
 }
 
