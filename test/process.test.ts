@@ -256,7 +256,7 @@ describe("process: the heartbeat", () => {
     assert.equal(watcher.log.length, 2);
   });
 
-  test("an answer in JSON is as good as any", async (t) => {
+  test("an answer in JSON counts as well", async (t) => {
     const watcher = await aWatcher(t, 200, '{"ok":true}');
     const world = await aSyncedWorld(t, { account: payers(1), env: { HEARTBEAT_URL: watcher.address } });
 
