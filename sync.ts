@@ -263,12 +263,13 @@ function expandable<T, W>(read: Reader<T, W>): Reader<string | T, string | W> {
   return (value) => (isObject(value) ? read(value) : text(value));
 }
 
+/** A list, element by element. */
 export function listOf<T, W>(read: Reader<T, W>): Reader<T[], readonly W[]> {
   return (value) => anyList(value).map(read);
 }
 
 /** A list; empty where the field is absent, as an attribute without a value is. */
-function anyOf<T, W>(read: Reader<T, W>): Reader<T[], readonly W[] | null | undefined> {
+function listOrNone<T, W>(read: Reader<T, W>): Reader<T[], readonly W[] | null | undefined> {
   return (value) => anyList(value ?? []).map(read);
 }
 
@@ -531,7 +532,10 @@ export type Call = {
   readonly lane?: string;
 };
 
-/** An attempt that brought nothing. `status` 0: no whole answer came, for the reason `why`. `json`: the body, if that. */
+/**
+ * An attempt that brought nothing. `status` 0: no whole answer came, and `why` says what happened. `json` is the body,
+ * where that is a JSON object.
+ */
 type Failure = {
   readonly status: number;
   readonly headers: Headers;
@@ -844,8 +848,8 @@ export async function readList<T extends { readonly id: string; readonly created
    * few keys need a permission.
    */
   async function readOn(window: Window, query: Query, expands = isExpanding): Promise<Cursor> {
-    const expanded = { ...query, "expand[]": "data.balance_transaction" };
-    const cursor = await readPage(stripe, list, expands ? expanded : query, (page) => {
+    const full = expands ? { ...query, "expand[]": "data.balance_transaction" } : query;
+    const cursor = await readPage(stripe, list, full, (page) => {
       const isUnclear = !expands && page.objects.some((object) => list.needsBalance?.(object));
       return isUnclear ? null : takePage(window, page);
     }).catch((error: unknown) => {
@@ -1459,7 +1463,7 @@ export async function readObjects(attio: Service): Promise<Map<string, string>> 
 
 const CONFIG = shape({
   currency: maybe(shape({ default_currency_code: maybe(text) })),
-  record_reference: maybe(shape({ allowed_object_ids: anyOf(text) })),
+  record_reference: maybe(shape({ allowed_object_ids: listOrNone(text) })),
 });
 const ATTRIBUTE = shape({
   api_slug: text,
@@ -1654,7 +1658,7 @@ export async function readCrm(
     const setByHand = new Set<string>();
     for (const spec of specs) {
       const kind = `record ${recordId} ${spec.slug}`;
-      const value = readAs(kind, anyOf(anyObject), values[spec.slug])[0];
+      const value = readAs(kind, listOrNone(anyObject), values[spec.slug])[0];
       if (value === undefined) continue;
       const written = readAs(kind, (wire) => canonical(spec, wire, currency), value);
       if (written !== "") row.set(spec.slug, written);
@@ -1731,8 +1735,8 @@ export async function lookUpPeople(attio: Service, addresses: Iterable<string>):
   const wanted = new Set([...addresses].filter((address) => /^[^\s@]+@[^\s@]+$/.test(address)));
   let refused = 0;
   const take = ({ id: { record_id: recordId }, values }: AttioRecord): void => {
-    const company = readAs(`person ${recordId} company`, anyOf(VALUES.reference), values["company"])[0];
-    const held = readAs(`person ${recordId} email_addresses`, anyOf(ADDRESS), values["email_addresses"]);
+    const company = readAs(`person ${recordId} company`, listOrNone(VALUES.reference), values["company"])[0];
+    const held = readAs(`person ${recordId} email_addresses`, listOrNone(ADDRESS), values["email_addresses"]);
     const spellings = held.flatMap((address) => [address.email_address, address.original_email_address]);
     for (const address of new Set(spellings.map((spelling) => (spelling ?? "").trim().toLowerCase()))) {
       const other = people.get(address);
