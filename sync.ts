@@ -815,7 +815,7 @@ export async function readPages<T extends { readonly id: string }>(
   }
 }
 
-/** The id of the last object taken, to read on from; undefined where there is no more to read. */
+/** The id of the last object read, to read on from; undefined where there is no more to read. */
 type Cursor = string | undefined;
 
 /** What one worker reads, newest first: on from `created` down to `keep`. `span`: the seconds its last page covered. */
