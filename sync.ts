@@ -446,6 +446,603 @@ export function splitMinor(amount: Minor, weights: readonly number[]): Minor[] {
   return shares;
 }
 
+// ---------------------------------------------------------------- Ledger ----
+// Pure: no network, no clock, no settings. The money rules, in the order in which DECISIONS.md explains them. Money
+// without a customer (guests) or without a rate (set aside) is counted apart: reported, never dropped, never guessed.
+
+/** Captured for good: not `paid`, which is also true of an authorisation that still waits for its capture. */
+export function isCaptured(charge: Charge): boolean {
+  return charge.status === "succeeded" && charge.captured;
+}
+
+/** The part of an authorisation that was never captured. */
+function releasedOf(charge: Charge): number {
+  return Math.max(0, charge.amount - charge.amount_captured);
+}
+
+/** A partial capture whose `amount_refunded` may hold its released part, or may not: it was made before or since basil. */
+function isAmbiguous(charge: Charge): boolean {
+  const released = releasedOf(charge);
+  return isCaptured(charge) && !charge.refunded && released > 0 && charge.amount_refunded >= released;
+}
+
+/**
+ * Which amount of a charge its balance transaction settles. Before API 2025-03-31.basil a partial capture settled what
+ * was authorised and took the released part back as a refund; since then it settles what was captured.
+ * https://docs.stripe.com/changelog/basil/2025-03-31/remove-refund-from-partial-capture-and-payment-cancellation-flow
+ */
+export function settles(charge: Charge): "authorised" | "captured" | "undecided" {
+  if (!isAmbiguous(charge)) return "captured";
+  const balance = charge.balance_transaction;
+  if (!isObject(balance)) return "undecided";
+  const rate = balance.currency === charge.currency ? 1 : balance.exchange_rate;
+  if (rate === null) return "undecided";
+  const distanceTo = (amount: number): number => Math.abs(balance.amount - amount * rate);
+  return distanceTo(charge.amount_captured) < distanceTo(charge.amount) ? "captured" : "authorised";
+}
+
+/** What was really given back of a captured charge: between 0 and what was captured. */
+export function givenBackMinor(charge: Charge): Minor {
+  if (charge.refunded) return minor(charge.amount_captured);
+  const refunded = charge.amount_refunded - (settles(charge) === "captured" ? 0 : releasedOf(charge));
+  return minor(Math.min(charge.amount_captured, Math.max(0, refunded)));
+}
+
+/** What a charge brought in: captured less given back, before Stripe's fees; 0 unless it is captured. */
+export function netMinor(charge: Charge): Minor {
+  return isCaptured(charge) ? minor(charge.amount_captured - givenBackMinor(charge)) : ZERO;
+}
+
+/** True of a charge that cannot be counted without its balance transaction, where this has not been asked for. */
+export function needsBalance(charge: Charge, currency: string): boolean {
+  if (typeof charge.balance_transaction !== "string") return false;
+  return isAmbiguous(charge) || (charge.currency !== currency && charge.customer !== null && netMinor(charge) > 0);
+}
+
+/** A charge's net in the account's currency; `balance` is what Stripe settled for `basis` of the charge. */
+type Settled = { readonly settled: Minor; readonly balance: Minor; readonly basis: Minor };
+
+/**
+ * Net as it is, or what Stripe itself settled it for, in proportion. Undefined where Stripe settled it in yet another
+ * currency, or where that cannot be read.
+ */
+export function settledValue(charge: Charge, currency: string): Settled | undefined {
+  const net = netMinor(charge);
+  if (charge.currency === currency) return { settled: net, balance: net, basis: net };
+  const balance = charge.balance_transaction;
+  if (!isObject(balance) || balance.currency !== currency) return undefined;
+  const basis = minor(settles(charge) === "captured" ? charge.amount_captured : charge.amount);
+  return { settled: scaleMinor(net, balance.amount, basis), balance: minor(balance.amount), basis };
+}
+
+/** What an invoice collected through Stripe: paid, less what was paid outside. */
+export function collectedMinor(invoice: Invoice): Minor {
+  return minor(Math.max(0, invoice.amount_paid - (invoice.amount_paid_off_stripe ?? 0)));
+}
+
+/** Why money has no product of its own. */
+export const NO_PRODUCT = "invoice lines without a product";
+export const NO_POSITIVE_LINE = "invoices without a positive line";
+type Weight = { readonly product: string; readonly amount: number };
+
+/** What an invoice is split by: its lines with a positive amount. */
+export function weightsOf(invoice: Invoice): Weight[] {
+  const positive = invoice.lines.data.filter(({ amount }) => amount > 0);
+  return positive.map(({ amount, price, pricing }) => {
+    return { product: pricing?.price_details?.product ?? price?.product ?? NO_PRODUCT, amount };
+  });
+}
+
+/** The lines' shares of what an invoice collected; without a positive line the whole is one share. */
+export function sharesOf(collected: Minor, weights: readonly Weight[]): { product: string; share: Minor }[] {
+  if (weights.length === 0) return [{ product: NO_POSITIVE_LINE, share: collected }];
+  const amounts = weights.map(({ amount }) => amount);
+  const shares = splitMinor(collected, amounts);
+  return weights.map(({ product }, at) => ({ product, share: shares[at] ?? ZERO }));
+}
+
+/** How many, and how much in minor units. */
+type Tally = { count: number; minor: Minor };
+
+/** One customer's sums, in the account's currency. */
+export type Ledger = {
+  readonly customerId: string;
+  /** All charges, failed ones too: says that the customer belongs to this account. */
+  charges: number;
+  totalMinor: Minor;
+  firstChargeUnix: number | undefined;
+  lastChargeUnix: number | undefined;
+  /** By currency of the charge: the net counted, and what Stripe settled, which is the customer's own rate. */
+  readonly countedIn: Map<string, { net: Minor; settled: Minor; balance: Minor; basis: Minor }>;
+  /** By product slug. */
+  readonly spend: Map<string, Minor>;
+  readonly invoices: Tally;
+};
+
+/** captured − givenBack − guests − setAside = counted. */
+const BRIDGE_KINDS = ["captured", "givenBack", "guests", "setAside", "counted"] as const;
+/** What stands beside it; the last two are of invoices. */
+const BESIDE_KINDS = ["uncaptured", "pending", "failed", "disputed", "undecided", "paidOutside", "noRate"] as const;
+export type BridgeKind = (typeof BRIDGE_KINDS)[number] | (typeof BESIDE_KINDS)[number];
+type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
+
+/** All that is summed while reading. Sums, not objects (but for invoices in other currencies): it stays small. */
+export type Books = ReturnType<typeof openBooks>;
+
+export function openBooks(currency: string, productSlugs: ReadonlyMap<string, string>) {
+  return {
+    currency,
+    productSlugs,
+    ledgers: new Map<string, Ledger>(),
+    /** By currency of the charge or invoice. */
+    bridge: new Map<string, BridgeLine>(),
+    /** What went to `spend_other` unasked, by product id or reason. */
+    fallback: new Map<string, Minor>(),
+    counts: { charges: 0, invoices: 0, longInvoices: 0, paidLater: 0, subscriptions: 0 },
+    /** Currencies that charges set aside are settled in → how many: a hint for the CURRENCY setting. */
+    settledElsewhere: new Map<string, number>(),
+    /** Invoices in other currencies, reduced to what the split needs, until their customer's rate is known. */
+    foreignInvoices: [] as { customerId: string; currency: string; collected: Minor; weights: Weight[] }[],
+    /** By customer, the subscription that decides the status. */
+    standings: new Map<string, Standing>(),
+  };
+}
+
+/** The value of a key, made at first use. */
+function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, (value = make()));
+  return value;
+}
+
+function addTo(tally: Tally, amount: number): void {
+  tally.count += 1;
+  tally.minor = addMinor(tally.minor, minor(amount));
+}
+
+function addAt<K>(sums: Map<K, Minor>, key: K, amount: Minor): void {
+  sums.set(key, addMinor(sums.get(key) ?? ZERO, amount));
+}
+
+function bridgeLine(books: Books, currency: string): BridgeLine {
+  return entry(books.bridge, currency, () => {
+    const tallies = [...BRIDGE_KINDS, ...BESIDE_KINDS].map((kind) => [kind, { count: 0, minor: ZERO }]);
+    return Object.fromEntries(tallies) as Record<BridgeKind, Tally>;
+  });
+}
+
+export function ledgerOf(books: Books, customerId: string): Ledger {
+  return entry(books.ledgers, customerId, () => ({
+    customerId,
+    charges: 0,
+    totalMinor: ZERO,
+    firstChargeUnix: undefined,
+    lastChargeUnix: undefined,
+    countedIn: new Map(),
+    spend: new Map(),
+    invoices: { count: 0, minor: ZERO },
+  }));
+}
+
+/** Enters one charge: its net into the customer's ledger, every part of it into the bridge. */
+export function addCharge(books: Books, charge: Charge): void {
+  const { currency } = charge;
+  const line = bridgeLine(books, currency);
+  const ledger = charge.customer === null ? undefined : ledgerOf(books, charge.customer);
+  books.counts.charges += 1;
+  if (ledger !== undefined) ledger.charges += 1;
+  if (!isCaptured(charge)) {
+    if (charge.status === "succeeded") return addTo(line.uncaptured, charge.amount);
+    return addTo(charge.status === "failed" ? line.failed : line.pending, charge.amount);
+  }
+
+  const net = netMinor(charge);
+  addTo(line.captured, charge.amount_captured);
+  if (givenBackMinor(charge) > 0) addTo(line.givenBack, givenBackMinor(charge));
+  if (charge.disputed) addTo(line.disputed, charge.amount_captured);
+  if (settles(charge) === "undecided")
+    addTo(line.undecided, net - Math.max(0, charge.amount_captured - charge.amount_refunded));
+  if (net === 0) return;
+  if (ledger === undefined) return addTo(line.guests, net);
+  const value = settledValue(charge, books.currency);
+  if (value === undefined) {
+    const settledIn = isObject(charge.balance_transaction) ? charge.balance_transaction.currency : charge.currency;
+    books.settledElsewhere.set(settledIn, (books.settledElsewhere.get(settledIn) ?? 0) + 1);
+    return addTo(line.setAside, net);
+  }
+
+  addTo(line.counted, net);
+  const sums = entry(ledger.countedIn, currency, () => ({ net: ZERO, settled: ZERO, balance: ZERO, basis: ZERO }));
+  sums.net = addMinor(sums.net, net);
+  for (const part of ["settled", "balance", "basis"] as const) sums[part] = addMinor(sums[part], value[part]);
+  ledger.totalMinor = addMinor(ledger.totalMinor, value.settled);
+  ledger.firstChargeUnix = Math.min(ledger.firstChargeUnix ?? Infinity, charge.created);
+  ledger.lastChargeUnix = Math.max(ledger.lastChargeUnix ?? -Infinity, charge.created);
+}
+
+/** Enters one paid invoice with all its lines, unless it was paid at or after `t0` (unix seconds): the next run's. */
+export function addInvoice(books: Books, invoice: Invoice, t0: number): void {
+  if ((invoice.status_transitions.paid_at ?? 0) >= t0) return void (books.counts.paidLater += 1);
+  books.counts.invoices += 1;
+  if (invoice.lines.data.length > 10) books.counts.longInvoices += 1;
+  const { currency } = invoice;
+  const collected = collectedMinor(invoice);
+  if ((invoice.amount_paid_off_stripe ?? 0) > 0)
+    addTo(bridgeLine(books, currency).paidOutside, invoice.amount_paid_off_stripe ?? 0);
+  if (collected === 0) return;
+  const customerId = invoice.customer ?? ""; // nobody's ledger: it never gets a record, and is reported
+  const weights = weightsOf(invoice);
+  if (currency === books.currency) enterSplit(books, ledgerOf(books, customerId), collected, weights);
+  else books.foreignInvoices.push({ customerId, currency, collected, weights });
+}
+
+function enterSplit(books: Books, ledger: Ledger, collected: Minor, weights: readonly Weight[]): void {
+  addTo(ledger.invoices, collected);
+  for (const { product, share } of sharesOf(collected, weights)) {
+    addAt(ledger.spend, books.productSlugs.get(product) ?? FALLBACK_SLUG, share);
+    if (!books.productSlugs.has(product)) addAt(books.fallback, product, share);
+  }
+}
+
+/** A customer's invoice in another currency at the rate of its own charges; undefined where it has none. */
+export function convertedMinor(books: Books, customerId: string, currency: string, amount: Minor): Minor | undefined {
+  const rate = books.ledgers.get(customerId)?.countedIn.get(currency);
+  return rate === undefined ? undefined : scaleMinor(amount, rate.balance, rate.basis);
+}
+
+/** Once all charges are in: converts and splits the invoices in other currencies, then proves the bridge. */
+export function closeBooks(books: Books): void {
+  for (const { customerId, currency, collected, weights } of books.foreignInvoices.splice(0)) {
+    const converted = convertedMinor(books, customerId, currency, collected);
+    if (converted === undefined) addTo(bridgeLine(books, currency).noRate, collected);
+    else enterSplit(books, ledgerOf(books, customerId), converted, weights);
+  }
+  proveBridge(books);
+}
+
+/** Adds the bridge up from both ends. Throws `UnexpectedError` if a unit is missing: that would be a bug of ours. */
+export function proveBridge(books: Books): void {
+  const inLedgers = new Map<string, Minor>();
+  for (const { customerId, countedIn, totalMinor } of books.ledgers.values()) {
+    for (const [currency, { net }] of countedIn) addAt(inLedgers, currency, net);
+    const settled = sumMinor([...countedIn.values()].map((sums) => sums.settled));
+    if (settled !== totalMinor) throw notClosed(`for ${customerId}`);
+  }
+  for (const [currency, line] of books.bridge) {
+    const left = line.captured.minor - line.givenBack.minor - line.guests.minor - line.setAside.minor;
+    const counted = inLedgers.get(currency) ?? 0;
+    if (left !== line.counted.minor) throw notClosed(`in ${currency}`);
+    if (left !== counted) throw notClosed(`between charges and ledgers in ${currency}`);
+  }
+}
+
+function notClosed(where: string): UnexpectedError {
+  return new UnexpectedError(`the bridge does not close ${where}: a bug in sync.ts`);
+}
+
+/** Lifetime revenue less all product columns: charges without an invoice, less refunds, which no column knows. */
+export function unallocatedMinor(ledger: Ledger): Minor {
+  return minor(ledger.totalMinor - sumMinor(ledger.spend.values()));
+}
+
+/** The CURRENCY this account should be synced in, if more of its charges are set aside than counted. */
+export function currencyToSet(books: Books): string | undefined {
+  const lines = [...books.bridge.values()];
+  const isMostly = lines.reduce((sum, { counted, setAside }) => sum + setAside.count - counted.count, 0) > 0;
+  const bySize = [...books.settledElsewhere].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+  return isMostly ? bySize[0]?.[0] : undefined;
+}
+
+export const STATUSES = [
+  "Active",
+  "Past Due",
+  "Paused",
+  "Canceled (Voluntary)",
+  "Canceled (Involuntary)",
+  "No Subscription",
+] as const;
+type Status = (typeof STATUSES)[number];
+
+/** Rank 0 is the best; among canceled subscriptions the last to end decides, a voluntary end before an involuntary one. */
+type Standing = { readonly rank: number; readonly endedAt: number; readonly status: Status };
+
+function standingOf(subscription: Subscription): Standing {
+  const { status } = subscription;
+  if (status === "active" || status === "trialing") return { rank: 0, endedAt: 0, status: "Active" };
+  if (status === "past_due" || status === "unpaid") return { rank: 1, endedAt: 0, status: "Past Due" };
+  if (status === "paused") return { rank: 2, endedAt: 0, status: "Paused" };
+  if (status !== "canceled") return { rank: 5, endedAt: 0, status: "No Subscription" };
+  const reason = subscription.cancellation_details?.reason ?? "";
+  const isInvoluntary = reason === "payment_failed" || reason === "payment_disputed";
+  const endedAt = subscription.ended_at ?? 0;
+  return { rank: 3, endedAt, status: isInvoluntary ? "Canceled (Involuntary)" : "Canceled (Voluntary)" };
+}
+
+/** Enters one subscription; the best of a customer stays. */
+export function addSubscription(books: Books, subscription: Subscription): void {
+  books.counts.subscriptions += 1;
+  const held = books.standings.get(subscription.customer);
+  const found = standingOf(subscription);
+  const byName = STATUSES.indexOf(found.status) - STATUSES.indexOf(held?.status ?? found.status);
+  if (held === undefined || (found.rank - held.rank || held.endedAt - found.endedAt || byName) < 0)
+    books.standings.set(subscription.customer, found);
+}
+
+export function statusOf(books: Books, customerId: string): Status {
+  return books.standings.get(customerId)?.status ?? "No Subscription";
+}
+
+// ------------------------------------------------------------------ Plan ----
+// Pure: compares what every record should hold with what the CRM holds. Decides everything, writes nothing.
+
+export type AttributeType = "text" | "currency" | "select" | "timestamp" | "record-reference";
+
+/** One attribute of the object as this program needs it; a reference points to its target. */
+export type AttributeSpec = {
+  readonly slug: string;
+  readonly type: AttributeType;
+  readonly title: string;
+  readonly description: string;
+  readonly isUnique: boolean;
+  readonly target: "people" | "companies" | undefined;
+};
+
+type SpecRow = readonly [slug: string, type: AttributeType, title: string, description: string];
+const MATCH_KEY = "stripe_customer_id";
+const ROWS_ABOVE: readonly SpecRow[] = [
+  [MATCH_KEY, "text", "Stripe customer ID", "The match key, cus_…"],
+  ["name", "text", "Name", "The customer's name in Stripe"],
+  ["email", "text", "Email", "The customer's e-mail address in Stripe"],
+  ["total_revenue", "currency", "Total revenue", "Lifetime revenue: captured less refunded, before Stripe's fees"],
+];
+const ROWS_BELOW: readonly SpecRow[] = [
+  ["unallocated_revenue", "currency", "Unallocated revenue", "Total revenue less all spend attributes"],
+  ["subscription_status", "select", "Subscription status", "The best of the customer's Stripe subscriptions"],
+  ["person", "record-reference", "Person", "Who has exactly this e-mail address"],
+  ["company", "record-reference", "Company", "The linked person's company"],
+  ["first_charge_at", "timestamp", "First charge at", "Earliest charge that counts"],
+  ["last_charge_at", "timestamp", "Last charge at", "Latest charge that counts"],
+  ["last_synced_at", "timestamp", "Last synced at", "When these values were last written"],
+  ["stripe_url", "text", "Stripe URL", "The customer in the Stripe dashboard"],
+];
+
+/** All attributes of the object, in the order a person reads them. */
+export function attributeSpecs(spendSlugs: readonly string[]): AttributeSpec[] {
+  const spend = spendSlugs.map((slug): SpecRow => {
+    const what = slug === FALLBACK_SLUG ? "all other products" : "this product";
+    const title = `Spend ${slug.replace("spend_", "").replaceAll("_", " ")}`;
+    return [slug, "currency", title, `Collected for ${what}, before refunds`];
+  });
+  return [...ROWS_ABOVE, ...spend, ...ROWS_BELOW].map(([slug, type, title, description]) => {
+    const target = slug === "person" ? "people" : slug === "company" ? "companies" : undefined;
+    return { slug, type, title, description, isUnique: slug === MATCH_KEY, target };
+  });
+}
+
+/** The spend attributes the settings ask for, the fallback last. */
+export function slugsOf(productSlugs: ReadonlyMap<string, string>): string[] {
+  return [...new Set([...productSlugs.values()].toSorted())]
+    .filter((slug) => slug !== FALLBACK_SLUG)
+    .concat(FALLBACK_SLUG);
+}
+
+/** One record of ours as the CRM holds it; `setByHand` are the slugs whose present value a workspace member set. */
+export type CrmRecord = {
+  readonly recordId: string;
+  readonly row: ReadonlyMap<string, string>;
+  readonly setByHand: ReadonlySet<string>;
+};
+
+/** A person found by address; `companyId` is undefined where the person has no company. */
+export type Person = { readonly recordId: string; readonly companyId: string | undefined };
+
+/** What is to be done about one customer's record. `left out`: it would be created, but for --update-only. */
+type Outcome = "create" | "update" | "refresh" | "unchanged" | "left out";
+
+export type Change = {
+  readonly outcome: Outcome;
+  readonly customerId: string;
+  /** The attributes to write, undefined to clear one; none for `unchanged` and `left out`. */
+  readonly values: ReadonlyMap<string, string | undefined>;
+  /** What the CRM holds now; undefined where there is no record. */
+  readonly record: CrmRecord | undefined;
+  readonly beforeMinor: Minor;
+  readonly afterMinor: Minor;
+  readonly hasPerson: boolean;
+  /** The person to create first, where that is asked for. */
+  readonly newPerson: { readonly address: string; readonly name: string } | undefined;
+};
+
+export type PlanInput = {
+  readonly books: Books;
+  readonly customers: ReadonlyMap<string, Customer>;
+  readonly records: ReadonlyMap<string, CrmRecord>;
+  readonly people: ReadonlyMap<string, Person | null>;
+  readonly spendSlugs: readonly string[];
+  readonly settings: Pick<Settings, "mode" | "refreshMs" | "createsPeople">;
+  readonly nowMs: number;
+  readonly isUpdateOnly: boolean;
+};
+
+/** All changes, the largest change of revenue first, and what the records of this account will add up to. */
+export type Plan = {
+  readonly changes: readonly Change[];
+  readonly counts: Readonly<Record<Outcome, number>>;
+  /** Records whose customer has no charge in this account. */
+  readonly leftAlone: number;
+  readonly totalMinor: Minor;
+  /** By slug; with `unallocated` they add up to the total. */
+  readonly columns: ReadonlyMap<string, Minor>;
+  readonly unallocated: Minor;
+  /** Paid invoices of customers that have no record, and of no customer. */
+  readonly withoutRecord: Tally;
+};
+
+/** The address people are matched by; "" where there is none. */
+export function addressOf(customer: Customer | undefined): string {
+  return (customer?.email ?? "").trim().toLowerCase();
+}
+
+/** Whoever paid; and whoever already has a record and any charge here, so that a full refund takes it to 0. */
+export function getsRecord(ledger: Ledger, record: CrmRecord | undefined): boolean {
+  return ledger.totalMinor > 0 || (record !== undefined && ledger.charges > 0);
+}
+
+/** Plans all customers. Throws `UnexpectedError` if the records would not add up to the ledgers. */
+export function planChanges(input: PlanInput): Plan {
+  const { books, records } = input;
+  const ledgers = [...books.ledgers.values()];
+  const recorded = ledgers.filter((ledger) => getsRecord(ledger, records.get(ledger.customerId)));
+  const isRecorded = new Set(recorded.map(({ customerId }) => customerId));
+  const columns = new Map(input.spendSlugs.map((slug) => [slug, ZERO]));
+  const withoutRecord: Tally = { count: 0, minor: ZERO };
+  for (const ledger of recorded) for (const [slug, amount] of ledger.spend) addAt(columns, slug, amount);
+  for (const { customerId, invoices } of ledgers) {
+    if (isRecorded.has(customerId)) continue;
+    withoutRecord.count += invoices.count;
+    withoutRecord.minor = addMinor(withoutRecord.minor, invoices.minor);
+  }
+  const changes = recorded.map((ledger) => planChange(ledger, records.get(ledger.customerId), input));
+  const size = (change: Change): number => Math.abs(change.afterMinor - change.beforeMinor);
+  changes.sort((a, b) => size(b) - size(a) || (a.customerId < b.customerId ? -1 : 1));
+  const counts = { create: 0, update: 0, refresh: 0, unchanged: 0, "left out": 0 };
+  for (const { outcome } of changes) counts[outcome] += 1;
+
+  const totalMinor = sumMinor(changes.map(({ afterMinor }) => afterMinor));
+  const unallocated = sumMinor(recorded.map(unallocatedMinor));
+  const inColumns = sumMinor([...columns.values(), unallocated]);
+  const inLedgers = sumMinor(ledgers.map((ledger) => ledger.totalMinor));
+  if (inColumns !== totalMinor) throw notClosed("between records and product columns");
+  if (inLedgers !== totalMinor) throw notClosed("between records and ledgers");
+  const leftAlone = records.size - changes.filter(({ record }) => record !== undefined).length;
+  return { changes, counts, leftAlone, totalMinor, columns, unallocated, withoutRecord };
+}
+
+/** Plans one customer's record. */
+export function planChange(ledger: Ledger, record: CrmRecord | undefined, input: PlanInput): Change {
+  const { customerId } = ledger;
+  const { settings } = input;
+  const customer = input.customers.get(customerId);
+  const links = desiredLinks(customer, record, input.people);
+  const values = new Map<string, string | undefined>();
+  for (const [slug, value] of [...desiredValues(ledger, customer, input), ...links])
+    if (record?.row.get(slug) !== value) values.set(slug, value);
+
+  const address = addressOf(customer);
+  const isNobodys =
+    links.has("person") && links.get("person") === undefined && /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(address);
+  const createsPerson =
+    settings.createsPeople && isNobodys && ledger.totalMinor > 0 && !(record === undefined && input.isUpdateOnly);
+  const ageMs = input.nowMs - Date.parse(record?.row.get("last_synced_at") ?? "");
+  let outcome: Outcome =
+    values.size > 0 || createsPerson ? "update" : ageMs < settings.refreshMs ? "unchanged" : "refresh";
+  if (record === undefined) outcome = input.isUpdateOnly ? "left out" : "create";
+  if (outcome === "left out") values.clear();
+  else if (outcome !== "unchanged")
+    values.set("stripe_customer_id", customerId).set("last_synced_at", new Date(input.nowMs).toISOString());
+  return {
+    outcome,
+    customerId,
+    values,
+    record,
+    beforeMinor: revenueOf(record, input.books.currency),
+    afterMinor: ledger.totalMinor,
+    hasPerson: (links.has("person") ? links.get("person") : record?.row.get("person")) !== undefined,
+    newPerson: createsPerson ? { address, name: (customer?.name ?? "").trim() } : undefined,
+  };
+}
+
+/** What a record says the customer paid; 0 where that is no amount. */
+function revenueOf(record: CrmRecord | undefined, currency: string): Minor {
+  return parseMinor(record?.row.get("total_revenue") ?? "", currency) ?? ZERO;
+}
+
+/** All that a record should hold but its links; undefined clears. Amounts as decimals, instants in ISO form. */
+export function desiredValues(
+  ledger: Ledger,
+  customer: Customer | undefined,
+  input: Pick<PlanInput, "books" | "spendSlugs" | "settings">,
+): Map<string, string | undefined> {
+  const decimalText = (amount: Minor): string => formatMinor(amount, input.books.currency);
+  const instant = (unix: number | undefined): string | undefined =>
+    unix === undefined ? undefined : new Date(unix * 1000).toISOString();
+  const { customerId } = ledger;
+  const address = addressOf(customer);
+  const dashboard = `https://dashboard.stripe.com/${input.settings.mode === "test" ? "test/" : ""}`;
+  return new Map([
+    ["stripe_customer_id", customerId],
+    ["name", (customer?.name ?? "").trim() || address || customerId],
+    ["email", address || undefined],
+    ["total_revenue", decimalText(ledger.totalMinor)],
+    ...input.spendSlugs.map((slug) => [slug, decimalText(ledger.spend.get(slug) ?? ZERO)] as const),
+    ["unallocated_revenue", decimalText(unallocatedMinor(ledger))],
+    ["subscription_status", statusOf(input.books, customerId)],
+    ["first_charge_at", instant(ledger.firstChargeUnix)],
+    ["last_charge_at", instant(ledger.lastChargeUnix)],
+    ["stripe_url", `${dashboard}customers/${customerId}`],
+  ]);
+}
+
+/**
+ * The links the sync may write: none where a workspace member chose the person, or where the address is unknown (an
+ * old link then stays); no company where a member chose it. An address that is nobody's clears what the sync linked.
+ */
+function desiredLinks(
+  customer: Customer | undefined,
+  record: CrmRecord | undefined,
+  people: ReadonlyMap<string, Person | null>,
+): Map<string, string | undefined> {
+  const links = new Map<string, string | undefined>();
+  const address = addressOf(customer);
+  const person = people.get(address);
+  if (address === "" || person === null || record?.setByHand.has("person") === true) return links;
+  links.set("person", person?.recordId);
+  if (record?.setByHand.has("company") !== true) links.set("company", person?.companyId);
+  return links;
+}
+
+/** Why a run stops before its first write, and whether `--force` goes past it. */
+export type Brake = { readonly isForceable: boolean; readonly message: string };
+
+/** The four accidents a plan can look like; undefined for a plan that looks like a day's business. */
+export function findBrake(
+  plan: Plan,
+  records: ReadonlyMap<string, CrmRecord>,
+  books: Books,
+  mode: Mode,
+): Brake | undefined {
+  const urls = [...records.values()].map(({ row }) => row.get("stripe_url") ?? "").filter(Boolean);
+  const inTest = urls.filter((url) => url.includes("/test/")).length;
+  const [same, others] = mode === "test" ? [inTest, urls.length - inTest] : [urls.length - inTest, inTest];
+  const paying = [...records.values()].filter((record) => revenueOf(record, books.currency) > 0).length;
+  const other = mode === "live" ? "test" : "live";
+  const stop = (isForceable: boolean, message: string): Brake => ({ isForceable, message });
+  if (others > 0 && others >= same)
+    return stop(
+      false,
+      `STRIPE_API_KEY is a ${mode} key, but ${others} of ${records.size} records in Attio are of ${other} mode. Use the ${other} key (rk_${other}_…); or, if those records are left over from a trial, delete them in Attio. --force does not help here.`,
+    );
+  if (books.counts.charges === 0 && paying > 0)
+    return stop(
+      false,
+      `Stripe has no charge at all, but ${paying} records in Attio have revenue: most likely the key of another, empty account. Check STRIPE_API_KEY; if the account is right, delete the records in Attio. --force does not help here.`,
+    );
+  const known = plan.changes.filter(({ beforeMinor }) => beforeMinor > 0);
+  if (paying >= 10 && known.length === 0)
+    return stop(
+      true,
+      `None of the ${paying} records in Attio that have revenue belongs to this Stripe account. Check that STRIPE_API_KEY is of the right one. If a second account is meant to join the first, run once with --force.`,
+    );
+  const toZero = known.filter(({ afterMinor }) => afterMinor === 0).length;
+  const before = sumMinor(known.map(({ beforeMinor }) => beforeMinor));
+  const fall = before - sumMinor(known.map(({ afterMinor }) => afterMinor));
+  if (known.length < 10 || (toZero * 5 <= known.length && fall * 5 <= before)) return undefined;
+  return stop(
+    true,
+    `Of ${known.length} records with revenue ${toZero} would fall to 0, and their sum by ${Math.max(0, Math.round((100 * fall) / before))} %. More than 20 % looks like an accident: a key that sees only part of the account, refunds by mistake. Look at --dry-run and at node test-one.ts cus_…; if it is right, run once with --force.`,
+  );
+}
+
 // ------------------------------------------------------------------ HTTP ----
 // One way for every request: pace, time-out, retries, and errors that say where. Knows no charge and no record.
 
@@ -1013,332 +1610,6 @@ function keyProblem(error: ApiError, wanted: { readonly name: string; readonly s
   return say(`STRIPE_API_KEY lacks the permission "${wanted.name}" (${wanted.slug}). Set it to Read at ${page}.`);
 }
 
-// ---------------------------------------------------------------- Ledger ----
-// Pure: no network, no clock, no settings. The money rules, in the order in which DECISIONS.md explains them. Money
-// without a customer (guests) or without a rate (set aside) is counted apart: reported, never dropped, never guessed.
-
-/** Captured for good: not `paid`, which is also true of an authorisation that still waits for its capture. */
-export function isCaptured(charge: Charge): boolean {
-  return charge.status === "succeeded" && charge.captured;
-}
-
-/** The part of an authorisation that was never captured. */
-function releasedOf(charge: Charge): number {
-  return Math.max(0, charge.amount - charge.amount_captured);
-}
-
-/** A partial capture whose `amount_refunded` may hold its released part, or may not: it was made before or since basil. */
-function isAmbiguous(charge: Charge): boolean {
-  const released = releasedOf(charge);
-  return isCaptured(charge) && !charge.refunded && released > 0 && charge.amount_refunded >= released;
-}
-
-/**
- * Which amount of a charge its balance transaction settles. Before API 2025-03-31.basil a partial capture settled what
- * was authorised and took the released part back as a refund; since then it settles what was captured.
- * https://docs.stripe.com/changelog/basil/2025-03-31/remove-refund-from-partial-capture-and-payment-cancellation-flow
- */
-export function settles(charge: Charge): "authorised" | "captured" | "undecided" {
-  if (!isAmbiguous(charge)) return "captured";
-  const balance = charge.balance_transaction;
-  if (!isObject(balance)) return "undecided";
-  const rate = balance.currency === charge.currency ? 1 : balance.exchange_rate;
-  if (rate === null) return "undecided";
-  const distanceTo = (amount: number): number => Math.abs(balance.amount - amount * rate);
-  return distanceTo(charge.amount_captured) < distanceTo(charge.amount) ? "captured" : "authorised";
-}
-
-/** What was really given back of a captured charge: between 0 and what was captured. */
-export function givenBackMinor(charge: Charge): Minor {
-  if (charge.refunded) return minor(charge.amount_captured);
-  const refunded = charge.amount_refunded - (settles(charge) === "captured" ? 0 : releasedOf(charge));
-  return minor(Math.min(charge.amount_captured, Math.max(0, refunded)));
-}
-
-/** What a charge brought in: captured less given back, before Stripe's fees; 0 unless it is captured. */
-export function netMinor(charge: Charge): Minor {
-  return isCaptured(charge) ? minor(charge.amount_captured - givenBackMinor(charge)) : ZERO;
-}
-
-/** True of a charge that cannot be counted without its balance transaction, where this has not been asked for. */
-export function needsBalance(charge: Charge, currency: string): boolean {
-  if (typeof charge.balance_transaction !== "string") return false;
-  return isAmbiguous(charge) || (charge.currency !== currency && charge.customer !== null && netMinor(charge) > 0);
-}
-
-/** A charge's net in the account's currency; `balance` is what Stripe settled for `basis` of the charge. */
-type Settled = { readonly settled: Minor; readonly balance: Minor; readonly basis: Minor };
-
-/**
- * Net as it is, or what Stripe itself settled it for, in proportion. Undefined where Stripe settled it in yet another
- * currency, or where that cannot be read.
- */
-export function settledValue(charge: Charge, currency: string): Settled | undefined {
-  const net = netMinor(charge);
-  if (charge.currency === currency) return { settled: net, balance: net, basis: net };
-  const balance = charge.balance_transaction;
-  if (!isObject(balance) || balance.currency !== currency) return undefined;
-  const basis = minor(settles(charge) === "captured" ? charge.amount_captured : charge.amount);
-  return { settled: scaleMinor(net, balance.amount, basis), balance: minor(balance.amount), basis };
-}
-
-/** What an invoice collected through Stripe: paid, less what was paid outside. */
-export function collectedMinor(invoice: Invoice): Minor {
-  return minor(Math.max(0, invoice.amount_paid - (invoice.amount_paid_off_stripe ?? 0)));
-}
-
-/** Why money has no product of its own. */
-export const NO_PRODUCT = "invoice lines without a product";
-export const NO_POSITIVE_LINE = "invoices without a positive line";
-type Weight = { readonly product: string; readonly amount: number };
-
-/** What an invoice is split by: its lines with a positive amount. */
-export function weightsOf(invoice: Invoice): Weight[] {
-  const positive = invoice.lines.data.filter(({ amount }) => amount > 0);
-  return positive.map(({ amount, price, pricing }) => {
-    return { product: pricing?.price_details?.product ?? price?.product ?? NO_PRODUCT, amount };
-  });
-}
-
-/** The lines' shares of what an invoice collected; without a positive line the whole is one share. */
-export function sharesOf(collected: Minor, weights: readonly Weight[]): { product: string; share: Minor }[] {
-  if (weights.length === 0) return [{ product: NO_POSITIVE_LINE, share: collected }];
-  const amounts = weights.map(({ amount }) => amount);
-  const shares = splitMinor(collected, amounts);
-  return weights.map(({ product }, at) => ({ product, share: shares[at] ?? ZERO }));
-}
-
-/** How many, and how much in minor units. */
-type Tally = { count: number; minor: Minor };
-
-/** One customer's sums, in the account's currency. */
-export type Ledger = {
-  readonly customerId: string;
-  /** All charges, failed ones too: says that the customer belongs to this account. */
-  charges: number;
-  totalMinor: Minor;
-  firstChargeUnix: number | undefined;
-  lastChargeUnix: number | undefined;
-  /** By currency of the charge: the net counted, and what Stripe settled, which is the customer's own rate. */
-  readonly countedIn: Map<string, { net: Minor; settled: Minor; balance: Minor; basis: Minor }>;
-  /** By product slug. */
-  readonly spend: Map<string, Minor>;
-  readonly invoices: Tally;
-};
-
-/** captured − givenBack − guests − setAside = counted. */
-const BRIDGE_KINDS = ["captured", "givenBack", "guests", "setAside", "counted"] as const;
-/** What stands beside it; the last two are of invoices. */
-const BESIDE_KINDS = ["uncaptured", "pending", "failed", "disputed", "undecided", "paidOutside", "noRate"] as const;
-export type BridgeKind = (typeof BRIDGE_KINDS)[number] | (typeof BESIDE_KINDS)[number];
-type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
-
-/** All that is summed while reading. Sums, not objects (but for invoices in other currencies): it stays small. */
-export type Books = ReturnType<typeof openBooks>;
-
-export function openBooks(currency: string, productSlugs: ReadonlyMap<string, string>) {
-  return {
-    currency,
-    productSlugs,
-    ledgers: new Map<string, Ledger>(),
-    /** By currency of the charge or invoice. */
-    bridge: new Map<string, BridgeLine>(),
-    /** What went to `spend_other` unasked, by product id or reason. */
-    fallback: new Map<string, Minor>(),
-    counts: { charges: 0, invoices: 0, longInvoices: 0, paidLater: 0, subscriptions: 0 },
-    /** Currencies that charges set aside are settled in → how many: a hint for the CURRENCY setting. */
-    settledElsewhere: new Map<string, number>(),
-    /** Invoices in other currencies, reduced to what the split needs, until their customer's rate is known. */
-    foreignInvoices: [] as { customerId: string; currency: string; collected: Minor; weights: Weight[] }[],
-    /** By customer, the subscription that decides the status. */
-    standings: new Map<string, Standing>(),
-  };
-}
-
-/** The value of a key, made at first use. */
-function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  let value = map.get(key);
-  if (value === undefined) map.set(key, (value = make()));
-  return value;
-}
-
-function addTo(tally: Tally, amount: number): void {
-  tally.count += 1;
-  tally.minor = addMinor(tally.minor, minor(amount));
-}
-
-function addAt<K>(sums: Map<K, Minor>, key: K, amount: Minor): void {
-  sums.set(key, addMinor(sums.get(key) ?? ZERO, amount));
-}
-
-function bridgeLine(books: Books, currency: string): BridgeLine {
-  return entry(books.bridge, currency, () => {
-    const tallies = [...BRIDGE_KINDS, ...BESIDE_KINDS].map((kind) => [kind, { count: 0, minor: ZERO }]);
-    return Object.fromEntries(tallies) as Record<BridgeKind, Tally>;
-  });
-}
-
-export function ledgerOf(books: Books, customerId: string): Ledger {
-  return entry(books.ledgers, customerId, () => ({
-    customerId,
-    charges: 0,
-    totalMinor: ZERO,
-    firstChargeUnix: undefined,
-    lastChargeUnix: undefined,
-    countedIn: new Map(),
-    spend: new Map(),
-    invoices: { count: 0, minor: ZERO },
-  }));
-}
-
-/** Enters one charge: its net into the customer's ledger, every part of it into the bridge. */
-export function addCharge(books: Books, charge: Charge): void {
-  const { currency } = charge;
-  const line = bridgeLine(books, currency);
-  const ledger = charge.customer === null ? undefined : ledgerOf(books, charge.customer);
-  books.counts.charges += 1;
-  if (ledger !== undefined) ledger.charges += 1;
-  if (!isCaptured(charge)) {
-    if (charge.status === "succeeded") return addTo(line.uncaptured, charge.amount);
-    return addTo(charge.status === "failed" ? line.failed : line.pending, charge.amount);
-  }
-
-  const net = netMinor(charge);
-  addTo(line.captured, charge.amount_captured);
-  if (givenBackMinor(charge) > 0) addTo(line.givenBack, givenBackMinor(charge));
-  if (charge.disputed) addTo(line.disputed, charge.amount_captured);
-  if (settles(charge) === "undecided")
-    addTo(line.undecided, net - Math.max(0, charge.amount_captured - charge.amount_refunded));
-  if (net === 0) return;
-  if (ledger === undefined) return addTo(line.guests, net);
-  const value = settledValue(charge, books.currency);
-  if (value === undefined) {
-    const settledIn = isObject(charge.balance_transaction) ? charge.balance_transaction.currency : charge.currency;
-    books.settledElsewhere.set(settledIn, (books.settledElsewhere.get(settledIn) ?? 0) + 1);
-    return addTo(line.setAside, net);
-  }
-
-  addTo(line.counted, net);
-  const sums = entry(ledger.countedIn, currency, () => ({ net: ZERO, settled: ZERO, balance: ZERO, basis: ZERO }));
-  sums.net = addMinor(sums.net, net);
-  for (const part of ["settled", "balance", "basis"] as const) sums[part] = addMinor(sums[part], value[part]);
-  ledger.totalMinor = addMinor(ledger.totalMinor, value.settled);
-  ledger.firstChargeUnix = Math.min(ledger.firstChargeUnix ?? Infinity, charge.created);
-  ledger.lastChargeUnix = Math.max(ledger.lastChargeUnix ?? -Infinity, charge.created);
-}
-
-/** Enters one paid invoice with all its lines, unless it was paid at or after `t0` (unix seconds): the next run's. */
-export function addInvoice(books: Books, invoice: Invoice, t0: number): void {
-  if ((invoice.status_transitions.paid_at ?? 0) >= t0) return void (books.counts.paidLater += 1);
-  books.counts.invoices += 1;
-  if (invoice.lines.data.length > 10) books.counts.longInvoices += 1;
-  const { currency } = invoice;
-  const collected = collectedMinor(invoice);
-  if ((invoice.amount_paid_off_stripe ?? 0) > 0)
-    addTo(bridgeLine(books, currency).paidOutside, invoice.amount_paid_off_stripe ?? 0);
-  if (collected === 0) return;
-  const customerId = invoice.customer ?? ""; // nobody's ledger: it never gets a record, and is reported
-  const weights = weightsOf(invoice);
-  if (currency === books.currency) enterSplit(books, ledgerOf(books, customerId), collected, weights);
-  else books.foreignInvoices.push({ customerId, currency, collected, weights });
-}
-
-function enterSplit(books: Books, ledger: Ledger, collected: Minor, weights: readonly Weight[]): void {
-  addTo(ledger.invoices, collected);
-  for (const { product, share } of sharesOf(collected, weights)) {
-    addAt(ledger.spend, books.productSlugs.get(product) ?? FALLBACK_SLUG, share);
-    if (!books.productSlugs.has(product)) addAt(books.fallback, product, share);
-  }
-}
-
-/** A customer's invoice in another currency at the rate of its own charges; undefined where it has none. */
-export function convertedMinor(books: Books, customerId: string, currency: string, amount: Minor): Minor | undefined {
-  const rate = books.ledgers.get(customerId)?.countedIn.get(currency);
-  return rate === undefined ? undefined : scaleMinor(amount, rate.balance, rate.basis);
-}
-
-/** Once all charges are in: converts and splits the invoices in other currencies, then proves the bridge. */
-export function closeBooks(books: Books): void {
-  for (const { customerId, currency, collected, weights } of books.foreignInvoices.splice(0)) {
-    const converted = convertedMinor(books, customerId, currency, collected);
-    if (converted === undefined) addTo(bridgeLine(books, currency).noRate, collected);
-    else enterSplit(books, ledgerOf(books, customerId), converted, weights);
-  }
-  proveBridge(books);
-}
-
-/** Adds the bridge up from both ends. Throws `UnexpectedError` if a unit is missing: that would be a bug of ours. */
-export function proveBridge(books: Books): void {
-  const inLedgers = new Map<string, Minor>();
-  for (const { customerId, countedIn, totalMinor } of books.ledgers.values()) {
-    for (const [currency, { net }] of countedIn) addAt(inLedgers, currency, net);
-    const settled = sumMinor([...countedIn.values()].map((sums) => sums.settled));
-    if (settled !== totalMinor) throw notClosed(`for ${customerId}`);
-  }
-  for (const [currency, line] of books.bridge) {
-    const left = line.captured.minor - line.givenBack.minor - line.guests.minor - line.setAside.minor;
-    const counted = inLedgers.get(currency) ?? 0;
-    if (left !== line.counted.minor) throw notClosed(`in ${currency}`);
-    if (left !== counted) throw notClosed(`between charges and ledgers in ${currency}`);
-  }
-}
-
-function notClosed(where: string): UnexpectedError {
-  return new UnexpectedError(`the bridge does not close ${where}: a bug in sync.ts`);
-}
-
-/** Lifetime revenue less all product columns: charges without an invoice, less refunds, which no column knows. */
-export function unallocatedMinor(ledger: Ledger): Minor {
-  return minor(ledger.totalMinor - sumMinor(ledger.spend.values()));
-}
-
-/** The CURRENCY this account should be synced in, if more of its charges are set aside than counted. */
-export function currencyToSet(books: Books): string | undefined {
-  const lines = [...books.bridge.values()];
-  const isMostly = lines.reduce((sum, { counted, setAside }) => sum + setAside.count - counted.count, 0) > 0;
-  const bySize = [...books.settledElsewhere].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
-  return isMostly ? bySize[0]?.[0] : undefined;
-}
-
-export const STATUSES = [
-  "Active",
-  "Past Due",
-  "Paused",
-  "Canceled (Voluntary)",
-  "Canceled (Involuntary)",
-  "No Subscription",
-] as const;
-type Status = (typeof STATUSES)[number];
-
-/** Rank 0 is the best; among canceled subscriptions the last to end decides, a voluntary end before an involuntary one. */
-type Standing = { readonly rank: number; readonly endedAt: number; readonly status: Status };
-
-function standingOf(subscription: Subscription): Standing {
-  const { status } = subscription;
-  if (status === "active" || status === "trialing") return { rank: 0, endedAt: 0, status: "Active" };
-  if (status === "past_due" || status === "unpaid") return { rank: 1, endedAt: 0, status: "Past Due" };
-  if (status === "paused") return { rank: 2, endedAt: 0, status: "Paused" };
-  if (status !== "canceled") return { rank: 5, endedAt: 0, status: "No Subscription" };
-  const reason = subscription.cancellation_details?.reason ?? "";
-  const isInvoluntary = reason === "payment_failed" || reason === "payment_disputed";
-  const endedAt = subscription.ended_at ?? 0;
-  return { rank: 3, endedAt, status: isInvoluntary ? "Canceled (Involuntary)" : "Canceled (Voluntary)" };
-}
-
-/** Enters one subscription; the best of a customer stays. */
-export function addSubscription(books: Books, subscription: Subscription): void {
-  books.counts.subscriptions += 1;
-  const held = books.standings.get(subscription.customer);
-  const found = standingOf(subscription);
-  const byName = STATUSES.indexOf(found.status) - STATUSES.indexOf(held?.status ?? found.status);
-  if (held === undefined || (found.rank - held.rank || held.endedAt - found.endedAt || byName) < 0)
-    books.standings.set(subscription.customer, found);
-}
-
-export function statusOf(books: Books, customerId: string): Status {
-  return books.standings.get(customerId)?.status ?? "No Subscription";
-}
-
 // ----------------------------------------------------------------- Attio ----
 // Records in and out. A row is a Map of attribute slug → canonical text ("12.50", an ISO instant, a record id), so that
 // equal means equal whatever the wire format; an empty value has no entry. Knows no charge and no Stripe.
@@ -1348,57 +1619,6 @@ const FILTER_BATCH = 100;
 const READ_WORKERS = 20;
 const WRITE_WORKERS = 16;
 const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
-
-export type AttributeType = "text" | "currency" | "select" | "timestamp" | "record-reference";
-
-/** One attribute of the object as this program needs it; a reference points to its target. */
-export type AttributeSpec = {
-  readonly slug: string;
-  readonly type: AttributeType;
-  readonly title: string;
-  readonly description: string;
-  readonly isUnique: boolean;
-  readonly target: "people" | "companies" | undefined;
-};
-
-type SpecRow = readonly [slug: string, type: AttributeType, title: string, description: string];
-const MATCH_KEY = "stripe_customer_id";
-const ROWS_ABOVE: readonly SpecRow[] = [
-  [MATCH_KEY, "text", "Stripe customer ID", "The match key, cus_…"],
-  ["name", "text", "Name", "The customer's name in Stripe"],
-  ["email", "text", "Email", "The customer's e-mail address in Stripe"],
-  ["total_revenue", "currency", "Total revenue", "Lifetime revenue: captured less refunded, before Stripe's fees"],
-];
-const ROWS_BELOW: readonly SpecRow[] = [
-  ["unallocated_revenue", "currency", "Unallocated revenue", "Total revenue less all spend attributes"],
-  ["subscription_status", "select", "Subscription status", "The best of the customer's Stripe subscriptions"],
-  ["person", "record-reference", "Person", "Who has exactly this e-mail address"],
-  ["company", "record-reference", "Company", "The linked person's company"],
-  ["first_charge_at", "timestamp", "First charge at", "Earliest charge that counts"],
-  ["last_charge_at", "timestamp", "Last charge at", "Latest charge that counts"],
-  ["last_synced_at", "timestamp", "Last synced at", "When these values were last written"],
-  ["stripe_url", "text", "Stripe URL", "The customer in the Stripe dashboard"],
-];
-
-/** All attributes of the object, in the order a person reads them. */
-export function attributeSpecs(spendSlugs: readonly string[]): AttributeSpec[] {
-  const spend = spendSlugs.map((slug): SpecRow => {
-    const what = slug === FALLBACK_SLUG ? "all other products" : "this product";
-    const title = `Spend ${slug.replace("spend_", "").replaceAll("_", " ")}`;
-    return [slug, "currency", title, `Collected for ${what}, before refunds`];
-  });
-  return [...ROWS_ABOVE, ...spend, ...ROWS_BELOW].map(([slug, type, title, description]) => {
-    const target = slug === "person" ? "people" : slug === "company" ? "companies" : undefined;
-    return { slug, type, title, description, isUnique: slug === MATCH_KEY, target };
-  });
-}
-
-/** The spend attributes the settings ask for, the fallback last. */
-export function slugsOf(productSlugs: ReadonlyMap<string, string>): string[] {
-  return [...new Set([...productSlugs.values()].toSorted())]
-    .filter((slug) => slug !== FALLBACK_SLUG)
-    .concat(FALLBACK_SLUG);
-}
 
 /** Attio allows 100 reads and 25 writes a second per workspace: https://docs.attio.com/rest-api/guides/rate-limiting */
 export function connectAttio(settings: Settings, connection: Connection): Service {
@@ -1631,12 +1851,6 @@ async function queryRecords(
   }
 }
 
-/** One record of ours as the CRM holds it; `setByHand` are the slugs whose present value a workspace member set. */
-export type CrmRecord = {
-  readonly recordId: string;
-  readonly row: ReadonlyMap<string, string>;
-  readonly setByHand: ReadonlySet<string>;
-};
 /** Records by customer id; `duplicates` are customer ids with more than one, with all their record ids. */
 export type Crm = {
   readonly records: Map<string, CrmRecord>;
@@ -1722,8 +1936,6 @@ export async function assertRecord(attio: Service, values: ReadonlyMap<string, s
   }
 }
 
-/** A person found by address; `companyId` is undefined where the person has no company. */
-export type Person = { readonly recordId: string; readonly companyId: string | undefined };
 const ADDRESS = shape({ email_address: maybe(text), original_email_address: maybe(text) });
 
 /**
@@ -1784,216 +1996,6 @@ export async function createPerson(
     const person = (await lookUpPeople(attio, [address])).get(address);
     return person ? { ...person, isNew: false } : undefined;
   }
-}
-
-// ------------------------------------------------------------------ Plan ----
-// Pure: compares what every record should hold with what the CRM holds. Decides everything, writes nothing.
-
-/** What is to be done about one customer's record. `left out`: it would be created, but for --update-only. */
-type Outcome = "create" | "update" | "refresh" | "unchanged" | "left out";
-
-export type Change = {
-  readonly outcome: Outcome;
-  readonly customerId: string;
-  /** The attributes to write, undefined to clear one; none for `unchanged` and `left out`. */
-  readonly values: ReadonlyMap<string, string | undefined>;
-  /** What the CRM holds now; undefined where there is no record. */
-  readonly record: CrmRecord | undefined;
-  readonly beforeMinor: Minor;
-  readonly afterMinor: Minor;
-  readonly hasPerson: boolean;
-  /** The person to create first, where that is asked for. */
-  readonly newPerson: { readonly address: string; readonly name: string } | undefined;
-};
-
-export type PlanInput = {
-  readonly books: Books;
-  readonly customers: ReadonlyMap<string, Customer>;
-  readonly records: ReadonlyMap<string, CrmRecord>;
-  readonly people: ReadonlyMap<string, Person | null>;
-  readonly spendSlugs: readonly string[];
-  readonly settings: Pick<Settings, "mode" | "refreshMs" | "createsPeople">;
-  readonly nowMs: number;
-  readonly isUpdateOnly: boolean;
-};
-
-/** All changes, the largest change of revenue first, and what the records of this account will add up to. */
-export type Plan = {
-  readonly changes: readonly Change[];
-  readonly counts: Readonly<Record<Outcome, number>>;
-  /** Records whose customer has no charge in this account. */
-  readonly leftAlone: number;
-  readonly totalMinor: Minor;
-  /** By slug; with `unallocated` they add up to the total. */
-  readonly columns: ReadonlyMap<string, Minor>;
-  readonly unallocated: Minor;
-  /** Paid invoices of customers that have no record, and of no customer. */
-  readonly withoutRecord: Tally;
-};
-
-/** The address people are matched by; "" where there is none. */
-export function addressOf(customer: Customer | undefined): string {
-  return (customer?.email ?? "").trim().toLowerCase();
-}
-
-/** Whoever paid; and whoever already has a record and any charge here, so that a full refund takes it to 0. */
-export function getsRecord(ledger: Ledger, record: CrmRecord | undefined): boolean {
-  return ledger.totalMinor > 0 || (record !== undefined && ledger.charges > 0);
-}
-
-/** Plans all customers. Throws `UnexpectedError` if the records would not add up to the ledgers. */
-export function planChanges(input: PlanInput): Plan {
-  const { books, records } = input;
-  const ledgers = [...books.ledgers.values()];
-  const recorded = ledgers.filter((ledger) => getsRecord(ledger, records.get(ledger.customerId)));
-  const isRecorded = new Set(recorded.map(({ customerId }) => customerId));
-  const columns = new Map(input.spendSlugs.map((slug) => [slug, ZERO]));
-  const withoutRecord: Tally = { count: 0, minor: ZERO };
-  for (const ledger of recorded) for (const [slug, amount] of ledger.spend) addAt(columns, slug, amount);
-  for (const { customerId, invoices } of ledgers) {
-    if (isRecorded.has(customerId)) continue;
-    withoutRecord.count += invoices.count;
-    withoutRecord.minor = addMinor(withoutRecord.minor, invoices.minor);
-  }
-  const changes = recorded.map((ledger) => planChange(ledger, records.get(ledger.customerId), input));
-  const size = (change: Change): number => Math.abs(change.afterMinor - change.beforeMinor);
-  changes.sort((a, b) => size(b) - size(a) || (a.customerId < b.customerId ? -1 : 1));
-  const counts = { create: 0, update: 0, refresh: 0, unchanged: 0, "left out": 0 };
-  for (const { outcome } of changes) counts[outcome] += 1;
-
-  const totalMinor = sumMinor(changes.map(({ afterMinor }) => afterMinor));
-  const unallocated = sumMinor(recorded.map(unallocatedMinor));
-  const inColumns = sumMinor([...columns.values(), unallocated]);
-  const inLedgers = sumMinor(ledgers.map((ledger) => ledger.totalMinor));
-  if (inColumns !== totalMinor) throw notClosed("between records and product columns");
-  if (inLedgers !== totalMinor) throw notClosed("between records and ledgers");
-  const leftAlone = records.size - changes.filter(({ record }) => record !== undefined).length;
-  return { changes, counts, leftAlone, totalMinor, columns, unallocated, withoutRecord };
-}
-
-/** Plans one customer's record. */
-export function planChange(ledger: Ledger, record: CrmRecord | undefined, input: PlanInput): Change {
-  const { customerId } = ledger;
-  const { settings } = input;
-  const customer = input.customers.get(customerId);
-  const links = desiredLinks(customer, record, input.people);
-  const values = new Map<string, string | undefined>();
-  for (const [slug, value] of [...desiredValues(ledger, customer, input), ...links])
-    if (record?.row.get(slug) !== value) values.set(slug, value);
-
-  const address = addressOf(customer);
-  const isNobodys =
-    links.has("person") && links.get("person") === undefined && /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(address);
-  const createsPerson =
-    settings.createsPeople && isNobodys && ledger.totalMinor > 0 && !(record === undefined && input.isUpdateOnly);
-  const ageMs = input.nowMs - Date.parse(record?.row.get("last_synced_at") ?? "");
-  let outcome: Outcome =
-    values.size > 0 || createsPerson ? "update" : ageMs < settings.refreshMs ? "unchanged" : "refresh";
-  if (record === undefined) outcome = input.isUpdateOnly ? "left out" : "create";
-  if (outcome === "left out") values.clear();
-  else if (outcome !== "unchanged")
-    values.set("stripe_customer_id", customerId).set("last_synced_at", new Date(input.nowMs).toISOString());
-  return {
-    outcome,
-    customerId,
-    values,
-    record,
-    beforeMinor: revenueOf(record, input.books.currency),
-    afterMinor: ledger.totalMinor,
-    hasPerson: (links.has("person") ? links.get("person") : record?.row.get("person")) !== undefined,
-    newPerson: createsPerson ? { address, name: (customer?.name ?? "").trim() } : undefined,
-  };
-}
-
-/** What a record says the customer paid; 0 where that is no amount. */
-function revenueOf(record: CrmRecord | undefined, currency: string): Minor {
-  return parseMinor(record?.row.get("total_revenue") ?? "", currency) ?? ZERO;
-}
-
-/** All that a record should hold but its links; undefined clears. Amounts as decimals, instants in ISO form. */
-export function desiredValues(
-  ledger: Ledger,
-  customer: Customer | undefined,
-  input: Pick<PlanInput, "books" | "spendSlugs" | "settings">,
-): Map<string, string | undefined> {
-  const decimalText = (amount: Minor): string => formatMinor(amount, input.books.currency);
-  const instant = (unix: number | undefined): string | undefined =>
-    unix === undefined ? undefined : new Date(unix * 1000).toISOString();
-  const { customerId } = ledger;
-  const address = addressOf(customer);
-  const dashboard = `https://dashboard.stripe.com/${input.settings.mode === "test" ? "test/" : ""}`;
-  return new Map([
-    ["stripe_customer_id", customerId],
-    ["name", (customer?.name ?? "").trim() || address || customerId],
-    ["email", address || undefined],
-    ["total_revenue", decimalText(ledger.totalMinor)],
-    ...input.spendSlugs.map((slug) => [slug, decimalText(ledger.spend.get(slug) ?? ZERO)] as const),
-    ["unallocated_revenue", decimalText(unallocatedMinor(ledger))],
-    ["subscription_status", statusOf(input.books, customerId)],
-    ["first_charge_at", instant(ledger.firstChargeUnix)],
-    ["last_charge_at", instant(ledger.lastChargeUnix)],
-    ["stripe_url", `${dashboard}customers/${customerId}`],
-  ]);
-}
-
-/**
- * The links the sync may write: none where a workspace member chose the person, or where the address is unknown (an
- * old link then stays); no company where a member chose it. An address that is nobody's clears what the sync linked.
- */
-function desiredLinks(
-  customer: Customer | undefined,
-  record: CrmRecord | undefined,
-  people: ReadonlyMap<string, Person | null>,
-): Map<string, string | undefined> {
-  const links = new Map<string, string | undefined>();
-  const address = addressOf(customer);
-  const person = people.get(address);
-  if (address === "" || person === null || record?.setByHand.has("person") === true) return links;
-  links.set("person", person?.recordId);
-  if (record?.setByHand.has("company") !== true) links.set("company", person?.companyId);
-  return links;
-}
-
-/** Why a run stops before its first write, and whether `--force` goes past it. */
-export type Brake = { readonly isForceable: boolean; readonly message: string };
-
-/** The four accidents a plan can look like; undefined for a plan that looks like a day's business. */
-export function findBrake(
-  plan: Plan,
-  records: ReadonlyMap<string, CrmRecord>,
-  books: Books,
-  mode: Mode,
-): Brake | undefined {
-  const urls = [...records.values()].map(({ row }) => row.get("stripe_url") ?? "").filter(Boolean);
-  const inTest = urls.filter((url) => url.includes("/test/")).length;
-  const [same, others] = mode === "test" ? [inTest, urls.length - inTest] : [urls.length - inTest, inTest];
-  const paying = [...records.values()].filter((record) => revenueOf(record, books.currency) > 0).length;
-  const other = mode === "live" ? "test" : "live";
-  const stop = (isForceable: boolean, message: string): Brake => ({ isForceable, message });
-  if (others > 0 && others >= same)
-    return stop(
-      false,
-      `STRIPE_API_KEY is a ${mode} key, but ${others} of ${records.size} records in Attio are of ${other} mode. Use the ${other} key (rk_${other}_…); or, if those records are left over from a trial, delete them in Attio. --force does not help here.`,
-    );
-  if (books.counts.charges === 0 && paying > 0)
-    return stop(
-      false,
-      `Stripe has no charge at all, but ${paying} records in Attio have revenue: most likely the key of another, empty account. Check STRIPE_API_KEY; if the account is right, delete the records in Attio. --force does not help here.`,
-    );
-  const known = plan.changes.filter(({ beforeMinor }) => beforeMinor > 0);
-  if (paying >= 10 && known.length === 0)
-    return stop(
-      true,
-      `None of the ${paying} records in Attio that have revenue belongs to this Stripe account. Check that STRIPE_API_KEY is of the right one. If a second account is meant to join the first, run once with --force.`,
-    );
-  const toZero = known.filter(({ afterMinor }) => afterMinor === 0).length;
-  const before = sumMinor(known.map(({ beforeMinor }) => beforeMinor));
-  const fall = before - sumMinor(known.map(({ afterMinor }) => afterMinor));
-  if (known.length < 10 || (toZero * 5 <= known.length && fall * 5 <= before)) return undefined;
-  return stop(
-    true,
-    `Of ${known.length} records with revenue ${toZero} would fall to 0, and their sum by ${Math.max(0, Math.round((100 * fall) / before))} %. More than 20 % looks like an accident: a key that sees only part of the account, refunds by mistake. Look at --dry-run and at node test-one.ts cus_…; if it is right, run once with --force.`,
-  );
 }
 
 // ---------------------------------------------------------------- Report ----

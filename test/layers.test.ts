@@ -34,7 +34,7 @@ describe("sync.ts", () => {
   it("has its sections in the order of the layers", () => {
     assert.deepEqual(
       [...sections.keys()],
-      ["Head", "Settings", "Shapes", "Money", "HTTP", "Stripe", "Ledger", "Attio", "Plan", "Report", "Main"],
+      ["Head", "Settings", "Shapes", "Money", "Ledger", "Plan", "HTTP", "Stripe", "Attio", "Report", "Main"],
     );
   });
 
