@@ -171,7 +171,8 @@ function readArguments(args: readonly string[], usage: Usage, faults: string[]) 
   for (const flag of flags)
     if (!usage.flags.includes(flag)) faults.push(`${shown(flag)} is not an option. Options: ${known}.`);
   const [word = ""] = words;
-  const customerId = /^(?:https:\/\/dashboard\.stripe\.com\/\S*)?\b(cus_\w+)(?:[/?#]\S*)?$/.exec(word)?.[1] ?? "";
+  const customerId =
+    /^(?:https:\/\/dashboard\.stripe\.com\/\S*\b(cus_\w+)\S*|(cus_\w+))$/.exec(word)?.slice(1).join("") ?? "";
   const given = words.map(shown).join(" ") || "none";
   if (usage.takesCustomer !== true && words.length > 0) faults.push(`unexpected argument ${given}. See --help.`);
   if (usage.takesCustomer === true && (words.length !== 1 || customerId === ""))
@@ -226,7 +227,7 @@ function whereJsonBreaks(json: string): string {
   const quotedText = /\s*"(?:[^"\\]|\\.)*"\s*/y;
   let hasComma = false;
   if (take(/\s*\{\s*/y))
-    do hasComma = take(quotedText) && take(/:/y) && take(quotedText) && take(/,\s*/y);
+    do hasComma = take(quotedText) && take(/:\s*/y) && take(quotedText) && take(/,\s*/y);
     while (hasComma && json[at] !== "}");
   if (!hasComma) take(/\}\s*/y);
   const curly = /[“”„«»‘’]/.test(json[at] ?? "") ? ', a curly quote, where only " will do' : "";
