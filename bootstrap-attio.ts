@@ -257,4 +257,4 @@ function sayWhatIsNext(scopes: readonly string[], log: Log): void {
   log.line("All is there. Next: node sync.ts --dry-run (on GitHub: Run workflow, with the dry-run box ticked)");
 }
 
-if (import.meta.main) process.exitCode = await bootstrap(processIo());
+if (import.meta.main) process.exitCode = await bootstrap(processIo(import.meta.dirname));

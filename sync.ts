@@ -10,7 +10,8 @@
 //
 // The file reads from top to bottom: a section uses only sections above it. Money, ledger and plan are pure.
 
-import { appendFileSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 // -------------------------------------------------------------- Settings ----
@@ -2579,8 +2580,8 @@ export function helpText(
   const listed = SETTINGS.filter(([name]) => settings.includes(name));
   return [
     `usage: ${usage}\n\n${purpose}\n\noptions:`,
-    ...[...options, ["--help", "show this"] as const].map(two),
-    "\nsettings (environment variables), with their defaults:",
+    ...[...options, ["--help", "show this"] as const, ["--version", "show the version"] as const].map(two),
+    "\nsettings (environment variables, or lines of the file .env beside the program), with their defaults:",
     ...listed.map(([name, fallback, meaning]) => two([name, `${meaning} (${fallback})`])),
     "\nexamples:",
     ...examples.map((example) => `  ${example}`),
@@ -2589,17 +2590,18 @@ export function helpText(
 }
 
 const USAGE: Usage = {
-  flags: ["--dry-run", "--update-only", "--force"],
+  flags: ["--dry-run", "--update-only", "--force", "--verbose"],
   requires: ["STRIPE_API_KEY", "ATTIO_API_KEY"],
   help: helpText(
-    "node sync.ts [--dry-run] [--update-only] [--force]",
+    "node sync.ts [--dry-run] [--update-only] [--force] [--verbose]",
     "Reads what every customer paid from Stripe and keeps one record per paying customer in Attio.",
     [
       ["--dry-run", "everything but the writes: report, plan, up to 20 changes"],
       ["--update-only", "write to records that exist, create none"],
-      ["--force", "go on although no record belongs to this account, or revenue falls by over 20 %"],
+      ["--force", "go on where a brake that can be passed stopped the run"],
+      ["--verbose", "report every id, currency and remark"],
     ],
-    ["node sync.ts --dry-run", "node --env-file-if-exists=.env sync.ts", "CURRENCY=eur node sync.ts --update-only"],
+    ["npm start -- --dry-run", "npm start", "CURRENCY=eur npm start -- --update-only"],
   ),
 };
 
@@ -2614,6 +2616,10 @@ export async function runProgram(
 ): Promise<number> {
   if (io.args.includes("--help") || io.args.includes("-h")) {
     io.out(usage.help);
+    return 0;
+  }
+  if (io.args.includes("--version")) {
+    io.out(`stripe-attio-sync ${VERSION}\n`);
     return 0;
   }
   const log = createLog(io);
@@ -2797,7 +2803,9 @@ async function gather(
   if (problems.length > 0)
     throw new RunError([`${plural(problems.length, "thing")} to put right before a run:`, ...problems].join("\n  - "));
   const { spendSlugs, unmappedSlugs } = check;
-  log.line(`check: both keys work, Stripe in ${settings.mode} mode, Attio workspace "${check.workspace}"\n`);
+  log.line(
+    `check: version ${VERSION}, both keys work, Stripe in ${settings.mode} mode, Attio workspace "${check.workspace}"\n`,
+  );
 
   const startedAt = clock.now();
   const t0 = Math.floor(startedAt / 1000);
@@ -2872,8 +2880,14 @@ export async function main(io: Io): Promise<number> {
   });
 }
 
-/** The process as a program sees it. */
-export function processIo(): Io {
+/** The process as a program sees it, with the settings in the file `.env` of a directory, if one is named. */
+export function processIo(directory?: string): Io {
+  const envFile = directory === undefined ? "" : join(directory, ".env");
+  try {
+    if (existsSync(envFile)) process.loadEnvFile(envFile); // what is set already wins
+  } catch (error) {
+    process.stderr.write(`${envFile} could not be read: ${clean(String(error))}\n`);
+  }
   const stop = new AbortController();
   // A reader that is gone (`| head`) is no reason to end a run half-way.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
@@ -2902,4 +2916,13 @@ export function processIo(): Io {
   };
 }
 
-if (import.meta.main) process.exitCode = await main(processIo());
+// Older ones know no `import.meta.main`, or warn of types: they would run nothing, and exit 0.
+const [major = 0, minorVersion = 0] = process.versions.node.split(".").map(Number);
+if (major < 24 || (major === 24 && minorVersion < 12)) {
+  process.stderr.write(
+    `Node ${process.versions.node} is too old: 24.12 is needed. After npm ci, npm start brings its own.\n`,
+  );
+  process.exit(2);
+}
+
+if (import.meta.main) process.exitCode = await main(processIo(import.meta.dirname));

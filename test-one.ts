@@ -390,4 +390,4 @@ function recordRows(
   return rows;
 }
 
-if (import.meta.main) process.exitCode = await testOne(processIo());
+if (import.meta.main) process.exitCode = await testOne(processIo(import.meta.dirname));
