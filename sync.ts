@@ -986,6 +986,10 @@ const BEFORE_SPEND: Attributes = [
 const AFTER_SPEND: Attributes = [
   ["unallocated_revenue", "currency", "Unallocated revenue", "Total revenue less all spend attributes"],
   ["subscription_status", "select", "Subscription status", "The best of the customer's Stripe subscriptions"],
+  ["mrr", "currency", "MRR", "Monthly value of the subscriptions that count; empty where it cannot be told exactly"],
+  ["renews_at", "timestamp", "Renews at", "The next renewal of a subscription"],
+  ["cancels_at", "timestamp", "Cancels at", "The next scheduled end of a subscription"],
+  ["payment_failed_at", "timestamp", "Payment failed at", "The latest failed charge, if none was captured since"],
   ["person", "record-reference", "Person", "Who has exactly this e-mail address"],
   ["company", "record-reference", "Company", "The linked person's company"],
   ["first_charge_at", "timestamp", "First charge at", "Earliest charge that counts"],
@@ -2804,7 +2808,7 @@ async function gather(
     throw new RunError([`${plural(problems.length, "thing")} to put right before a run:`, ...problems].join("\n  - "));
   const { spendSlugs, unmappedSlugs } = check;
   log.line(
-    `check: version ${VERSION}, both keys work, Stripe in ${settings.mode} mode, Attio workspace "${check.workspace}"\n`,
+    `check: both keys work, Stripe in ${settings.mode} mode, Attio workspace "${check.workspace}", version ${VERSION}\n`,
   );
 
   const startedAt = clock.now();
