@@ -307,6 +307,9 @@ export const flag = leaf("true or false", (value) => typeof value === "boolean")
 const currencyCode = leaf("a currency", (value): value is string => /^[a-z]{3,5}$/.test(String(value)));
 export const int = leaf("a whole number", (value): value is number => Number.isSafeInteger(value));
 export const decimal = leaf("a number", (value): value is number => Number.isFinite(value));
+const plainDecimal = leaf("a decimal number", (value): value is number | string =>
+  /^\d+(\.\d{1,12})?$/.test(String(value)),
+);
 const decimalOrText = leaf("a number", (value) => typeof value === "number" || typeof value === "string");
 const anyList = leaf("a list", (value): value is unknown[] => Array.isArray(value));
 const anyObject = leaf("an object", isObject);
@@ -405,16 +408,47 @@ export const INVOICE = shape({
   status_transitions: shape({ paid_at: maybe(int) }),
 });
 
+/** https://docs.stripe.com/api/coupons/object - `applies_to` comes only where it is asked for. */
+export const COUPON = shape({
+  amount_off: maybe(int),
+  applies_to: maybe(shape({ products: listOf(text) })),
+  currency: maybe(currencyCode),
+  duration: text,
+  percent_off: maybe(plainDecimal),
+});
+
+/** https://docs.stripe.com/api/discounts/object - only its coupon's id is kept, "" where that is not in the page. */
+const EXPANDED = shape({ source: shape({ coupon: maybe(reference) }) });
+const coupon: Reader<string, string | (typeof EXPANDED)["wire"]> = (value) =>
+  typeof value === "string" ? "" : (EXPANDED(value).source.coupon ?? "");
+const [discount, discounts] = [maybe(coupon), listOf(coupon)];
+
 /** https://docs.stripe.com/api/customers/object - a deleted customer is not in the list. */
-export const CUSTOMER = shape({ id: text, created: int, email: maybe(text), name: maybe(text) });
+export const CUSTOMER = shape({ id: text, created: int, discount, email: maybe(text), name: maybe(text) });
+
+/** https://docs.stripe.com/api/subscription_items/object, and their prices. */
+const PRICE = shape({
+  currency: currencyCode,
+  product: reference,
+  recurring: maybe(shape({ interval: text, interval_count: int, usage_type: text })),
+  transform_quantity: maybe(shape({ divide_by: int, round: text })),
+  unit_amount_decimal: maybe(plainDecimal),
+});
+const ITEM = shape({ current_period_end: int, discounts, price: PRICE, quantity: maybe(int) });
 
 /** https://docs.stripe.com/api/subscriptions/object */
 export const SUBSCRIPTION = shape({
   id: text,
   created: int,
+  cancel_at: maybe(int),
+  cancel_at_period_end: flag,
   cancellation_details: maybe(shape({ reason: maybe(text) })),
+  currency: currencyCode,
   customer: reference,
+  discounts,
   ended_at: maybe(int),
+  items: shape({ data: listOf(ITEM), has_more: flag }),
+  pause_collection: maybe(shape({ behavior: text })),
   status: text,
 });
 
@@ -424,6 +458,8 @@ export type Charge = ReadBy<typeof CHARGE>;
 export type Invoice = ReadBy<typeof INVOICE>;
 export type Customer = Omit<ReadBy<typeof CUSTOMER>, "created">;
 export type Subscription = ReadBy<typeof SUBSCRIPTION>;
+export type Coupon = ReadBy<typeof COUPON>;
+type Item = ReadBy<typeof ITEM>;
 export type Product = ReadBy<typeof PRODUCT>;
 
 // ----------------------------------------------------------------- Money ----
@@ -480,7 +516,7 @@ export function parseMinor(decimalText: string, currency: string): Minor | undef
 }
 
 /** `amount × numerator / denominator`, half rounded up, exact for amounts of any size; none of them negative. */
-export function scaleMinor(amount: Minor, numerator: number, denominator: number): Minor {
+export function scaleMinor(amount: Minor | bigint, numerator: number | bigint, denominator: number | bigint): Minor {
   const product = BigInt(amount) * BigInt(numerator);
   return minor(Number((2n * product + BigInt(denominator)) / (2n * BigInt(denominator))));
 }
@@ -956,6 +992,111 @@ export function addSubscription(books: Books, subscription: Subscription): void 
 
 export function statusOf(books: Books, customerId: string): Status {
   return books.standings.get(customerId)?.status ?? "No Subscription";
+}
+
+/** Why it cannot be told what a subscription is worth; DECISIONS.md says of each when. */
+export type Untold = "cut" | "interval" | "tiered" | "currency" | "coupon";
+const PERIODS_A_YEAR = new Map(Object.entries({ year: 1n, month: 12n, week: 52n, day: 365n }));
+
+/** A decimal number exactly, as a whole number of its 12th decimal: the last that a price may have. */
+function exactly(decimalNumber: number | string): bigint {
+  const [whole = "", decimals = ""] = String(decimalNumber).split(".");
+  return BigInt(whole + decimals.padEnd(12, "0"));
+}
+
+/** What a billing period costs before coupons, in 10⁻¹² minor units. https://docs.stripe.com/api/prices/object */
+function listPrice({ price, quantity }: Item, billedIn: string, currency: string): bigint | Untold {
+  const { recurring, transform_quantity: packs, unit_amount_decimal: unitAmount } = price;
+  if (recurring?.usage_type === "metered") return 0n;
+  if (!PERIODS_A_YEAR.has(recurring?.interval ?? "")) return "interval";
+  if (unitAmount === null) return "tiered";
+  const size = BigInt(packs?.divide_by ?? 1);
+  const units = (BigInt(quantity ?? 1) + (packs?.round === "up" ? size - 1n : 0n)) / size;
+  const list = exactly(unitAmount) * units;
+  // A price in another currency than its subscription has a second amount: that one is billed, and not in the page.
+  return price.currency !== billedIn || (billedIn !== currency && list > 0n) ? "currency" : list;
+}
+
+/** What an amount a billing period, `amount / parts` minor units, is a month. */
+function monthlyMinor(amount: bigint, parts: bigint, { price: { recurring } }: Item): Minor {
+  const periods = PERIODS_A_YEAR.get(recurring?.interval ?? "") ?? 0n;
+  return scaleMinor(amount, periods, parts * 12n * BigInt(recurring?.interval_count ?? 1));
+}
+
+/** What a worth depends on beside the subscription; a coupon that could not be read is undefined, or missing. */
+type Worth = { currency: string; coupons: ReadonlyMap<string, Coupon | undefined>; customerDiscount: string | null };
+type PricedItem = { item: Item; untold: Untold | undefined; listMinor: Minor; left: bigint; couponIds: string[] };
+/** What the coupons so far have left of each item's list price, a billing period: `left / parts` minor units. */
+type PeriodBill = Worth & { readonly items: PricedItem[]; parts: bigint };
+
+/** Takes a coupon off those of the items that it applies to. Returns why, where that cannot be told. */
+function takeOff(bill: PeriodBill, items: readonly PricedItem[], couponId: string): Untold | undefined {
+  const coupon = bill.coupons.get(couponId);
+  const products = coupon?.applies_to?.products;
+  const lowered = items.filter(({ item, left }) => left > 0n && products?.includes(item.price.product) !== false);
+  if (lowered.length === 0 || (coupon !== undefined && coupon.duration !== "forever")) return undefined;
+  const off = coupon?.percent_off ?? (coupon?.currency === bill.currency ? coupon.amount_off : null);
+  if (coupon === undefined || off === null) return "coupon";
+
+  let [whole, taken] = [exactly(100), exactly(off)];
+  if (coupon.percent_off === null)
+    [whole, taken] = [lowered.reduce((sum, { left }) => sum + left, 0n), BigInt(off) * bill.parts];
+  const kept = whole > taken ? whole - taken : 0n;
+  for (const one of bill.items) one.left *= lowered.includes(one) ? kept : whole;
+  bill.parts *= whole;
+  for (const { couponIds } of lowered) couponIds.push(couponId);
+  return undefined;
+}
+
+/** Whether a subscription is part of `mrr`, would be but for its pause or its trial, or is not. */
+export function countsAs({ status, pause_collection: pause }: Subscription): "counted" | "paused" | "trial" | "no" {
+  if (status === "trialing") return "trial";
+  if (status !== "active" && status !== "past_due") return "no";
+  return pause === null || pause.behavior === "keep_as_draft" ? "counted" : "paused";
+}
+
+/** A subscription's own coupons, else the customer's: an empty list inherits, whatever discounts the items have. */
+function sharedCoupons({ discounts }: Subscription, customerDiscount: string | null): string[] {
+  // https://docs.stripe.com/api/subscriptions/create#create_subscription-discounts
+  return discounts.length > 0 || customerDiscount === null ? discounts : [customerDiscount];
+}
+
+/** The coupons that a subscription's worth depends on; "" stands for one of which the page has the discount's id only. */
+export function couponIdsOf(subscription: Subscription, customerDiscount: string | null): string[] {
+  if (!["counted", "paused"].includes(countsAs(subscription))) return [];
+  const ofItems = subscription.items.data.flatMap(({ discounts }) => discounts);
+  return [...ofItems, ...sharedCoupons(subscription, customerDiscount)];
+}
+
+/** True where the discounts have to be expanded before a subscription's worth can be told. */
+export function needsDiscounts(subscription: Subscription): boolean {
+  return couponIdsOf(subscription, null).includes("");
+}
+
+/**
+ * What a subscription is worth a month, item by item, and when it renews or ends (unix seconds). With a `reason` its
+ * worth cannot be told, and the amounts mean nothing.
+ */
+export function explainSubscription(subscription: Subscription, worth: Worth) {
+  const { cancel_at, cancel_at_period_end, currency, items } = subscription;
+  const bill: PeriodBill = { ...worth, items: [], parts: exactly(1) };
+  let reason: Untold | undefined = items.has_more ? "cut" : undefined;
+  for (const item of items.data) {
+    const list = listPrice(item, currency, worth.currency);
+    const [untold, left] = typeof list === "string" ? [list, 0n] : [undefined, list];
+    reason ??= untold;
+    bill.items.push({ item, untold, listMinor: monthlyMinor(left, bill.parts, item), left, couponIds: [] });
+  }
+  for (const one of bill.items) for (const id of one.item.discounts) reason ??= takeOff(bill, [one], id);
+  for (const id of sharedCoupons(subscription, worth.customerDiscount)) reason ??= takeOff(bill, bill.items, id);
+  const priced = bill.items.map((one) => ({ ...one, mrrMinor: monthlyMinor(one.left, bill.parts, one.item) }));
+
+  const counts = countsAs(subscription);
+  if (counts === "no") return { counts, reason, items: priced, cancelsAtUnix: undefined, renewsAtUnix: undefined };
+  const ends = items.data.map((item) => item.current_period_end).toSorted((a, b) => a - b);
+  const cancelsAtUnix = cancel_at ?? (cancel_at_period_end ? ends.at(-1) : undefined);
+  const renewsAtUnix = ends.find((end) => end < (cancelsAtUnix ?? Infinity));
+  return { counts, reason, items: priced, cancelsAtUnix, renewsAtUnix };
 }
 
 // ------------------------------------------------------------------ Plan ----

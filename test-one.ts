@@ -135,7 +135,9 @@ async function readAccount(stripe: Service, settings: Settings, t0: number): Pro
   );
   if (found === undefined) return undefined;
   const isDeleted = found["deleted"] === true;
-  const customer = isDeleted ? { id: customerId, email: null, name: null } : readAs("customer", CUSTOMER, found);
+  const customer = isDeleted
+    ? { id: customerId, discount: null, email: null, name: null }
+    : readAs("customer", CUSTOMER, found);
   const charges: Charge[] = [];
   const invoices: Invoice[] = [];
   const subscriptions: Subscription[] = [];

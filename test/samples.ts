@@ -94,9 +94,15 @@ export function aSubscription(status: string, overrides: Partial<Subscription> =
   return {
     id: "sub_1",
     created: CREATED,
+    cancel_at: null,
+    cancel_at_period_end: false,
     cancellation_details: null,
+    currency: "usd",
     customer: "cus_1",
+    discounts: [],
     ended_at: null,
+    items: { data: [], has_more: false },
+    pause_collection: null,
     status,
     ...overrides,
   };
@@ -151,7 +157,7 @@ export function settingsOf(env: Environment = {}, args: readonly string[] = [], 
 }
 
 export function aCustomer(overrides: Partial<Customer> = {}): Customer {
-  return { id: "cus_1", email: "ada@example.com", name: "Ada", ...overrides };
+  return { id: "cus_1", discount: null, email: "ada@example.com", name: "Ada", ...overrides };
 }
 
 /** What a plan is made of; customers, records and people default to none. */

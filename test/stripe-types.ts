@@ -6,6 +6,7 @@
 import type Stripe from "stripe";
 import type {
   CHARGE,
+  COUPON,
   CUSTOMER,
   INVOICE,
   INVOICE_LINE,
@@ -50,6 +51,12 @@ type Proof<Misfits extends never> = Misfits;
 /** A charge's balance transaction, expanded. */
 type Balance = Exclude<WireOf<typeof CHARGE>["balance_transaction"], string | null | undefined>;
 
+/** A discount, expanded; an id of a coupon that is not. */
+type Discount = Exclude<WireOf<typeof CUSTOMER>["discount"], string | null | undefined>;
+
+/** Stripe's own client makes an object of its own of a decimal number, which is text on the wire. */
+type DecimalText = "subscription.items.data[].price.unit_amount_decimal";
+
 /** Where versions before basil had the product; today's types no longer know it. */
 type Legacy = "line.price" | "invoice.lines.data[].price";
 
@@ -59,7 +66,9 @@ export type Proofs = [
   Proof<Exclude<Misfit<WireOf<typeof INVOICE>, Stripe.Invoice, "invoice">, Legacy>>,
   Proof<Exclude<Misfit<WireOf<typeof INVOICE_LINE>, Stripe.InvoiceLineItem, "line">, Legacy>>,
   Proof<Misfit<WireOf<typeof CUSTOMER>, Stripe.Customer, "customer">>,
-  Proof<Misfit<WireOf<typeof SUBSCRIPTION>, Stripe.Subscription, "subscription">>,
+  Proof<Exclude<Misfit<WireOf<typeof SUBSCRIPTION>, Stripe.Subscription, "subscription">, DecimalText>>,
+  Proof<Misfit<WireOf<typeof COUPON>, Stripe.Coupon, "coupon">>,
+  Proof<Misfit<Discount, Stripe.Discount, "discount">>,
   Proof<Misfit<WireOf<typeof PRODUCT>, Stripe.Product, "product">>,
 ];
 
