@@ -770,8 +770,14 @@ export function openBooks({ currency, productSlugs }: Pick<Settings, "currency" 
     elsewhere: new Map<string, Elsewhere>(),
     /** Invoices in other currencies, until their customer's rate is known. */
     foreignBills: [] as Bill[],
-    /** By customer, the subscription that decides the status. */
+    /** By customer, the subscription that decides the status, and those that say what the customer pays now. */
     standings: new Map<string, Standing>(),
+    running: new Map<string, Subscription[]>(),
+    paysNow: new Map<string, PaysNow>(),
+    /** A month: list − coupons − paused = net; beside it, of subscriptions, what is scheduled to end, and trials. */
+    mrr: { list: ZERO, coupons: ZERO, paused: ZERO, net: ZERO, ending: noTally(), trials: noTally() },
+    /** Why `mrr` cannot be told → of how many customers. */
+    untold: new Map<Untold, number>(),
   };
 }
 
@@ -988,6 +994,7 @@ export function addSubscription(books: Books, subscription: Subscription): void 
   const byName = STATUSES.indexOf(found.status) - STATUSES.indexOf(held?.status ?? found.status);
   if (held === undefined || (found.rank - held.rank || held.endedAt - found.endedAt || byName) < 0)
     books.standings.set(subscription.customer, found);
+  if (countsAs(subscription) !== "no") valueAt(books.running, subscription.customer, () => []).push(subscription);
 }
 
 export function statusOf(books: Books, customerId: string): Status {
@@ -1097,6 +1104,70 @@ export function explainSubscription(subscription: Subscription, worth: Worth) {
   const cancelsAtUnix = cancel_at ?? (cancel_at_period_end ? ends.at(-1) : undefined);
   const renewsAtUnix = ends.find((end) => end < (cancelsAtUnix ?? Infinity));
   return { counts, reason, items: priced, cancelsAtUnix, renewsAtUnix };
+}
+
+/** What a customer pays now; `mrrMinor` is undefined where it cannot be told. */
+type PaysNow = {
+  readonly mrrMinor: Minor | undefined;
+  readonly renewsAtUnix: number | undefined;
+  readonly cancelsAtUnix: number | undefined;
+};
+
+const PAYS_NOTHING: PaysNow = { mrrMinor: ZERO, renewsAtUnix: undefined, cancelsAtUnix: undefined };
+
+/** The coupons to read before the subscriptions can be closed, each once. */
+export function couponsNeeded(books: Books, customers: ReadonlyMap<string, Customer>): string[] {
+  const ids = [...books.running].flatMap(([customerId, subscriptions]) =>
+    subscriptions.flatMap((one) => couponIdsOf(one, customers.get(customerId)?.discount ?? null)),
+  );
+  return [...new Set(ids)].filter((id) => id !== "");
+}
+
+/**
+ * Once customers and coupons are known: what everybody pays now. Proves that list price − coupons − paused = mrr;
+ * customers of whom it cannot be told are in none of the four.
+ */
+export function closeSubscriptions(
+  books: Books,
+  customers: ReadonlyMap<string, Customer>,
+  coupons: ReadonlyMap<string, Coupon | undefined>,
+): void {
+  const { mrr, untold, currency } = books;
+  for (const [customerId, subscriptions] of books.running) {
+    const worth = { currency, coupons, customerDiscount: customers.get(customerId)?.discount ?? null };
+    const explained = subscriptions.map((one) => explainSubscription(one, worth));
+    const reason = explained.find((one) => one.counts === "counted" && one.reason !== undefined)?.reason;
+    if (reason !== undefined) untold.set(reason, (untold.get(reason) ?? 0) + 1);
+    const told = reason === undefined ? explained.filter((one) => one.reason === undefined) : [];
+    for (const one of told) enterWorth(mrr, one);
+    const net = told.filter(({ counts }) => counts === "counted").map(netOf);
+    mrr.net = sumMinor([mrr.net, ...net]);
+    const first = (times: readonly (number | undefined)[]): number | undefined =>
+      times.filter((time) => time !== undefined).toSorted((x, y) => x - y)[0];
+    books.paysNow.set(customerId, {
+      mrrMinor: reason === undefined ? sumMinor(net) : undefined,
+      renewsAtUnix: first(explained.map(({ renewsAtUnix }) => renewsAtUnix)),
+      cancelsAtUnix: first(explained.map(({ cancelsAtUnix }) => cancelsAtUnix)),
+    });
+  }
+  if (mrr.list - mrr.coupons - mrr.paused !== mrr.net) throw notClosed("between list price and mrr");
+}
+
+type Explained = ReturnType<typeof explainSubscription>;
+
+function netOf({ items }: Explained): Minor {
+  return sumMinor(items.map(({ mrrMinor }) => mrrMinor));
+}
+
+function enterWorth(mrr: Books["mrr"], explained: Explained): void {
+  const { counts, items, cancelsAtUnix } = explained;
+  const net = netOf(explained);
+  if (counts === "trial") return addTo(mrr.trials, net);
+  const list = sumMinor(items.map(({ listMinor }) => listMinor));
+  mrr.list = addMinor(mrr.list, list);
+  mrr.coupons = minor(mrr.coupons + list - net);
+  if (counts === "paused") mrr.paused = addMinor(mrr.paused, net);
+  else if (cancelsAtUnix !== undefined) addTo(mrr.ending, net);
 }
 
 // ------------------------------------------------------------------ Plan ----
@@ -1227,6 +1298,8 @@ export type Plan = {
   readonly unallocated: Minor;
   /** Paid invoices of customers that have no record, and of no customer. */
   readonly withoutRecord: Tally;
+  /** What customers that have no record pay now, by customers. */
+  readonly mrrWithoutRecord: Tally;
 };
 
 /** The address people are matched by; "" where there is none. */
@@ -1246,13 +1319,16 @@ export function planChanges(input: PlanInput): Plan {
   const recorded = ledgers.filter((ledger) => getsRecord(ledger, records.get(ledger.customerId)));
   const isRecorded = new Set(recorded.map(({ customerId }) => customerId));
   const columns = new Map(input.spendSlugs.map((slug) => [slug, ZERO]));
-  const withoutRecord: Tally = { count: 0, minor: ZERO };
+  const withoutRecord = noTally();
   for (const ledger of recorded) for (const [slug, amount] of ledger.spend) addAt(columns, slug, amount);
   for (const { customerId, invoices } of ledgers) {
     if (isRecorded.has(customerId)) continue;
     withoutRecord.count += invoices.count;
     withoutRecord.minor = addMinor(withoutRecord.minor, invoices.minor);
   }
+  const mrrWithoutRecord = noTally();
+  for (const [customerId, { mrrMinor = ZERO }] of input.books.paysNow)
+    if (mrrMinor > 0 && !isRecorded.has(customerId)) addTo(mrrWithoutRecord, mrrMinor);
   const changes = recorded.map((ledger) => planChange(ledger, input));
   const size = (change: Change): number => Math.abs(change.afterMinor - change.beforeMinor);
   changes.sort((a, b) => size(b) - size(a) || (a.customerId < b.customerId ? -1 : 1));
@@ -1266,7 +1342,7 @@ export function planChanges(input: PlanInput): Plan {
   const inLedgers = sumMinor(ledgers.map((ledger) => ledger.totalMinor));
   if (inLedgers !== totalMinor) throw notClosed("between records and ledgers");
   const leftAlone = records.size - changes.filter(({ record }) => record !== undefined).length;
-  return { changes, counts, leftAlone, beforeMinor, totalMinor, columns, unallocated, withoutRecord };
+  return { changes, counts, leftAlone, beforeMinor, totalMinor, columns, unallocated, withoutRecord, mrrWithoutRecord };
 }
 
 /** Plans one customer's record. */
@@ -1329,6 +1405,7 @@ export function desiredValues(
   const customer = customers.get(customerId);
   const address = addressOf(customer);
   const isFailing = (ledger.lastFailedUnix ?? -1) > (ledger.lastCapturedUnix ?? -1);
+  const paysNow = books.paysNow.get(customerId) ?? PAYS_NOTHING;
   return new Map([
     [MATCH_KEY, customerId],
     ["name", (customer?.name ?? "").trim() || address || customerId],
@@ -1337,6 +1414,9 @@ export function desiredValues(
     ...spendSlugs.map((slug) => [slug, decimalText(ledger.spend.get(slug) ?? ZERO)] as const),
     ["unallocated_revenue", decimalText(unallocatedMinor(ledger))],
     ["subscription_status", statusOf(books, customerId)],
+    ["mrr", paysNow.mrrMinor === undefined ? undefined : decimalText(paysNow.mrrMinor)],
+    ["renews_at", instant(paysNow.renewsAtUnix)],
+    ["cancels_at", instant(paysNow.cancelsAtUnix)],
     ["payment_failed_at", isFailing ? instant(ledger.lastFailedUnix) : undefined],
     ["first_charge_at", instant(ledger.firstChargeUnix)],
     ["last_charge_at", instant(ledger.lastChargeUnix)],
@@ -1963,6 +2043,19 @@ function readCustomers(stripe: Service, scope: Scope, take: (customer: Customer)
 export function readSubscriptions(stripe: Service, scope: Scope, take: (one: Subscription) => void): Promise<void> {
   const list = { path: "/v1/subscriptions", kind: "subscription", reader: SUBSCRIPTION };
   return readList(stripe, { ...list, query: { ...queryOf(scope), status: "all" } }, scope.t0, take);
+}
+
+/** Coupons by id, each once; undefined for one that cannot be read. */
+export async function readCoupons(stripe: Service, ids: readonly string[]): Promise<Map<string, Coupon | undefined>> {
+  const read = ids.map(async (id): Promise<[string, Coupon | undefined]> => {
+    const call: Call = { method: "GET", path: `/v1/coupons/${encodeURIComponent(id)}`, lane: "/v1/coupons/{id}" };
+    const found = await request(stripe, { ...call, query: { "expand[]": "applies_to" } }).catch((error: unknown) => {
+      if (error instanceof ApiError && [403, 404].includes(error.status)) return undefined;
+      throw error;
+    });
+    return [id, found && readAs("coupon", COUPON, found)];
+  });
+  return new Map(await Promise.all(read));
 }
 
 /** Products by id, a hundred a request; all of them without ids. */
@@ -2964,6 +3057,7 @@ async function gather(
   const place = { spendSlugs, currency: settings.currency };
   const [crm] = await together(failure, [readCrm(attio, place), ...work]);
   closeBooks(books);
+  closeSubscriptions(books, customers, await readCoupons(stripe, couponsNeeded(books, customers)));
   const ledgers = [...books.ledgers.values()];
   // A record deleted in Attio while its pages were read moves others past the reader: look again before creating.
   const unseen = ledgers.filter(({ customerId, totalMinor }) => totalMinor > 0 && !crm.records.has(customerId));

@@ -3,10 +3,30 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { couponIdsOf, explainSubscription, needsDiscounts, readAs, SUBSCRIPTION, sumMinor } from "../sync.ts";
+import {
+  SUBSCRIPTION,
+  closeSubscriptions,
+  couponIdsOf,
+  couponsNeeded,
+  explainSubscription,
+  needsDiscounts,
+  readAs,
+  sumMinor,
+} from "../sync.ts";
 import type { Coupon, Subscription } from "../sync.ts";
 import { worthOf } from "./mrr-oracle.ts";
-import { aSubscription, holds } from "./samples.ts";
+import {
+  T0,
+  aCharge,
+  aCustomer,
+  aMonthly,
+  aSubscription,
+  booksOf,
+  findingsOf,
+  holds,
+  openBooksOf,
+  planOf,
+} from "./samples.ts";
 
 type Item = Subscription["items"]["data"][number];
 type Coupons = Readonly<Record<string, Coupon | undefined>>;
@@ -217,5 +237,75 @@ describe("mrr of anything", () => {
       assert.equal(mrrOf(of([anItem(price * 12, "year")], { discounts }), known), mrrOf(monthly, known));
       assert.equal(mrrOf({ ...monthly, discounts: [...discounts, "all"] }, known), 0);
     });
+  });
+});
+
+describe("what a customer pays now", () => {
+  const TOMORROW = T0 + 86_400;
+  const ending = { cancel_at_period_end: true, cancel_at: TOMORROW };
+  const valuesOf = (...subscriptions: Subscription[]) => {
+    const [change] = planOf({
+      charges: [aCharge()],
+      subscriptions,
+      customers: [aCustomer({ discount: "half" })],
+    }).changes;
+    return ["mrr", "renews_at", "cancels_at"].map((slug) => change?.values.get(slug));
+  };
+  const day = "2026-11-22T07:17:00.000Z";
+
+  it("is written as mrr, with the next renewal and the next scheduled end", () => {
+    assert.deepEqual(valuesOf(aMonthly(4900)), ["24.50", day, undefined]); // the customer's own coupon
+    assert.deepEqual(valuesOf(aMonthly(4900, { discounts: ["once"] })), [undefined, day, undefined]); // unreadable
+    assert.deepEqual(valuesOf(aMonthly(4900, ending)), ["24.50", undefined, day]);
+    assert.deepEqual(valuesOf(aMonthly(100), aMonthly(200, { ...ending, cancel_at: T0 + 9 })).slice(0, 2), [
+      "1.50",
+      day,
+    ]);
+    assert.deepEqual(valuesOf(aMonthly(4900, { status: "trialing" })), ["0.00", day, undefined]);
+  });
+
+  it("is 0.00 where no subscription counts, and empty where one that counts cannot be told", () => {
+    assert.deepEqual(valuesOf(), ["0.00", undefined, undefined]);
+    assert.deepEqual(valuesOf(aMonthly(4900, { status: "canceled" })), ["0.00", undefined, undefined]);
+    assert.deepEqual(valuesOf(aMonthly(100), aMonthly(null))[0], undefined);
+    assert.deepEqual(valuesOf(aMonthly(100), aMonthly(null, { pause_collection: { behavior: "void" } }))[0], "0.50");
+  });
+
+  it("adds up for the account: list price less coupons less paused; ends, trials and what cannot be told beside", () => {
+    const of = (customer: string, ...more: Parameters<typeof aMonthly>) => ({ ...aMonthly(...more), customer });
+    const subscriptions = [
+      of("cus_1", 4900, { discounts: ["half"] }),
+      of("cus_1", 1000, { pause_collection: { behavior: "void" } }),
+      of("cus_2", 700, ending),
+      of("cus_2", 900, { status: "trialing" }),
+      of("cus_3", null),
+      of("cus_3", 5000),
+    ];
+    const scene = { charges: [aCharge()], subscriptions };
+    const { mrr, untold } = booksOf(scene);
+    assert.deepEqual(mrr, {
+      list: 6600,
+      coupons: 2450,
+      paused: 1000,
+      net: 3150,
+      ending: { count: 1, minor: 700 },
+      trials: { count: 1, minor: 900 },
+    });
+    assert.deepEqual([...untold], [["tiered", 1]]);
+    assert.deepEqual(planOf(scene).mrrWithoutRecord, { count: 1, minor: 700 });
+  });
+
+  it("needs each coupon once, and none for an account without discounts", () => {
+    const subscriptions = [
+      aMonthly(100, { discounts: ["half", "x"] }),
+      aMonthly(100, { discounts: ["x", ""] }),
+      aMonthly(1),
+    ];
+    const customers = new Map([["cus_1", aCustomer({ discount: "y" })]]);
+    assert.deepEqual(couponsNeeded(openBooksOf({ subscriptions }), customers), ["half", "x", "y"]);
+    assert.deepEqual(couponsNeeded(openBooksOf({ subscriptions: [aMonthly(1)] }), new Map()), []);
+    const { books } = findingsOf({ subscriptions: [aMonthly(1)] });
+    books.mrr.list = sumMinor([books.mrr.list, books.mrr.list]);
+    assert.throws(() => closeSubscriptions(books, new Map(), new Map()), /does not close between list price and mrr/);
   });
 });
