@@ -8,9 +8,7 @@ import {
   aBalanceTransaction,
   aCharge,
   aCustomer,
-  aDispute,
   aProduct,
-  aRefund,
   aSubscription,
   anInvoice,
   anInvoiceLine,
@@ -265,41 +263,14 @@ function openSeed(options: SeedOptions) {
     const balance_transaction = isSettled ? settle(unsettled, settles, settlement) : null;
     const settled = { ...unsettled, balance_transaction };
     account.charges.push(settled);
-    if (givenBack > 0) addRefund(settled, givenBack);
-    if (spec.disputed === true) addDispute(settled);
     return settled;
   }
 
-  function billingDetails(customerId: string | null): unknown {
+  function billingDetails(customerId: string | null): StripeCharge["billing_details"] {
     const known = account.customers.at(-1);
     const isKnown = known !== undefined && known.id === customerId;
     const email = isKnown ? known.email : "guest@example.com";
-    return { address: null, email, name: isKnown ? known.name : null, phone: null, tax_id: null };
-  }
-
-  function addRefund(refunded: StripeCharge, amount: number): void {
-    const { currency, customer, payment_intent } = refunded;
-    const created = refunded.created + 3 * DAY;
-    account.refunds.push(
-      aRefund({ id: id("re"), amount, charge: refunded.id, created, currency, customer, payment_intent }),
-    );
-  }
-
-  function addDispute({ id: charged, amount, created, currency, payment_intent }: StripeCharge): void {
-    const status = pick(["won", "lost", "under_review", "warning_closed", "needs_response"]);
-    const at = created + 20 * DAY;
-    account.disputes.push(
-      aDispute({
-        id: id("dp"),
-        amount,
-        charge: charged,
-        created: at,
-        currency,
-        livemode,
-        payment_intent,
-        status,
-      }),
-    );
+    return { address: null, email, name: isKnown ? (known.name ?? null) : null, phone: null, tax_id: null };
   }
 
   function line({ cents, product, isOldStyle = false }: LineSpec, currency: string): StripeInvoiceLine {
@@ -345,8 +316,11 @@ function openSeed(options: SeedOptions) {
       },
       subtotal: minor(billedCents, currency),
       total: minor(totalCents, currency),
-      total_discount_amounts: amounts(discountCents, currency),
-      total_taxes: amounts(taxCents, currency),
+      total_discount_amounts:
+        discountCents === 0
+          ? []
+          : [{ amount: minor(discountCents, currency), discount: "di_1SbxAsAgreed0B7WZ01zgkWm" }],
+      total_taxes: taxCents === 0 ? [] : [taxOf(minor(taxCents, currency), minor(billedCents, currency))],
     });
     account.invoices.push(built);
     if (throughStripe > 0 && spec.withoutCharge !== true) pay(built, spec, throughStripe, paidAt);
@@ -419,8 +393,17 @@ function minor(cents: number, currency: string): number {
   return cents * (MINOR_PER_CENT[currency] ?? 1);
 }
 
-function amounts(cents: number, currency: string): { amount: number }[] {
-  return cents === 0 ? [] : [{ amount: minor(cents, currency) }];
+function taxOf(amount: number, taxable_amount: number): NonNullable<StripeInvoice["total_taxes"]>[number] {
+  const tax_rate_details = { tax_rate: "txr_1SbxVat20000B7WZ01zgkWmQ9" };
+  const type = "tax_rate_details";
+  return {
+    amount,
+    tax_behavior: "exclusive",
+    tax_rate_details,
+    taxability_reason: "standard_rated",
+    taxable_amount,
+    type,
+  };
 }
 
 function parentOf(subscription: string | undefined): StripeInvoice["parent"] {

@@ -1,12 +1,13 @@
 // stripe.ts - a fake, stateful, read-only Stripe on loopback, as of API 2026-10-28.endive.
 //
-// It imitates what a reader of charges, invoices and their lines, customers, subscriptions, products, balance
-// transactions, invoice payments, disputes and refunds meets: lists newest first with cursors and `created` ranges, ten
-// embedded invoice lines, expansion up to four levels, restricted keys and their permissions, live and test mode, error
-// envelopes, published rate limits. What Stripe would refuse is refused, and so is everything that is not known here.
+// It imitates what a reader of charges, invoices and their lines, customers, subscriptions, coupons, products, balance
+// transactions and invoice payments meets: lists newest first with cursors and `created` ranges, ten embedded invoice
+// lines and twenty subscription items, expansion up to four levels, fields that come only where they are asked for,
+// restricted keys and their permissions, live and test mode, error envelopes, published rate limits. What Stripe would
+// refuse is refused, and so is everything that is not known here.
 //
 // It does NOT imitate: writes (every method but GET is refused), Connect accounts, organisation keys, test clocks,
-// search, events, prices, payment intents, idempotency, concurrency limits, the monthly read allocation, and what old
+// search, events, prices of their own, payment intents, idempotency, concurrency limits, the monthly read allocation, and what old
 // API versions look like. A real parameter or expansion that is not imitated is refused with a message that starts with
 // "sandbox:", and so is a request without `Stripe-Version`, where Stripe would silently take the account's old default.
 //
@@ -21,13 +22,12 @@ import { aDeletedCustomer } from "./objects.ts";
 import type {
   StripeBalanceTransaction,
   StripeCharge,
+  StripeCoupon,
   StripeCustomer,
-  StripeDispute,
   StripeInvoice,
   StripeInvoiceLine,
   StripeInvoicePayment,
   StripeProduct,
-  StripeRefund,
   StripeSubscription,
   UnixSeconds,
 } from "./objects.ts";
@@ -47,8 +47,7 @@ export type StripeAccount = {
   products: StripeProduct[];
   balanceTransactions: StripeBalanceTransaction[];
   invoicePayments: StripeInvoicePayment[];
-  disputes: StripeDispute[];
-  refunds: StripeRefund[];
+  coupons: StripeCoupon[];
 };
 
 /** Any object an account holds. */
@@ -60,8 +59,7 @@ export type AccountObject =
   | StripeProduct
   | StripeBalanceTransaction
   | StripeInvoicePayment
-  | StripeDispute
-  | StripeRefund;
+  | StripeCoupon;
 
 export type StripeKey = {
   readonly key: string;
@@ -100,7 +98,7 @@ export const SANDBOX_STRIPE_VERSION = "2026-10-28.endive";
 export const STRIPE_PERMISSIONS: Readonly<Record<string, string>> = {
   rak_charge_read: "Charges and Refunds",
   rak_customer_read: "Customers",
-  rak_dispute_read: "Disputes",
+  rak_coupon_read: "Coupons",
   rak_balance_transaction_source_read: "Balance transaction sources",
   rak_product_read: "Products",
   rak_subscription_read: "Subscriptions",
@@ -120,8 +118,7 @@ export function emptyAccount(overrides: Partial<StripeAccount> = {}): StripeAcco
     products: [],
     balanceTransactions: [],
     invoicePayments: [],
-    disputes: [],
-    refunds: [],
+    coupons: [],
     ...overrides,
   };
 }
@@ -176,12 +173,11 @@ type Kind = AccountObject["object"];
 const OBJECTS: Readonly<Record<Kind, (account: StripeAccount) => readonly AccountObject[]>> = {
   balance_transaction: (account) => account.balanceTransactions,
   charge: (account) => account.charges,
+  coupon: (account) => account.coupons,
   customer: (account) => account.customers,
-  dispute: (account) => account.disputes,
   invoice: (account) => account.invoices,
   invoice_payment: (account) => account.invoicePayments,
   product: (account) => account.products,
-  refund: (account) => account.refunds,
   subscription: (account) => account.subscriptions,
 };
 
@@ -314,8 +310,6 @@ type Endpoint = {
 const CREATED: Rule = { is: "created" };
 const NOT_IMITATED: Rule = { is: "notImitated" };
 const CUSTOMER: Rule = { is: "equal", field: "customer", refersTo: "customer" };
-const CHARGE: Rule = { is: "equal", field: "charge", refersTo: "charge" };
-const PAYMENT_INTENT: Rule = { is: "equal", field: "payment_intent" };
 
 function equal(field: string): Rule {
   return { is: "equal", field };
@@ -343,19 +337,15 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     rules: {
       created: CREATED,
       customer: CUSTOMER,
-      payment_intent: PAYMENT_INTENT,
+      payment_intent: equal("payment_intent"),
       transfer_group: equal("transfer_group"),
     },
   },
+  coupons: { kind: "coupon", permission: "rak_coupon_read", rules: { created: CREATED } },
   customers: {
     kind: "customer",
     permission: "rak_customer_read",
     rules: { created: CREATED, email: equal("email"), test_clock: NOT_IMITATED },
-  },
-  disputes: {
-    kind: "dispute",
-    permission: "rak_dispute_read",
-    rules: { charge: CHARGE, created: CREATED, payment_intent: PAYMENT_INTENT },
   },
   invoice_payments: {
     kind: "invoice_payment",
@@ -398,11 +388,6 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
       url: NOT_IMITATED,
     },
   },
-  refunds: {
-    kind: "refund",
-    permission: "rak_charge_read",
-    rules: { charge: CHARGE, created: CREATED, payment_intent: PAYMENT_INTENT },
-  },
   subscriptions: {
     kind: "subscription",
     permission: "rak_subscription_read",
@@ -436,12 +421,11 @@ for (const status of [...LIVING_SUBSCRIPTIONS, "canceled"]) SUBSCRIPTION_STATUSE
 const EXPANDABLE: Readonly<Record<Kind, Readonly<Record<string, Kind>>>> = {
   balance_transaction: {},
   charge: { balance_transaction: "balance_transaction", customer: "customer" },
+  coupon: {},
   customer: {},
-  dispute: { charge: "charge" },
   invoice: { customer: "customer", payments: "invoice_payment" },
   invoice_payment: { invoice: "invoice" },
   product: {},
-  refund: { balance_transaction: "balance_transaction", charge: "charge", customer: "customer" },
   subscription: { customer: "customer", latest_invoice: "invoice" },
 };
 
@@ -460,8 +444,8 @@ const OTHER_EXPANSIONS: Readonly<Record<Kind, readonly string[]>> = {
     "transfer",
     "transfer_data",
   ],
+  coupon: ["applies_to", "currency_options"],
   customer: ["cash_balance", "default_source", "discount", "sources", "subscriptions", "tax", "tax_ids"],
-  dispute: ["payment_intent"],
   invoice: [
     "account_tax_ids",
     "application",
@@ -477,7 +461,6 @@ const OTHER_EXPANSIONS: Readonly<Record<Kind, readonly string[]>> = {
   ],
   invoice_payment: ["payment"],
   product: ["default_price", "tax_code"],
-  refund: ["failure_balance_transaction", "payment_intent", "source_transfer_reversal", "transfer_reversal"],
   subscription: [
     "application",
     "default_payment_method",
@@ -1010,18 +993,16 @@ function putInto(account: StripeAccount, object: AccountObject): void {
       return replaceOrAdd(account.balanceTransactions, object);
     case "charge":
       return replaceOrAdd(account.charges, object);
+    case "coupon":
+      return replaceOrAdd(account.coupons, object);
     case "customer":
       return replaceOrAdd(account.customers, object);
-    case "dispute":
-      return replaceOrAdd(account.disputes, object);
     case "invoice":
       return replaceOrAdd(account.invoices, object);
     case "invoice_payment":
       return replaceOrAdd(account.invoicePayments, object);
     case "product":
       return replaceOrAdd(account.products, object);
-    case "refund":
-      return replaceOrAdd(account.refunds, object);
     case "subscription":
       return replaceOrAdd(account.subscriptions, object);
   }
@@ -1035,11 +1016,10 @@ function removeFrom(account: StripeAccount, id: string): void {
   account.balanceTransactions = without(account.balanceTransactions, id);
   account.charges = without(account.charges, id);
   account.customers = without(account.customers, id);
-  account.disputes = without(account.disputes, id);
+  account.coupons = without(account.coupons, id);
   account.invoices = without(account.invoices, id);
   account.invoicePayments = without(account.invoicePayments, id);
   account.products = without(account.products, id);
-  account.refunds = without(account.refunds, id);
   account.subscriptions = without(account.subscriptions, id);
 }
 
