@@ -25,7 +25,6 @@ import type {
   StripeCoupon,
   StripeCustomer,
   StripeInvoice,
-  StripeInvoiceLine,
   StripeInvoicePayment,
   StripeProduct,
   StripeSubscription,
@@ -76,6 +75,8 @@ export type StripeOptions = {
   /** "published": 100/s over a live account, 25/s over a test mode one, 25/s over each endpoint. */
   readonly limits?: "published" | "none";
   readonly supportedVersions?: readonly string[];
+  /** What this account refuses: an endpoint such as `coupons` (403), an expanded field such as `amount_paid_off_stripe`. */
+  readonly refuses?: Readonly<Record<string, 400 | 403>>;
   readonly seed?: number;
 };
 
@@ -86,8 +87,8 @@ export type StripeSandbox = SandboxServer & {
   remove(id: string): void;
   /** Takes the customer off the list and cancels its subscriptions, as a deletion in Stripe does. Its money stays. */
   deleteCustomer(id: string): void;
-  /** Writes all objects' JSON ahead of the first request, so that a benchmark does not measure it. */
-  prepare(): void;
+  /** Writes all objects' JSON, so expanded, ahead of the first request: a benchmark does not measure it then. */
+  prepare(expanded?: Readonly<Partial<Record<AccountObject["object"], readonly string[]>>>): void;
 };
 
 export const SANDBOX_STRIPE_KEY = "rk_live_51SandboxOnlyNotARealKey0001";
@@ -170,16 +171,16 @@ function unknownParameter(param: string): Refusal {
 
 type Kind = AccountObject["object"];
 
-const OBJECTS: Readonly<Record<Kind, (account: StripeAccount) => readonly AccountObject[]>> = {
-  balance_transaction: (account) => account.balanceTransactions,
-  charge: (account) => account.charges,
-  coupon: (account) => account.coupons,
-  customer: (account) => account.customers,
-  invoice: (account) => account.invoices,
-  invoice_payment: (account) => account.invoicePayments,
-  product: (account) => account.products,
-  subscription: (account) => account.subscriptions,
-};
+const LISTS = {
+  balance_transaction: "balanceTransactions",
+  charge: "charges",
+  coupon: "coupons",
+  customer: "customers",
+  invoice: "invoices",
+  invoice_payment: "invoicePayments",
+  product: "products",
+  subscription: "subscriptions",
+} as const satisfies Readonly<Record<Kind, keyof StripeAccount>>;
 
 type Table = {
   /** Newest first; of those created in the same second, the one added last comes first. */
@@ -188,8 +189,6 @@ type Table = {
   readonly placeOf: (id: string) => number | undefined;
   /** Places of all objects that have this value, in order. The index is built when a field is first asked for. */
   readonly placesWith: (field: string, value: string) => readonly number[];
-  /** The object as it travels, as JSON. */
-  readonly textAt: (place: number) => string;
 };
 
 function buildTable(added: readonly AccountObject[]): Table {
@@ -198,18 +197,11 @@ function buildTable(added: readonly AccountObject[]): Table {
   const objects = order.flatMap((n) => added[n] ?? []);
   const places = new Map(objects.map((object, place) => [object.id, place]));
   const indexes = new Map<string, Map<unknown, number[]>>();
-  const texts: string[] = [];
 
   function indexOf(field: string): Map<unknown, number[]> {
     let index = indexes.get(field);
     if (index === undefined) {
-      index = new Map();
-      for (const [place, object] of objects.entries()) {
-        const value = valueAt(object, field);
-        const sameValue = index.get(value);
-        if (sameValue === undefined) index.set(value, [place]);
-        else sameValue.push(place);
-      }
+      index = Map.groupBy(objects.keys(), (place) => valueAt(objects[place], field));
       indexes.set(field, index);
     }
     return index;
@@ -219,10 +211,6 @@ function buildTable(added: readonly AccountObject[]): Table {
     objects,
     placeOf: (id) => places.get(id),
     placesWith: (field, value) => indexOf(field).get(value) ?? [],
-    textAt(place) {
-      const object = objects[place];
-      return (texts[place] ??= object === undefined ? "null" : JSON.stringify(wireForm(object)));
-    },
   };
 }
 
@@ -234,15 +222,6 @@ function valueAt(object: unknown, path: string): unknown {
     value = Object.getOwnPropertyDescriptor(value, key)?.value;
   }
   return typeof value === "boolean" ? String(value) : value;
-}
-
-// Documented as a first handful; invoices of 15, 16 and 20 lines were observed to embed exactly ten.
-const EMBEDDED_LINES = 10;
-
-function wireForm(object: AccountObject): Readonly<Record<string, unknown>> {
-  if (object.object !== "invoice" || object.lines.data.length <= EMBEDDED_LINES) return object;
-  const data = object.lines.data.slice(0, EMBEDDED_LINES);
-  return { ...object, lines: { ...object.lines, data, has_more: true } };
 }
 
 /** The smallest n in [0, length] from which on `isBeyond` holds. */
@@ -262,22 +241,25 @@ type Store = {
   readonly account: StripeAccount;
   readonly table: (kind: Kind) => Table;
   readonly find: (kind: Kind, id: string) => AccountObject | undefined;
+  /** The object at a place as it travels, as JSON; written once for each set of expansions. */
+  readonly texts: (kind: Kind, paths: readonly Path[]) => (place: number) => string;
   readonly forget: () => void;
 };
 
 function openStore(account: StripeAccount): Store {
   const tables = new Map<Kind, Table>();
+  const written = new Map<string, string[]>();
 
   function table(kind: Kind): Table {
     let built = tables.get(kind);
     if (built === undefined) {
-      built = buildTable(OBJECTS[kind](account));
+      built = buildTable(account[LISTS[kind]]);
       tables.set(kind, built);
     }
     return built;
   }
 
-  return {
+  const store: Store = {
     account,
     table,
     find(kind, id) {
@@ -285,8 +267,19 @@ function openStore(account: StripeAccount): Store {
       const place = placeOf(id);
       return place === undefined ? undefined : objects[place];
     },
-    forget: () => tables.clear(),
+    texts(kind, paths) {
+      const { objects } = table(kind);
+      const key = [kind, ...paths.map((path) => path.join("."))].join(" ");
+      const texts = written.get(key) ?? [];
+      written.set(key, texts);
+      return (place) => (texts[place] ??= JSON.stringify(wireForm(objects[place] ?? {}, kind, paths, store)));
+    },
+    forget() {
+      tables.clear();
+      written.clear();
+    },
   };
+  return store;
 }
 
 // ------------------------------------------------------------- Endpoints ----
@@ -407,7 +400,9 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   },
 };
 
-const PERMISSION_OF = new Map(Object.values(ENDPOINTS).map(({ kind, permission }) => [kind, permission]));
+const PERMISSION_OF = new Map<Shape, string>(
+  Object.values(ENDPOINTS).map(({ kind, permission }) => [kind, permission]),
+);
 
 const LIVING_SUBSCRIPTIONS = ["active", "past_due", "unpaid", "incomplete", "incomplete_expired", "trialing", "paused"];
 /** What each value of `status` selects; undefined selects all. Without a value, all that have not been canceled. */
@@ -417,61 +412,72 @@ const SUBSCRIPTION_STATUSES = new Map<string, readonly string[] | undefined>([
 ]);
 for (const status of [...LIVING_SUBSCRIPTIONS, "canceled"]) SUBSCRIPTION_STATUSES.set(status, [status]);
 
-/** Which fields of an object can be expanded here, and into what. `payments` of an invoice is included, not replaced. */
-const EXPANDABLE: Readonly<Record<Kind, Readonly<Record<string, Kind>>>> = {
+/** What an expansion can lead through: the objects with endpoints, and what stands inside of them. */
+type Shape = Kind | "discount" | "discount_source" | "item_list" | "line_list" | "price" | "subscription_item";
+
+/**
+ * A field on the way of an expansion. In the place of an id stands the object where it is expanded; an embedded object is
+ * there anyway, and the way goes on below it; an included field comes only where it is asked for.
+ */
+type Step = { readonly is: "id" | "embedded"; readonly shape: Shape } | { readonly is: "included" };
+
+const INCLUDED: Step = { is: "included" };
+
+function idOf(shape: Shape): Step {
+  return { is: "id", shape };
+}
+
+function embedded(shape: Shape): Step {
+  return { is: "embedded", shape };
+}
+
+const STEPS: Readonly<Record<Shape, Readonly<Record<string, Step>>>> = {
   balance_transaction: {},
-  charge: { balance_transaction: "balance_transaction", customer: "customer" },
-  coupon: {},
-  customer: {},
-  invoice: { customer: "customer", payments: "invoice_payment" },
-  invoice_payment: { invoice: "invoice" },
+  charge: { balance_transaction: idOf("balance_transaction"), customer: idOf("customer") },
+  coupon: { applies_to: INCLUDED },
+  customer: { discount: embedded("discount") },
+  discount: { customer: idOf("customer"), source: embedded("discount_source") },
+  discount_source: { coupon: idOf("coupon") },
+  invoice: {
+    amount_paid_off_stripe: INCLUDED,
+    customer: idOf("customer"),
+    lines: embedded("line_list"),
+    payments: INCLUDED,
+  },
+  invoice_payment: { invoice: idOf("invoice") },
+  item_list: { data: embedded("subscription_item") },
+  line_list: {},
+  price: { product: idOf("product") },
   product: {},
-  subscription: { customer: "customer", latest_invoice: "invoice" },
+  subscription: {
+    customer: idOf("customer"),
+    discounts: idOf("discount"),
+    items: embedded("item_list"),
+    latest_invoice: idOf("invoice"),
+  },
+  subscription_item: { discounts: idOf("discount"), price: embedded("price") },
 };
 
 /** Real expansions, also of fields below them, that are refused as not imitated rather than as unknown. */
-const OTHER_EXPANSIONS: Readonly<Record<Kind, readonly string[]>> = {
-  balance_transaction: ["source"],
-  charge: [
-    "application",
-    "application_fee",
-    "failure_balance_transaction",
-    "on_behalf_of",
-    "payment_intent",
-    "refunds",
-    "review",
-    "source_transfer",
-    "transfer",
-    "transfer_data",
-  ],
-  coupon: ["applies_to", "currency_options"],
-  customer: ["cash_balance", "default_source", "discount", "sources", "subscriptions", "tax", "tax_ids"],
-  invoice: [
-    "account_tax_ids",
-    "application",
-    "confirmation_secret",
-    "default_payment_method",
-    "default_source",
-    "discounts",
-    "latest_revision",
-    "lines",
-    "on_behalf_of",
-    "parent",
-    "total_discount_amounts",
-  ],
-  invoice_payment: ["payment"],
-  product: ["default_price", "tax_code"],
-  subscription: [
-    "application",
-    "default_payment_method",
-    "default_source",
-    "discounts",
-    "items",
-    "on_behalf_of",
-    "pending_setup_intent",
-    "schedule",
-  ],
+const OTHER_EXPANSIONS: Readonly<Partial<Record<Shape, string>>> = {
+  balance_transaction: "source",
+  charge:
+    "application application_fee failure_balance_transaction on_behalf_of payment_intent refunds review source_transfer transfer transfer_data",
+  coupon: "currency_options",
+  customer: "cash_balance default_source sources subscriptions tax tax_ids",
+  discount: "promotion_code",
+  invoice:
+    "account_tax_ids application confirmation_secret default_payment_method default_source discounts latest_revision on_behalf_of parent total_discount_amounts",
+  invoice_payment: "payment",
+  line_list: "data",
+  price: "currency_options tiers",
+  product: "default_price tax_code",
+  subscription: "application default_payment_method default_source on_behalf_of pending_setup_intent schedule",
+  subscription_item: "tax_rates",
 };
+
+/** How many a list embeds: of lines ten were observed, of items twenty are documented. */
+const EMBEDDED_AT_MOST: Readonly<Partial<Record<Shape, number>>> = { item_list: 20, line_list: 10 };
 
 // ------------------------------------------------------------ Parameters ----
 
@@ -607,82 +613,100 @@ function missing(kind: Kind | "line_item", id: string, param: string): ErrorBody
 
 // ------------------------------------------------------------- Expansion ----
 
+/** The fields of an expansion, from the object itself. */
+type Path = readonly string[];
+
 const MAX_EXPAND_LEVELS = 4;
 
 /** Checks the asked expansions and returns them as paths from the object itself. */
-function readExpansions(paths: readonly string[], kind: Kind, isList: boolean): string[][] {
-  return paths.map((path) => {
+function readExpansions(asked: readonly string[], kind: Kind, isList: boolean): Path[] {
+  return asked.map((path) => {
     const levels = path.split(".");
-    if (levels.length > MAX_EXPAND_LEVELS)
-      throw badParameter("expand", undefined, `You cannot expand more than 4 levels of a property (${path}).`);
+    if (levels.length > MAX_EXPAND_LEVELS) {
+      const message = `You cannot expand more than 4 levels of a property. Property: ${path}`;
+      throw new Refusal(400, { code: "property_expansion_max_depth", message });
+    }
     if (path === "total_count") {
       const message = "The `total_count` property can no longer be expanded on lists.";
-      throw badParameter("expand", "property_forbidden", message);
+      throw new Refusal(400, { code: "property_forbidden", message });
     }
+    if (isList && levels[0] !== "data")
+      throw notExpandable(path, ` You may want to try expanding 'data.${path}' instead.`);
     const fields = isList ? levels.slice(1) : levels;
-    if ((isList && levels[0] !== "data") || fields.length === 0) {
-      const hint = isList ? ` You may want to try expanding 'data.${path}' instead.` : "";
-      throw badParameter("expand", undefined, `This property cannot be expanded (${path}).${hint}`);
-    }
-    checkExpansion(fields, kind, path);
+    stepsOf(fields, kind, path);
     return fields;
   });
 }
 
-function checkExpansion(fields: readonly string[], kind: Kind, path: string): void {
-  let at = kind;
-  for (const field of fields) {
-    const target = Object.hasOwn(EXPANDABLE[at], field) ? EXPANDABLE[at][field] : undefined;
-    if (target === undefined) {
-      if (OTHER_EXPANSIONS[at].includes(field)) throw notImitated("expand", `the expansion ${path}`);
-      throw badParameter("expand", undefined, `This property cannot be expanded (${path}).`);
-    }
-    if (target === "invoice_payment" && fields.at(-1) !== field) throw notImitated("expand", `the expansion ${path}`);
-    at = target;
-  }
+function notExpandable(path: string, hint = ""): Refusal {
+  return new Refusal(400, { message: `This property cannot be expanded (${path}).${hint}` });
 }
 
-/** Every type of object that the paths lead through: the key needs the permission of each. */
-function expandedKinds(paths: readonly (readonly string[])[], kind: Kind): Kind[] {
-  const kinds: Kind[] = [];
-  for (const fields of paths) {
-    let at: Kind | undefined = kind;
-    for (const field of fields) {
-      at = at === undefined ? undefined : EXPANDABLE[at][field];
-      if (at !== undefined) kinds.push(at);
-    }
-  }
-  return kinds;
+/** The steps that an expansion takes. Throws where a field cannot be expanded. */
+function stepsOf(fields: Path, kind: Kind, path = fields.join(".")): Step[] {
+  let shape: Shape | undefined = kind;
+  return fields.map((field) => {
+    const known: Readonly<Record<string, Step>> = shape === undefined ? {} : STEPS[shape];
+    const step = Object.hasOwn(known, field) ? known[field] : undefined;
+    const isReal = shape !== undefined && OTHER_EXPANSIONS[shape]?.split(" ").includes(field);
+    if (step === undefined) throw isReal ? notImitated("expand", `the expansion ${path}`) : notExpandable(path);
+    shape = step.is === "included" ? undefined : step.shape;
+    return step;
+  });
 }
 
-function expanded(
-  object: AccountObject,
-  paths: readonly (readonly string[])[],
+/** Everything that the paths show in the place of an id needs a permission of its own. */
+function permissionsFor(paths: readonly Path[], kind: Kind): string[] {
+  const steps = paths.flatMap((path) => stepsOf(path, kind));
+  return steps.flatMap((step) => (step.is === "id" ? (PERMISSION_OF.get(step.shape) ?? []) : []));
+}
+
+/** An object as it travels: expanded where the paths say so, ids elsewhere, lists cut to what Stripe embeds. */
+function wireForm(
+  object: object,
+  shape: Shape,
+  paths: readonly Path[],
   store: Store,
 ): Readonly<Record<string, unknown>> {
-  const wire: Record<string, unknown> = { ...wireForm(object) };
-  for (const field of new Set(paths.map((path) => path[0] ?? ""))) {
-    const target = EXPANDABLE[object.object][field];
-    if (target === undefined) continue;
-    const deeper = paths.filter((path) => path[0] === field && path.length > 1).map((path) => path.slice(1));
-    if (target === "invoice_payment") wire[field] = paymentsOf(object.id, store);
-    else if (typeof wire[field] === "string") wire[field] = resolved(target, wire[field], deeper, object, store);
+  const wire: Record<string, unknown> = { ...object };
+  const most = EMBEDDED_AT_MOST[shape];
+  if (most !== undefined && Array.isArray(wire["data"])) {
+    wire["has_more"] = wire["data"].length > most;
+    wire["data"] = wire["data"].slice(0, most);
+  }
+  for (const [field, step] of Object.entries(STEPS[shape])) {
+    const below = paths.flatMap(([first, ...rest]) => (first === field ? [rest] : []));
+    const value = wire[field];
+    if (step.is === "included" && below.length === 0) delete wire[field];
+    else if (step.is === "included") wire[field] = field === "payments" ? paymentsOf(String(wire["id"]), store) : value;
+    else if (Array.isArray(value)) wire[field] = value.map((each) => stepped(each, step, below, store));
+    else wire[field] = stepped(value, step, below, store);
   }
   return wire;
 }
 
-function resolved(
-  kind: Kind,
-  id: string,
-  deeper: readonly (readonly string[])[],
-  owner: AccountObject,
+function stepped(
+  value: unknown,
+  step: Exclude<Step, { is: "included" }>,
+  below: readonly Path[],
   store: Store,
 ): unknown {
-  const found = store.find(kind, id);
-  if (found !== undefined) return expanded(found, deeper, store);
-  if (kind === "customer") return aDeletedCustomer(id);
-  const message = `sandbox: ${owner.object} ${owner.id} names ${kind} ${id}, which the account does not hold.`;
+  const isObject = typeof value === "object" && value !== null;
+  if (step.is === "id" && below.length === 0) return isObject ? valueAt(value, "id") : value;
+  if (isObject) return wireForm(value, step.shape, below, store);
+  return typeof value === "string" ? resolved(step.shape, value, below, store) : value;
+}
+
+function resolved(shape: Shape, id: string, below: readonly Path[], store: Store): unknown {
+  const found = isKind(shape) ? store.find(shape, id) : undefined;
+  if (found !== undefined) return wireForm(found, shape, below, store);
+  if (shape === "customer") return aDeletedCustomer(id);
+  const message = `sandbox: an object names ${shape} ${id}, which the account does not hold.`;
   throw new Refusal(500, { type: "api_error", message });
+}
+
+function isKind(shape: Shape): shape is Kind {
+  return Object.hasOwn(LISTS, shape);
 }
 
 function paymentsOf(invoiceId: string, store: Store): unknown {
@@ -759,8 +783,9 @@ function listText(texts: readonly string[], hasMore: boolean, url: string): stri
 }
 
 /** A page of an invoice's own lines, which keep the order they have on the invoice. */
-function linesText(lines: readonly StripeInvoiceLine[], parameters: Map<string, string[]>, url: string): string {
-  for (const name of parameters.keys()) if (!PAGING.includes(name) && name !== "expand[]") throw unknownParameter(name);
+function linesText(invoice: AccountObject | undefined, parameters: Map<string, string[]>, url: string): string {
+  for (const name of parameters.keys()) if (!PAGING.includes(name)) throw unknownParameter(name);
+  const lines = invoice?.object === "invoice" ? invoice.lines.data : [];
   const { limit, startingAfter, endingBefore } = readPaging(parameters);
   const placeOf = (id: string, param: string): number => {
     const place = lines.findIndex((line) => line.id === id);
@@ -839,11 +864,23 @@ function authenticate(call: Call, keys: readonly StripeKey[]): StripeKey {
   return key;
 }
 
+/** Refuses by the name of what the key lacks, or without a name where none is known. */
+function lacks(slug: string | undefined, key: StripeKey, accountId: string, access = "Read"): Refusal {
+  const start = `The provided key '${masked(key.key)}' does not have the required permissions for this endpoint on account '${accountId}'.`;
+  const code = "more_permissions_required";
+  const name = slug?.replace(/^rak_/, "").replace(/read$/, access.toLowerCase());
+  if (slug === undefined)
+    return new Refusal(403, {
+      code,
+      message: `${start} Having more permissions would allow this request to continue.`,
+    });
+  const message = `Permission denied. ${start} Enabling ${STRIPE_PERMISSIONS[slug]} ${access} ('${name}') permissions on this key would allow this request to continue. You can edit its permissions at https://dashboard.stripe.com/${accountId}/apikeys.`;
+  return new Refusal(403, { code, message });
+}
+
 function demandPermission(slug: string, key: StripeKey, accountId: string, access = "Read"): void {
   if (access === "Read" && (key.permissions === undefined || key.permissions.includes(slug))) return;
-  const name = slug.replace(/^rak_/, "").replace(/read$/, access.toLowerCase());
-  const message = `Permission denied. The provided key '${masked(key.key)}' does not have the required permissions for this endpoint on account '${accountId}'. Enabling ${STRIPE_PERMISSIONS[slug]} ${access} ('${name}') permissions on this key would allow this request to continue. You can edit its permissions at https://dashboard.stripe.com/${accountId}/apikeys.`;
-  throw new Refusal(403, { code: "more_permissions_required", message });
+  throw lacks(slug, key, accountId, access);
 }
 
 function checkVersion(call: Call, versions: readonly string[]): void {
@@ -856,35 +893,66 @@ function checkVersion(call: Call, versions: readonly string[]): void {
   if (!versions.includes(version)) throw new Refusal(400, { message: `Invalid Stripe API version: ${version}` });
 }
 
-function answer(call: Call, target: Target, key: StripeKey, store: Store, other: Store): string {
-  const { endpoint } = target;
-  const { kind } = endpoint;
-  const parameters = readParameters(call.query);
-  const expand = parameters.get("expand[]") ?? [];
-  if (target.is === "lines" && expand.length > 0) throw notImitated("expand", "expanding invoice lines");
-  const paths = readExpansions(expand, kind, target.is === "list");
-  for (const through of expandedKinds(paths, kind))
-    demandPermission(PERMISSION_OF.get(through) ?? "", key, store.account.id);
+/** One account as its server sees it. A key of the other mode sees an account in which there is nothing. */
+type Peer = {
+  readonly keys: readonly StripeKey[];
+  readonly versions: readonly string[];
+  readonly refuses: NonNullable<StripeOptions["refuses"]>;
+  readonly account: StripeAccount;
+  readonly own: Store;
+  readonly otherMode: Store;
+};
 
-  if (target.is === "list") {
-    const request = readListRequest(parameters, endpoint, store);
-    const table = store.table(kind);
-    const { places, hasMore } = findPage(request, table, kind);
-    const texts = places.map((place) => {
-      const object = table.objects[place];
-      if (paths.length === 0 || object === undefined) return table.textAt(place);
-      return JSON.stringify(expanded(object, paths, store));
-    });
-    return listText(texts, hasMore, call.path);
+/** The answer's text. Throws what Stripe refuses: first for the key, then for its permissions, then for the rest. */
+function respond(call: Call, peer: Peer): string {
+  const { account } = peer;
+  const key = authenticate(call, peer.keys);
+  checkVersion(call, peer.versions);
+  const connected = headerOf(call, "stripe-account");
+  if (connected !== undefined && connected !== account.id)
+    throw new Refusal(403, { message: "Only Stripe Connect platforms can work with other accounts." });
+  const target = targetOf(call.path);
+  if (target === undefined) {
+    const message = `Unrecognized request URL (${call.method}: ${call.path}). Please see https://stripe.com/docs or we can help at https://support.stripe.com/.`;
+    throw new Refusal(404, { message });
   }
+  const { kind, permission } = target.endpoint;
+  demandPermission(permission, key, account.id, call.method === "GET" ? "Read" : "Write");
+  if (peer.refuses[call.path.split("/")[2] ?? ""] !== undefined) throw lacks(permission, key, account.id);
 
-  const object = store.find(kind, target.id);
-  if (object === undefined && kind === "customer" && store.account.deletedCustomerIds.includes(target.id))
-    return JSON.stringify(aDeletedCustomer(target.id));
-  if (object === undefined) throw new Refusal(404, missingHere(kind, target.id, key, other));
-  if (target.is === "lines" && object.object === "invoice") return linesText(object.lines.data, parameters, call.path);
+  const parameters = readParameters(call.query);
+  const paths = readExpansions(parameters.get("expand[]") ?? [], kind, target.is === "list");
+  for (const field of paths.flat()) {
+    if (peer.refuses[field] === 403) throw lacks(undefined, key, account.id);
+    if (peer.refuses[field] === 400) throw notExpandable((parameters.get("expand[]") ?? []).join());
+  }
+  for (const slug of permissionsFor(paths, kind)) demandPermission(slug, key, account.id);
+  const isOwnMode = isLive(key) === account.livemode;
+  const [store, other] = isOwnMode ? [peer.own, peer.otherMode] : [peer.otherMode, peer.own];
+  if (target.is === "list") return listOf(call, parameters, paths, target.endpoint, store);
+  const found = store.table(kind).placeOf(target.id);
+  if (found === undefined) return withoutObject(kind, target.id, key, store, other);
+  if (target.is === "lines") return linesText(store.find(kind, target.id), parameters, call.path);
   for (const name of parameters.keys()) if (name !== "expand[]") throw unknownParameter(name);
-  return JSON.stringify(expanded(object, paths, store));
+  return store.texts(kind, paths)(found);
+}
+
+function listOf(
+  call: Call,
+  parameters: ReadonlyMap<string, readonly string[]>,
+  paths: readonly Path[],
+  endpoint: Endpoint,
+  store: Store,
+): string {
+  const request = readListRequest(parameters, endpoint, store);
+  const { places, hasMore } = findPage(request, store.table(endpoint.kind), endpoint.kind);
+  return listText(places.map(store.texts(endpoint.kind, paths)), hasMore, call.path);
+}
+
+/** What is answered for an id that is not there: the rest of a deleted customer, or 404. */
+function withoutObject(kind: Kind, id: string, key: StripeKey, store: Store, other: Store): string {
+  if (kind === "customer" && store.account.deletedCustomerIds.includes(id)) return JSON.stringify(aDeletedCustomer(id));
+  throw new Refusal(404, missingHere(kind, id, key, other));
 }
 
 function missingHere(kind: Kind, id: string, key: StripeKey, other: Store): ErrorBody {
@@ -901,44 +969,28 @@ function isLive(key: StripeKey): boolean {
 
 /** Starts a Stripe that serves this account. The account is changed in place by `put`, `remove`, `deleteCustomer`. */
 export async function startStripe(account: StripeAccount, options: StripeOptions = {}): Promise<StripeSandbox> {
-  const keys = options.keys ?? [{ key: SANDBOX_STRIPE_KEY }, { key: SANDBOX_STRIPE_TEST_KEY }];
-  const versions = options.supportedVersions ?? [SANDBOX_STRIPE_VERSION];
-  const own = openStore(account);
-  const otherMode = openStore(emptyAccount({ id: account.id, livemode: !account.livemode }));
+  const peer: Peer = {
+    keys: options.keys ?? [{ key: SANDBOX_STRIPE_KEY }, { key: SANDBOX_STRIPE_TEST_KEY }],
+    versions: options.supportedVersions ?? [SANDBOX_STRIPE_VERSION],
+    refuses: options.refuses ?? {},
+    account,
+    own: openStore(account),
+    otherMode: openStore(emptyAccount({ id: account.id, livemode: !account.livemode })),
+  };
   let requests = 0;
-
-  function reply(status: number, text: string, headers: Record<string, string> = {}): Reply {
+  const reply = (status: number, text: string, headers: Record<string, string> = {}): Reply => {
     requests += 1;
     const requestId = `req_Sbx${String(requests).padStart(11, "0")}`;
     return { status, text, headers: { "request-id": requestId, ...headers } };
-  }
-
-  function respond(call: Call): string {
-    const key = authenticate(call, keys);
-    checkVersion(call, versions);
-    const connected = headerOf(call, "stripe-account");
-    if (connected !== undefined && connected !== account.id)
-      throw new Refusal(403, { message: "Only Stripe Connect platforms can work with other accounts." });
-    const target = targetOf(call.path);
-    if (target === undefined) {
-      const message = `Unrecognized request URL (${call.method}: ${call.path}). Please see https://stripe.com/docs or we can help at https://support.stripe.com/.`;
-      throw new Refusal(404, { message });
-    }
-    const access = call.method === "GET" ? "Read" : "Write";
-    demandPermission(target.endpoint.permission, key, account.id, access);
-    const isOwnMode = isLive(key) === account.livemode;
-    return answer(call, target, key, isOwnMode ? own : otherMode, isOwnMode ? otherMode : own);
-  }
-
-  function handle(call: Call): Reply {
+  };
+  const handle = (call: Call): Reply => {
     try {
-      return reply(200, respond(call), { "stripe-version": headerOf(call, "stripe-version") ?? "" });
+      return reply(200, respond(call, peer), { "stripe-version": headerOf(call, "stripe-version") ?? "" });
     } catch (error) {
       if (error instanceof Refusal) return reply(error.status, errorText(error.body));
       throw error;
     }
-  }
-
+  };
   const limits: Limits = {
     perSecond: account.livemode ? 100 : 25,
     perRoutePerSecond: 25,
@@ -947,84 +999,50 @@ export async function startStripe(account: StripeAccount, options: StripeOptions
         "stripe-rate-limited-reason": reason === "global" ? "global-rate" : "endpoint-rate",
       }),
   };
-  const server = await serve({
-    handle,
-    routeOf,
-    latencyMs: options.latencyMs ?? 0,
-    jitterMs: options.jitterMs ?? 0,
-    seed: options.seed ?? 1,
-    ...(options.limits === "published" ? { limits } : {}),
-  });
-
-  return Object.assign(server, {
-    account,
-    put(object: AccountObject): void {
-      putInto(account, object);
-      own.forget();
-    },
-    remove(id: string): void {
-      removeFrom(account, id);
-      own.forget();
-    },
-    deleteCustomer(id: string): void {
-      deleteCustomerOf(account, id);
-      own.forget();
-    },
-    prepare(): void {
-      for (const { kind } of Object.values(ENDPOINTS)) {
-        const { objects, textAt } = own.table(kind);
-        for (const place of objects.keys()) textAt(place);
-      }
-    },
-  });
+  const { latencyMs = 0, jitterMs = 0, seed = 1 } = options;
+  const limited = options.limits === "published" ? { limits } : {};
+  const server = await serve({ handle, routeOf, latencyMs, jitterMs, seed, ...limited });
+  return Object.assign(server, { account, ...changesTo(account, peer.own) });
 }
 
 // --------------------------------------------------------------- Changes ----
 
-function replaceOrAdd<T extends { readonly id: string }>(list: T[], object: T): void {
-  const at = list.findIndex(({ id }) => id === object.id);
-  if (at < 0) list.push(object);
-  else list[at] = object;
-}
-
-function putInto(account: StripeAccount, object: AccountObject): void {
-  switch (object.object) {
-    case "balance_transaction":
-      return replaceOrAdd(account.balanceTransactions, object);
-    case "charge":
-      return replaceOrAdd(account.charges, object);
-    case "coupon":
-      return replaceOrAdd(account.coupons, object);
-    case "customer":
-      return replaceOrAdd(account.customers, object);
-    case "invoice":
-      return replaceOrAdd(account.invoices, object);
-    case "invoice_payment":
-      return replaceOrAdd(account.invoicePayments, object);
-    case "product":
-      return replaceOrAdd(account.products, object);
-    case "subscription":
-      return replaceOrAdd(account.subscriptions, object);
-  }
-}
-
-function without<T extends { readonly id: string }>(list: readonly T[], id: string): T[] {
-  return list.filter((object) => object.id !== id);
-}
-
-function removeFrom(account: StripeAccount, id: string): void {
-  account.balanceTransactions = without(account.balanceTransactions, id);
-  account.charges = without(account.charges, id);
-  account.customers = without(account.customers, id);
-  account.coupons = without(account.coupons, id);
-  account.invoices = without(account.invoices, id);
-  account.invoicePayments = without(account.invoicePayments, id);
-  account.products = without(account.products, id);
-  account.subscriptions = without(account.subscriptions, id);
+/** What a test may do to the account while it is served. */
+function changesTo(
+  account: StripeAccount,
+  store: Store,
+): Pick<StripeSandbox, "put" | "remove" | "deleteCustomer" | "prepare"> {
+  return {
+    put(object) {
+      const list: AccountObject[] = account[LISTS[object.object]];
+      const at = list.findIndex(({ id }) => id === object.id);
+      if (at < 0) list.push(object);
+      else list[at] = object;
+      store.forget();
+    },
+    remove(id) {
+      for (const name of Object.values(LISTS)) {
+        const list: AccountObject[] = account[name];
+        const at = list.findIndex((object) => object.id === id);
+        if (at >= 0) list.splice(at, 1);
+      }
+      store.forget();
+    },
+    deleteCustomer(id) {
+      deleteCustomerOf(account, id);
+      store.forget();
+    },
+    prepare(expanded = {}) {
+      for (const { kind } of Object.values(ENDPOINTS)) {
+        const write = store.texts(kind, readExpansions(expanded[kind] ?? [], kind, false));
+        for (const place of store.table(kind).objects.keys()) write(place);
+      }
+    },
+  };
 }
 
 function deleteCustomerOf(account: StripeAccount, id: string): void {
-  account.customers = without(account.customers, id);
+  account.customers = account.customers.filter((customer) => customer.id !== id);
   if (!account.deletedCustomerIds.includes(id)) account.deletedCustomerIds.push(id);
 
   // There is no clock here: the deletion happens one second after everything else that the account knows of.

@@ -8,9 +8,13 @@ import { SANDBOX_PRODUCT_SLUGS, largeAccount, seedAccount, seedPeople } from "..
 import {
   aBalanceTransaction,
   aCharge,
+  aCoupon,
   aCustomer,
+  aDiscount,
+  aPrice,
   aProduct,
   aSubscription,
+  aSubscriptionItem,
   anInvoice,
   anInvoiceLine,
   anInvoicePayment,
@@ -275,26 +279,100 @@ describe("expansion", () => {
     assert.deepEqual(at(body, "customer"), { id: "cus_gone", object: "customer", deleted: true });
   });
 
-  test("expansions that do not exist or go too deep are refused and named", async (t) => {
-    const stripe = await start(t, account);
-    const paths = [
-      "/v1/charges?expand[]=balance_transaction",
-      "/v1/charges?expand[]=data.amount",
-      "/v1/charges?expand[]=data.customer.a.b.c",
-      "/v1/charges?expand[]=total_count",
-      "/v1/charges?expand[]=data.refunds",
-      "/v1/charges/ch_1?expand[]=data.balance_transaction",
-      "/v1/invoices/in_1/lines?expand[]=data.pricing",
-    ];
+  test("what was paid outside Stripe is said only where it is asked for", async (t) => {
+    const stripe = await start(t, {
+      invoices: [anInvoice({ id: "in_1", amount_paid: 900, amount_paid_off_stripe: 400 })],
+    });
 
-    for (const path of paths) {
-      const { status, body } = await ask(stripe, path);
-      assert.deepEqual([status, at(body, "error.param")], [400, "expand"], path);
+    const plain = await ask(stripe, "/v1/invoices");
+    const asked = await ask(stripe, "/v1/invoices?expand[]=data.amount_paid_off_stripe");
+    const one = await ask(stripe, "/v1/invoices/in_1?expand[]=amount_paid_off_stripe");
+
+    assert.equal(at(plain.body, "data.0.amount_paid_off_stripe"), undefined);
+    assert.equal(at(asked.body, "data.0.amount_paid_off_stripe"), 400);
+    assert.equal(at(one.body, "amount_paid_off_stripe"), 400);
+  });
+
+  test("an account can lack an endpoint or a field that others have", async (t) => {
+    const cases = [
+      [400, "/v1/invoices?expand[]=data.amount_paid_off_stripe", { amount_paid_off_stripe: 400 }],
+      [403, "/v1/invoices?expand[]=data.amount_paid_off_stripe", { amount_paid_off_stripe: 403 }],
+      [403, "/v1/invoice_payments", { invoice_payments: 403 }],
+      [403, "/v1/coupons/co_1", { coupons: 403 }],
+    ] as const;
+
+    for (const [status, path, refuses] of cases) {
+      const stripe = await start(t, {}, { refuses });
+      assert.equal((await ask(stripe, path)).status, status, path);
+      assert.equal((await ask(stripe, "/v1/invoices")).status, 200);
     }
   });
 
+  test("discounts are ids, and their coupons are ids, unless they are expanded", async (t) => {
+    const onItem = aDiscount({ id: "di_2", coupon: "co_2", subscription_item: "si_1" });
+    const stripe = await start(t, {
+      coupons: [aCoupon({ id: "co_1", percent_off: 25 }), aCoupon({ id: "co_2", amount_off: 500 })],
+      customers: [aCustomer({ id: "cus_1", discount: aDiscount({ id: "di_3", coupon: "co_1", customer: "cus_1" }) })],
+      subscriptions: [
+        aSubscription({
+          discounts: [aDiscount({ id: "di_1", coupon: "co_1" })],
+          items: [aSubscriptionItem({ id: "si_1", discounts: [onItem] })],
+        }),
+      ],
+    });
+    const cases: [query: string, field: string, value: unknown][] = [
+      ["", "discounts.0", "di_1"],
+      ["", "items.data.0.discounts.0", "di_2"],
+      ["?expand[]=data.discounts", "discounts.0.source", { coupon: "co_1", type: "coupon" }],
+      ["?expand[]=data.discounts", "items.data.0.discounts.0", "di_2"],
+      ["?expand[]=data.items.data.discounts", "items.data.0.discounts.0.source.coupon", "co_2"],
+      ["?expand[]=data.items.data.discounts", "discounts.0", "di_1"],
+      ["?expand[]=data.discounts.source.coupon", "discounts.0.source.coupon.percent_off", 25],
+      ["?expand[0]=data.discounts&expand[1]=data.items.data.discounts", "discounts.0.id", "di_1"],
+    ];
+
+    for (const [query, field, value] of cases)
+      assert.deepEqual(at((await ask(stripe, `/v1/subscriptions${query}`)).body, `data.0.${field}`), value, query);
+    const customers = (await ask(stripe, "/v1/customers")).body;
+    assert.equal(at(customers, "data.0.discount.source.coupon"), "co_1");
+    const expanded = (await ask(stripe, "/v1/customers?expand[]=data.discount.source.coupon")).body;
+    assert.equal(at(expanded, "data.0.discount.source.coupon.percent_off"), 25);
+  });
+
+  test("a coupon says what it applies to only where that is asked for", async (t) => {
+    const stripe = await start(t, { coupons: [aCoupon({ id: "co_1", applies_to: { products: ["prod_1"] } })] });
+
+    assert.equal(at((await ask(stripe, "/v1/coupons/co_1")).body, "applies_to"), undefined);
+    const { body } = await ask(stripe, "/v1/coupons/co_1?expand[]=applies_to");
+    assert.deepEqual(at(body, "applies_to"), { products: ["prod_1"] });
+    const { status, body: missing } = await ask(stripe, "/v1/coupons/co_x");
+    assert.deepEqual([status, at(missing, "error.code"), at(missing, "error.message")], [404, "resource_missing", "No such coupon: 'co_x'"]); // prettier-ignore
+  });
+
+  test("expansions that do not exist or go too deep are refused and named", async (t) => {
+    const stripe = await start(t, account);
+    const cannot = (path: string): string => `This property cannot be expanded (${path}).`;
+    const cases: [path: string, message: string, code?: string][] = [
+      ["/v1/charges?expand[]=customer", `${cannot("customer")} You may want to try expanding 'data.customer' instead.`],
+      ["/v1/charges?expand[]=data.amount", cannot("data.amount")],
+      ["/v1/charges?expand[]=data.customer.metadata", cannot("data.customer.metadata")],
+      ["/v1/charges/ch_1?expand[]=data.balance_transaction", cannot("data.balance_transaction")],
+      ["/v1/invoices?expand[]=data.amount_paid_off_stripe.x", cannot("data.amount_paid_off_stripe.x")],
+      ["/v1/charges?expand[]=data.refunds", "sandbox: the expansion data.refunds is real, but this sandbox does not imitate it."],
+      ["/v1/charges?expand[]=total_count", "The `total_count` property can no longer be expanded on lists.", "property_forbidden"],
+      ["/v1/subscriptions?expand[]=data.items.data.price.tiers", "You cannot expand more than 4 levels of a property. Property: data.items.data.price.tiers", "property_expansion_max_depth"],
+      ["/v1/subscriptions?expand[]=data.items.data.discounts.source", "You cannot expand more than 4 levels of a property. Property: data.items.data.discounts.source", "property_expansion_max_depth"],
+    ]; // prettier-ignore
+
+    for (const [path, message, code] of cases) {
+      const { status, body } = await ask(stripe, path);
+      assert.deepEqual([status, at(body, "error.message"), at(body, "error.code")], [400, message, code], path);
+    }
+    assert.equal((await ask(stripe, "/v1/subscriptions?expand[]=data.items.data.price")).status, 200);
+  });
+
   test("an expansion needs the permission of what it shows", async (t) => {
-    const keys = [{ key: SANDBOX_STRIPE_KEY, permissions: ["rak_charge_read"] }];
+    const keys = [{ key: SANDBOX_STRIPE_KEY, permissions: ["rak_charge_read", "rak_subscription_read"] }];
     const stripe = await start(t, account, { keys });
 
     assert.equal((await ask(stripe, "/v1/charges")).status, 200);
@@ -305,6 +383,55 @@ describe("expansion", () => {
       String(at(body, "error.message")),
       /Balance transaction sources Read \('balance_transaction_source_read'\)/,
     );
+    const coupons = await ask(stripe, "/v1/subscriptions?expand[]=data.discounts.source.coupon");
+    assert.match(String(at(coupons.body, "error.message")), /Coupons Read \('coupon_read'\)/);
+    assert.equal((await ask(stripe, "/v1/subscriptions?expand[]=data.discounts")).status, 200);
+  });
+});
+
+describe("subscriptions", () => {
+  test("embed twenty items, and say whether there are more", async (t) => {
+    const items = (count: number) => Array.from({ length: count }, (_, n) => aSubscriptionItem({ id: `si_${n}` }));
+    const subscriptions = [20, 21].map((count) => aSubscription({ id: `sub_${count}`, items: items(count) }));
+    const stripe = await start(t, { subscriptions });
+
+    const { body } = await ask(stripe, "/v1/subscriptions");
+
+    assert.deepEqual([idsOf(at(body, "data.0.items")).length, at(body, "data.0.items.has_more")], [20, true]);
+    assert.deepEqual([idsOf(at(body, "data.1.items")).length, at(body, "data.1.items.has_more")], [20, false]);
+  });
+
+  test("have prices as Stripe has them: decimals as text, no amount where tiered, no quantity where metered", async (t) => {
+    const prices = [
+      aPrice({ unit_amount: 4900 }),
+      aPrice({ unit_amount_decimal: "0.35" }),
+      aPrice({ billing_scheme: "tiered" }),
+      aPrice({ recurring: { interval: "year", interval_count: 2, usage_type: "metered" } }),
+    ];
+    const stripe = await start(t, {
+      subscriptions: [aSubscription({ items: prices.map((price) => aSubscriptionItem({ price })) })],
+    });
+
+    const { body } = await ask(stripe, "/v1/subscriptions");
+    const field = (name: string): unknown[] => prices.map((_, n) => at(body, `data.0.items.data.${n}.${name}`));
+
+    assert.deepEqual(field("price.unit_amount"), [4900, null, null, 2000]);
+    assert.deepEqual(field("price.unit_amount_decimal"), ["4900", "0.35", null, "2000"]);
+    assert.deepEqual(field("price.tiers_mode"), [null, null, "graduated", null]);
+    assert.deepEqual(field("quantity"), [1, 1, 1, undefined]);
+    assert.deepEqual(field("plan.interval"), ["month", "month", "month", "year"]);
+  });
+
+  test("scheduled to end say when: at the end of the last period", async (t) => {
+    const items = [1_800_000_000, 1_900_000_000].map((current_period_end) => aSubscriptionItem({ current_period_end }));
+    const stripe = await start(t, {
+      subscriptions: [aSubscription({ items, cancel_at_period_end: true }), aSubscription()],
+    });
+
+    const { body } = await ask(stripe, "/v1/subscriptions");
+
+    assert.deepEqual([at(body, "data.1.cancel_at"), at(body, "data.1.status")], [1_900_000_000, "active"]);
+    assert.equal(at(body, "data.0.cancel_at"), null);
   });
 });
 
