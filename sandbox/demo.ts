@@ -10,7 +10,7 @@ import type { AttioSandbox, PlainRecord, PlainValue } from "./attio.ts";
 import { sandboxSettings } from "./settings.ts";
 import { startStripe } from "./stripe.ts";
 
-const CUSTOMERS = 12;
+const CUSTOMERS = 14;
 
 /** Runs the demo. Returns the exit code: 0 if all steps went well and the second sync wrote nothing. */
 async function demo(serves: boolean): Promise<number> {

@@ -1079,6 +1079,13 @@ function rateLimited(name: string, headers: Record<string, string> = {}): Fault 
   return instead(name, 429, RATE_LIMIT_TEXT, { "stripe-rate-limited-reason": "endpoint-rate", ...headers });
 }
 
+/** The same answer with the header by which Stripe says whether to try again. */
+function shouldRetry(fault: Fault, should: boolean): Fault {
+  if (!("before" in fault) || fault.before === "reset") return fault;
+  const headers = { ...fault.before.headers, "stripe-should-retry": String(should) };
+  return { name: `${fault.name}, ${should ? "do" : "do not"} retry`, before: { ...fault.before, headers } };
+}
+
 type Page = { data: Record<string, unknown>[]; has_more: boolean };
 
 function isPage(value: unknown): value is Page {
@@ -1109,10 +1116,9 @@ export const stripeFaults = {
   lockTimeout: instead("429 lock_timeout", 429, LOCK_TEXT),
   conflict: instead("409 lock_timeout", 409, LOCK_TEXT),
   serverError: instead("500", 500, API_ERROR_TEXT),
-  serverErrorFinal: instead("500, do not retry", 500, API_ERROR_TEXT, { "stripe-should-retry": "false" }),
-  badRequestRetry: instead("400, do retry", 400, errorText({ message: "Please try again." }), {
-    "stripe-should-retry": "true",
-  }),
+  serverErrorFinal: shouldRetry(instead("500", 500, API_ERROR_TEXT), false),
+  badRequestRetry: shouldRetry(instead("400", 400, errorText({ message: "Please try again." })), true),
+  shouldRetry,
   badGateway: instead("502 with HTML", 502, "<html><body><h1>502 Bad Gateway</h1></body></html>\n", {
     "content-type": "text/html",
   }),

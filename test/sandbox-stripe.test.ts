@@ -28,6 +28,7 @@ import {
   startStripe,
   stripeFaults,
 } from "../sandbox/stripe.ts";
+import type { StripeSubscription, StripeSubscriptionItem } from "../sandbox/objects.ts";
 import type { StripeAccount, StripeOptions, StripeSandbox } from "../sandbox/stripe.ts";
 
 type Asking = { readonly key?: string; readonly method?: string; readonly headers?: Record<string, string> };
@@ -639,12 +640,14 @@ describe("faults", () => {
       [stripeFaults.rateLimited, null],
       [stripeFaults.rateLimitedFor(2), "2"],
       [stripeFaults.rateLimitedUntil(until), "Sun, 01 Nov 2026 00:00:00 GMT"],
+      [stripeFaults.shouldRetry(stripeFaults.rateLimitedFor(3), false), "3", "false"],
     ] as const;
 
-    for (const [fault, retryAfter] of cases) {
+    for (const [fault, retryAfter, should = null] of cases) {
       const stripe = await faulty(t, fault);
       const { status, headers } = await ask(stripe, "/v1/charges");
       assert.deepEqual([status, headers.get("retry-after")], [429, retryAfter]);
+      assert.equal(headers.get("stripe-should-retry"), should);
       assert.equal((await ask(stripe, "/v1/charges")).status, 200);
     }
   });
@@ -755,6 +758,35 @@ describe("seeded account", () => {
     assert.deepEqual([...reasons].sort(), ["cancellation_requested", null, "payment_disputed", "payment_failed"]);
   });
 
+  test("the first customers have a subscription of each kind, and a failed charge where one is past due", () => {
+    const first = seedAccount({ customers: 14, seed: 1 });
+    const of = (is: (subscription: StripeSubscription) => boolean): StripeSubscription => {
+      const found = first.subscriptions.find((each) => each.ended_at === null && is(each));
+      assert.ok(found, String(is));
+      return found;
+    };
+    const some = (is: (item: StripeSubscriptionItem) => boolean): StripeSubscription =>
+      of(({ items }) => items.data.some(is));
+
+    assert.equal(some(({ price }) => price.recurring?.interval === "year").status, "active");
+    assert.equal(some(({ price }) => price.billing_scheme === "tiered").status, "active");
+    assert.equal(some(({ price }) => price.recurring?.usage_type === "metered").items.data.length, 2);
+    assert.equal(some(({ discounts }) => discounts.length === 1).discounts.length, 0);
+    assert.equal(of(({ discounts }) => discounts.length === 1).discounts[0]?.source.coupon, "co_SbxSupporter");
+    assert.equal(of(({ pause_collection }) => pause_collection !== null).pause_collection?.behavior, "void");
+    assert.equal(of((each) => each.cancel_at_period_end).status, "active");
+    assert.equal(of(({ status }) => status === "trialing").trial_end !== null, true);
+    assert.notEqual(of(({ currency }) => currency !== "usd").currency, "usd");
+    const { customer } = of(({ status }) => status === "past_due");
+    const last = first.charges
+      .filter((charge) => charge.customer === customer)
+      .sort((a, b) => b.created - a.created)[0];
+    assert.equal(last?.status, "failed");
+    const prices = new Map<string, unknown>();
+    for (const { price } of first.subscriptions.flatMap(({ items }) => items.data))
+      assert.deepEqual(prices.get(price.id) ?? (prices.set(price.id, price), price), price);
+  });
+
   test("about a quarter of the charges are in other currencies, in a few of which nothing can be converted", () => {
     const foreign = charges.filter(({ currency }) => currency !== "usd");
     const share = foreign.length / charges.length;
@@ -777,6 +809,23 @@ describe("seeded account", () => {
       assert.equal(charge.currency, "usd");
       if (charge.captured) assert.equal(charge.amount_captured, charge.amount);
     }
+  });
+
+  test("Stripe can settle in another currency than customers pay in", () => {
+    const abroad = seedAccount({ customers: 40, seed: 1, foreign: 0, settlesIn: "gbp" });
+    const settled = new Set(abroad.balanceTransactions.map(({ currency }) => currency));
+
+    assert.deepEqual([...new Set(abroad.charges.map(({ currency }) => currency))], ["usd"]);
+    assert.deepEqual([...settled], ["gbp"]);
+    assert.ok(abroad.balanceTransactions.every(({ exchange_rate }) => exchange_rate !== null));
+  });
+
+  test("an account can have guests only, and products that are named after customers", () => {
+    const guests = seedAccount({ customers: 0, guests: 9, seed: 1, hasPrivateNames: true });
+
+    assert.equal(guests.charges.filter(({ customer }) => customer === null).length, 9);
+    assert.equal(guests.customers.length, 0);
+    for (const { name } of guests.products) assert.match(name, / - .+ \(.+@.+\)$/);
   });
 
   test("every id is used once, and what an object names exists", () => {
@@ -815,7 +864,14 @@ describe("seeded account", () => {
 describe("large account", () => {
   test("it has as many objects as asked for, growing over five years, each with its balance transaction", () => {
     const size = { charges: 2_000, invoices: 500, customers: 300, subscriptions: 100 };
-    const account = largeAccount({ ...size, seed: 1, partialCaptureShare: 0.1 });
+    const account = largeAccount({
+      ...size,
+      seed: 1,
+      partialCaptureShare: 0.1,
+      discountShare: 0.5,
+      longInvoiceShare: 1,
+    });
+    const discounted = account.subscriptions.filter(({ discounts }) => discounts.length > 0).length;
     const half = account.charges[1_000]?.created ?? 0;
     const [first, last] = [account.charges[0]?.created ?? 0, account.charges[1_999]?.created ?? 0];
 
@@ -825,6 +881,8 @@ describe("large account", () => {
     );
     assert.ok(half - first > last - half);
     assert.equal(account.balanceTransactions.length, 2_000);
+    assert.ok(discounted > 30 && discounted < 70, String(discounted));
+    assert.ok(account.invoices.every(({ lines }) => lines.data.length === 24));
     assert.ok(account.charges.some((charge) => charge.amount_refunded > 0));
   });
 });
