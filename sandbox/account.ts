@@ -172,12 +172,8 @@ type InvoiceSpec = {
   readonly subscription?: string;
 };
 
-type LineSpec = {
-  readonly cents: number;
-  readonly product: string | null;
-  /** The shape of before 2025-03-31.basil: `price.product` and no `pricing`. */
-  readonly isOldStyle?: boolean;
-};
+/** "old" is the shape of before 2025-03-31.basil: `price.product` and no `pricing`. */
+type LineSpec = readonly [cents: number, product: string | null, shape?: "old"];
 
 type Customer = { readonly id: string; readonly n: number; readonly since: UnixSeconds };
 
@@ -299,19 +295,19 @@ function billingDetails(seed: Seed, customerId: string | null): StripeCharge["bi
   return { address: null, email, name: isKnown ? (known.name ?? null) : null, phone: null, tax_id: null };
 }
 
-function lineOf(seed: Seed, { cents, product, isOldStyle = false }: LineSpec, currency: string): StripeInvoiceLine {
+function lineOf(seed: Seed, [cents, product, shape]: LineSpec, currency: string): StripeInvoiceLine {
   const amount = minor(cents, currency);
   const description = product === null ? "Work by the hour" : "1 × as agreed";
   const { livemode } = seed.account;
   const built = anInvoiceLine({ id: seed.id("il"), amount, currency, description, livemode, product });
-  if (!isOldStyle || product === null) return built;
+  if (shape === undefined || product === null) return built;
   return { ...built, pricing: null, price: { id: seed.id("price"), object: "price", product } };
 }
 
 function addInvoice(seed: Seed, spec: InvoiceSpec): void {
   const { customer, at, currency = seed.home, status = "paid", paidAt = at } = spec;
   const { discountCents = 0, taxCents = 0, balanceCents = 0, outsideCents = 0 } = spec;
-  const billedCents = spec.lines.reduce((sum, { cents }) => sum + cents, 0);
+  const billedCents = spec.lines.reduce((sum, [cents]) => sum + cents, 0);
   const totalCents = billedCents - discountCents + taxCents;
   const dueCents = Math.max(0, totalCents + balanceCents);
   const paidCents = spec.paidCents ?? (status === "paid" ? dueCents : 0);
@@ -578,50 +574,14 @@ function addPlans(seed: Seed, customers: readonly Customer[]): void {
 
 // ------------------------------------------------------------- Customers ----
 
-const FIRST_NAMES = [
-  "Ada",
-  "Björn",
-  "Chiara",
-  "Dmitri",
-  "Émile",
-  "Fatima",
-  "Grace",
-  "Hiroshi",
-  "Inês",
-  "Jürgen",
-  "Keiko",
-  "Liam",
-  "María",
-  "Noor",
-  "Oluwaseun",
-  "Priya",
-  "Quentin",
-  "Renée",
-  "Søren",
-  "Tomás",
-] as const;
-const LAST_NAMES = [
-  "Abe",
-  "Brandt",
-  "Cruz",
-  "Dubois",
-  "Eriksen",
-  "Fischer",
-  "García",
-  "Hopper",
-  "Ito",
-  "Jansen",
-  "Kowalski",
-  "Lovelace",
-  "Mbeki",
-  "Nguyen",
-  "O'Brien",
-  "Petrov",
-  "Quist",
-  "Rossi",
-  "Šimić",
-  "Turing",
-] as const;
+const FIRST_NAMES =
+  "Ada Björn Chiara Dmitri Émile Fatima Grace Hiroshi Inês Jürgen Keiko Liam María Noor Oluwaseun Priya Quentin Renée Søren Tomás".split(
+    " ",
+  );
+const LAST_NAMES =
+  "Abe Brandt Cruz Dubois Eriksen Fischer García Hopper Ito Jansen Kowalski Lovelace Mbeki Nguyen O'Brien Petrov Quist Rossi Šimić Turing".split(
+    " ",
+  );
 const FREE_MAIL = ["gmail.com", "outlook.com", "icloud.com"] as const;
 
 function firstName(n: number): string {
@@ -675,99 +635,86 @@ function addCustomer(seed: Seed, n: number): Customer {
 // ----------------------------------------------------------------- Cases ----
 // Each gives one customer a history. Together they hold every trap that this project knows of.
 
-type Case = (seed: Seed, customer: Customer) => void;
+/** A customer's life, with verbs for what happens at `at` unless told otherwise. */
+type Life = {
+  readonly seed: Seed;
+  readonly since: UnixSeconds;
+  /** The place among all customers. */
+  readonly n: number;
+  /** A moment at least ten days before the account's present. */
+  readonly at: UnixSeconds;
+  readonly charge: (cents: number, spec?: Partial<ChargeSpec>) => void;
+  readonly invoice: (lines: readonly LineSpec[], spec?: Partial<InvoiceSpec>) => void;
+  readonly subscribe: (status: SubscriptionStatus, spec?: SubscriptionSpec) => string;
+};
 
-/** A moment in the customer's life, at least ten days before the account's present. */
-function someTime(seed: Seed, customer: Customer): UnixSeconds {
-  return between(seed, customer.since, seed.until - 10 * DAY);
+type Case = (life: Life) => void;
+
+function liveAs(seed: Seed, customer: Customer): Life {
+  const { id, n, since } = customer;
+  const at = someTime(seed, since);
+  return {
+    seed,
+    since,
+    n,
+    at,
+    charge: (cents, spec) => addCharge(seed, { customer: id, at, cents, ...spec }),
+    invoice: (lines, spec) => addInvoice(seed, { customer: id, at, lines, ...spec }),
+    subscribe: (status, spec) => addSubscription(seed, customer, status, spec),
+  };
 }
 
-function timeIn(seed: Seed, customer: Customer, era: Era): UnixSeconds {
-  if (era === "since") return between(seed, Math.max(BASIL, customer.since), seed.until - 10 * DAY);
+function someTime(seed: Seed, since: UnixSeconds): UnixSeconds {
+  return between(seed, since, seed.until - 10 * DAY);
+}
+
+function timeIn({ seed, since, at }: Life, era: Era): UnixSeconds {
+  if (era === "since") return someTime(seed, Math.max(BASIL, since));
   // An account that still uses an older API version captures in the old way to this day.
-  return customer.since < BASIL - DAY ? between(seed, customer.since, BASIL - 1) : someTime(seed, customer);
+  return since < BASIL - DAY ? between(seed, since, BASIL - 1) : at;
 }
+
+const { starter, pro, proYearly, proLegacy, team, seats, usage, onboarding, consulting, gift } = PRODUCTS;
 
 function anyLine(seed: Seed): LineSpec {
-  const product = pick(seed, [
-    PRODUCTS.starter,
-    PRODUCTS.pro,
-    PRODUCTS.pro,
-    PRODUCTS.proYearly,
-    PRODUCTS.team,
-    PRODUCTS.seats,
-    PRODUCTS.usage,
-    PRODUCTS.proLegacy,
-    PRODUCTS.onboarding,
-  ]);
-  return { cents: between(seed, 500, 29_999), product };
+  const product = pick(seed, [starter, pro, pro, proYearly, team, seats, usage, proLegacy, onboarding]);
+  return [between(seed, 500, 29_999), product];
 }
 
-const subscriber: Case = (seed, customer) => {
+const freeSignUp: Case = () => undefined;
+
+const subscriber: Case = ({ seed, since, invoice, subscribe }) => {
   const currency = anyCurrency(seed);
-  const subscription = addSubscription(seed, customer, "active");
-  const start = between(seed, customer.since, seed.until - 130 * DAY);
-  const product = pick(seed, [PRODUCTS.starter, PRODUCTS.pro, PRODUCTS.team, PRODUCTS.proYearly]);
+  const subscription = subscribe("active");
+  const start = between(seed, since, seed.until - 130 * DAY);
+  const product = pick(seed, [starter, pro, team, proYearly]);
   const cents = between(seed, 900, 24_900);
   const months = Math.min(between(seed, 3, 9), Math.floor((seed.until - start - 10 * DAY) / (30 * DAY)));
   for (let month = 0; month < months; month += 1) {
-    const lines: LineSpec[] = [{ cents, product }];
-    if (seed.random() < 0.3) lines.unshift({ cents: between(seed, 1, 4_999), product: PRODUCTS.usage });
-    if (seed.random() < 0.2) lines.unshift({ cents: -between(seed, 1, 400), product });
-    if (seed.random() < 0.2) lines.push({ cents: 0, product: PRODUCTS.seats });
-    const at = start + month * 30 * DAY;
+    const lines: LineSpec[] = [[cents, product]];
+    if (seed.random() < 0.3) lines.unshift([between(seed, 1, 4_999), usage]);
+    if (seed.random() < 0.2) lines.unshift([-between(seed, 1, 400), product]);
+    if (seed.random() < 0.2) lines.push([0, seats]);
     const settlement = anySettlement(seed, currency);
-    addInvoice(seed, { customer: customer.id, at, lines, currency, settlement, subscription });
+    invoice(lines, { at: start + month * 30 * DAY, currency, settlement, subscription });
   }
 };
 
 /** Single payments; only about half of them have an invoice, and with it a product. */
-const oneOffs: Case = (seed, customer) => {
+const oneOffs: Case = ({ seed, since, charge, invoice }) => {
   const currency = anyCurrency(seed);
   for (let n = between(seed, 1, 5); n > 0; n -= 1) {
-    const payment = {
-      customer: customer.id,
-      at: someTime(seed, customer),
-      currency,
-      settlement: anySettlement(seed, currency),
-    };
-    if (seed.random() < 0.5) addInvoice(seed, { ...payment, lines: [anyLine(seed)] });
-    else addCharge(seed, { ...payment, cents: between(seed, 300, 19_900) });
+    const payment = { at: someTime(seed, since), currency, settlement: anySettlement(seed, currency) };
+    if (seed.random() < 0.5) invoice([anyLine(seed)], payment);
+    else charge(between(seed, 300, 19_900), payment);
   }
-};
-
-const partlyRefunded: Case = (seed, customer) => {
-  const currency = anyCurrency(seed);
-  const cents = between(seed, 5_000, 60_000);
-  const givenBackCents = between(seed, 1, cents - 1);
-  const at = someTime(seed, customer);
-  addInvoice(seed, { customer: customer.id, at, lines: [{ cents: 4_900, product: PRODUCTS.pro }], currency });
-  addCharge(seed, { customer: customer.id, at: at + DAY, cents, currency, givenBackCents });
-};
-
-const whollyRefunded: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  for (const cents of [4_900, 12_345])
-    addCharge(seed, { customer: customer.id, at: at + cents, cents, givenBackCents: cents });
-  // Its invoice stays paid in full: a refund does not touch it.
-  addInvoice(seed, {
-    customer: customer.id,
-    at,
-    lines: [{ cents: 4_900, product: PRODUCTS.pro }],
-    withoutCharge: true,
-  });
-};
-
-const refundedOnce: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  addCharge(seed, { customer: customer.id, at, cents: 9_900, givenBackCents: 9_900 });
-  addCharge(seed, { customer: customer.id, at: at + DAY, cents: between(seed, 1_000, 9_900) });
 };
 
 /** A partial capture of one kind, of which a part was given back: nothing, less or more than was released, or all. */
 function partialCapture(era: Era, givenBack: "nothing" | "little" | "released" | "much" | "all"): Case {
-  return (seed, customer) => {
-    if (!seed.hasPartialCaptures) return oneOffs(seed, customer);
+  return (life) => {
+    const { seed, charge } = life;
+    if (!seed.hasPartialCaptures) return oneOffs(life);
     const cents = between(seed, 8_000, 40_000);
     const released = Math.floor(cents * (0.12 + seed.random() * 0.2));
     const capturedCents = cents - released;
@@ -778,305 +725,225 @@ function partialCapture(era: Era, givenBack: "nothing" | "little" | "released" |
       much: released + between(seed, 1, Math.floor(capturedCents / 3)),
       all: capturedCents,
     }[givenBack];
-    const at = timeIn(seed, customer, era);
-    addCharge(seed, { customer: customer.id, at, cents, capturedCents, givenBackCents, era });
-    addCharge(seed, { customer: customer.id, at: at + DAY, cents: between(seed, 500, 5_000) });
+    const at = timeIn(life, era);
+    charge(cents, { at, capturedCents, givenBackCents, era });
+    charge(between(seed, 500, 5_000), { at: at + DAY });
   };
 }
 
-const unreadableCapture: Case = (seed, customer) => {
-  if (!seed.hasPartialCaptures) return oneOffs(seed, customer);
-  const at = timeIn(seed, customer, "before");
-  const capture = { customer: customer.id, at, cents: 20_675, capturedCents: 20_300, era: "before" } as const;
-  addCharge(seed, { ...capture, settlement: "none" });
-  addCharge(seed, { ...capture, at: at + DAY, givenBackCents: 1_000, settlement: "none" });
-};
+function unreadableCapture(life: Life): void {
+  if (!life.seed.hasPartialCaptures) return oneOffs(life);
+  const at = timeIn(life, "before");
+  const capture = { at, capturedCents: 20_300, era: "before", settlement: "none" } as const;
+  life.charge(20_675, capture);
+  life.charge(20_675, { ...capture, at: at + DAY, givenBackCents: 1_000 });
+}
 
-const canceledAuthorisations: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const authorised = { customer: customer.id, cents: 5_000, state: "canceled" } as const;
-  addCharge(seed, { ...authorised, at, era: "before" });
-  addCharge(seed, { ...authorised, at: at + 60, era: "since" });
-  addCharge(seed, { customer: customer.id, at: at + 120, cents: 7_500, state: "authorised" });
-  addCharge(seed, { customer: customer.id, at: at + 180, cents: 5_000 });
-};
-
-const onlyCanceledAuthorisation: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  addCharge(seed, { customer: customer.id, at, cents: 10_000, state: "canceled", era: "before" });
-};
-
-const failedAndPending: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  addCharge(seed, { customer: customer.id, at, cents: 19_900, state: "failed" });
-  addCharge(seed, { customer: customer.id, at: at + 300, cents: 19_900 });
-  addCharge(seed, { customer: customer.id, at: at + DAY, cents: 80_000, state: "pending" });
-};
-
-const disputed: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  addCharge(seed, { customer: customer.id, at, cents: between(seed, 2_000, 30_000), disputed: true });
-  addSubscription(seed, customer, "canceled", { endedAt: at + 9 * DAY, reason: "payment_disputed" });
-};
-
-const paidOutside: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const bill = { customer: customer.id, lines: [anyLine(seed), { cents: 50_000, product: PRODUCTS.team }] };
-  const billedCents = bill.lines.reduce((sum, { cents }) => sum + cents, 0);
-  addInvoice(seed, { ...bill, at, outsideCents: billedCents });
-  addInvoice(seed, { ...bill, at: at + DAY, outsideCents: 12_345 });
-};
-
-const unpaidInvoices: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const lines = [anyLine(seed)];
-  for (const status of ["draft", "open", "void", "uncollectible"] as const)
-    addInvoice(seed, { customer: customer.id, at, lines, status });
-  // Partly paid: the charge counts, the invoice is not split before it is paid.
-  addInvoice(seed, {
-    customer: customer.id,
-    at: at + DAY,
-    lines: [{ cents: 90_000, product: PRODUCTS.team }],
-    status: "open",
-    paidCents: 30_000,
-  });
-};
-
-const paidLate: Case = (seed, customer) => {
-  const { until } = seed;
-  const lines = [{ cents: 33_300, product: PRODUCTS.pro }];
-  addInvoice(seed, { customer: customer.id, at: until - 20 * DAY, lines });
-  addInvoice(seed, { customer: customer.id, at: until - 9 * DAY, lines, paidAt: until + 3_600 });
-};
-
-/** An invoice of so many lines, most of them usage, some credits, some free. */
-function longInvoice(lines: number): Case {
-  return (seed, customer) => {
-    const mixed: LineSpec[] = [];
-    for (let n = 0; n < lines; n += 1) {
-      const chance = seed.random();
-      const product = chance < 0.7 ? PRODUCTS.usage : pick(seed, [PRODUCTS.seats, PRODUCTS.team, PRODUCTS.gift]);
-      const cents = n % 9 === 4 ? -between(seed, 1, 150) : n % 7 === 3 ? 0 : between(seed, 150, 3_000);
-      mixed.push({ cents, product });
-    }
+/** An invoice of so many lines and one, most of them usage, some credits, some free. */
+function longInvoice(count: number): Case {
+  return ({ seed, invoice, subscribe }) => {
+    const lines = Array.from({ length: count }, (_, n): LineSpec => {
+      const product = seed.random() < 0.7 ? usage : pick(seed, [seats, team, gift]);
+      return [n % 9 === 4 ? -between(seed, 1, 150) : n % 7 === 3 ? 0 : between(seed, 150, 3_000), product];
+    });
     // Subscription lines come after prorations and items, so the dearest one is the last.
-    mixed.push({ cents: 49_900, product: PRODUCTS.team });
-    const subscription = addSubscription(seed, customer, "active");
-    addInvoice(seed, { customer: customer.id, at: someTime(seed, customer), lines: mixed, subscription });
+    invoice([...lines, [49_900, team]], { subscription: subscribe("active") });
   };
 }
-
-const discounted: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const lines = [anyLine(seed), anyLine(seed), { cents: 10_001, product: PRODUCTS.pro }];
-  addInvoice(seed, { customer: customer.id, at, lines, discountCents: 3_333, taxCents: 1_927 });
-  // A discount of all: paid, with nothing paid.
-  const gift = [{ cents: 2_000, product: PRODUCTS.starter }];
-  addInvoice(seed, { customer: customer.id, at: at + DAY, lines: gift, discountCents: 2_000 });
-};
-
-const withoutProduct: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const lines = [
-    { cents: 15_000, product: null },
-    { cents: 7_777, product: PRODUCTS.consulting },
-    { cents: 1_111, product: VANISHED_PRODUCT },
-    { cents: 3_333, product: PRODUCTS.proLegacy, isOldStyle: true },
-    { cents: 2_222, product: PRODUCTS.gift, isOldStyle: true },
-  ];
-  addInvoice(seed, { customer: customer.id, at, lines });
-  addInvoice(seed, { customer: customer.id, at: at + DAY, lines: lines.slice(0, 2), taxCents: 1 });
-};
-
-const noPositiveLine: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const credit = [
-    { cents: -1_500, product: PRODUCTS.pro },
-    { cents: -20, product: null },
-  ];
-  addInvoice(seed, { customer: customer.id, at, lines: credit, balanceCents: 9_000 });
-  const free = [{ cents: 0, product: PRODUCTS.starter }];
-  addInvoice(seed, { customer: customer.id, at: at + DAY, lines: free, taxCents: 1_200 });
-};
-
-const creditBalance: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const lines = [{ cents: 6_000, product: PRODUCTS.team }];
-  addInvoice(seed, { customer: customer.id, at, lines, balanceCents: -2_500 });
-  addInvoice(seed, { customer: customer.id, at: at + DAY, lines, balanceCents: -6_000 });
-};
-
-/** An invoice marked paid without a charge behind it: the product columns exceed the total. */
-const receiptInvoice: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const lines = [{ cents: 24_000, product: PRODUCTS.proYearly }];
-  addInvoice(seed, { customer: customer.id, at, lines });
-  addInvoice(seed, { customer: customer.id, at: at + 5, lines, withoutCharge: true });
-};
-
-const unevenSplit: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const thirds = [PRODUCTS.starter, PRODUCTS.pro, PRODUCTS.team].map((product) => ({ cents: 333, product }));
-  addInvoice(seed, { customer: customer.id, at, lines: thirds, taxCents: 2 });
-  addInvoice(seed, { customer: customer.id, at: at + 1, lines: thirds, discountCents: 2 });
-};
-
-const sameSecond: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  for (let n = 0; n < 7; n += 1) addCharge(seed, { customer: customer.id, at, cents: 1_000 + n });
-};
-
-const freeSignUp: Case = () => undefined;
-
-const abandonedSignUp: Case = (seed, customer) => {
-  addSubscription(seed, customer, "incomplete_expired");
-  addCharge(seed, { customer: customer.id, at: customer.since + 60, cents: 4_900, state: "failed" });
-};
 
 /** A paying customer whose one subscription has this status. */
 function withStatus(status: SubscriptionStatus, reason?: CancellationReason): Case {
-  return (seed, customer) => {
-    oneOffs(seed, customer);
-    const endedAt = someTime(seed, customer);
-    if (status !== "canceled") addSubscription(seed, customer, status);
-    else addSubscription(seed, customer, status, { endedAt, ...(reason === undefined ? {} : { reason }) });
+  return (life) => {
+    oneOffs(life);
+    life.subscribe(status, status !== "canceled" ? {} : { endedAt: life.at, ...(reason !== undefined && { reason }) });
   };
 }
 
-const severalSubscriptions: Case = (seed, customer) => {
-  oneOffs(seed, customer);
-  const endedAt = between(seed, customer.since + DAY, seed.until - 60 * DAY);
-  const isChurned = customer.n % 2 === 0;
-  addSubscription(seed, customer, "canceled", { endedAt, reason: "payment_failed" });
-  addSubscription(seed, customer, "canceled", { endedAt: endedAt + DAY, reason: "cancellation_requested" });
-  addSubscription(seed, customer, "incomplete_expired", { created: customer.since + 5 });
-  if (!isChurned) for (const status of ["past_due", "trialing"] as const) addSubscription(seed, customer, status);
-};
-
-const lastOneFailed: Case = (seed, customer) => {
-  oneOffs(seed, customer);
-  const endedAt = between(seed, customer.since + DAY, seed.until - 60 * DAY);
-  addSubscription(seed, customer, "canceled", { endedAt: endedAt + DAY, reason: "payment_failed" });
-  addSubscription(seed, customer, "canceled", { endedAt, reason: "cancellation_requested" });
-  addSubscription(seed, customer, "paused");
-};
-
-// The rest is about other currencies. In an account that has none they are plain customers.
-
-function abroad(history: Case): Case {
-  return (seed, customer) => (seed.others.length === 0 ? oneOffs : history)(seed, customer);
+/** What is about other currencies; in an account that has none it is a plain customer. */
+function abroad(history: (life: Life, currency: string) => void): Case {
+  return (life) => (life.seed.others.length === 0 ? oneOffs(life) : history(life, foreignCurrency(life.seed)));
 }
 
-const everyCurrency: Case = abroad((seed, customer) => {
-  const at = someTime(seed, customer);
-  for (const [n, currency] of [seed.home, ...seed.others].entries())
-    addCharge(seed, { customer: customer.id, at: at + n * 60, cents: between(seed, 1_000, 50_000), currency });
-});
-
-const notConvertible: Case = abroad((seed, customer) => {
-  const currency = foreignCurrency(seed);
-  const at = someTime(seed, customer);
-  addCharge(seed, { customer: customer.id, at, cents: 10_000, currency, settlement: "own" });
-  addCharge(seed, { customer: customer.id, at: at + 60, cents: 11_000, currency, settlement: "none" });
-  addCharge(seed, { customer: customer.id, at: at + 120, cents: 12_000 });
-});
-
-const foreignInvoices: Case = abroad((seed, customer) => {
-  const currency = foreignCurrency(seed);
-  const at = someTime(seed, customer);
-  const lines = [anyLine(seed), anyLine(seed), { cents: 101, product: PRODUCTS.gift }];
-  addInvoice(seed, { customer: customer.id, at, lines, currency, taxCents: 7 });
-  addInvoice(seed, { customer: customer.id, at: at + DAY, lines, currency, settlement: "own" });
-  addInvoice(seed, { customer: customer.id, at: at + 2 * DAY, lines: [anyLine(seed)] });
-});
-
-/** Its charge in that currency was a guest's: there is no rate to convert the invoice by. */
-const foreignInvoiceOnly: Case = abroad((seed, customer) => {
-  const currency = foreignCurrency(seed);
-  const at = someTime(seed, customer);
-  addCharge(seed, { customer: customer.id, at, cents: 8_800 });
-  addCharge(seed, { customer: null, at: at + 60, cents: 12_000, currency });
-  const lines = [{ cents: 12_000, product: PRODUCTS.team }];
-  addInvoice(seed, { customer: customer.id, at: at + 50, lines, currency, withoutCharge: true });
-});
-
 function foreignCapture(era: Era): Case {
-  return abroad((seed, customer) => {
-    if (!seed.hasPartialCaptures) return oneOffs(seed, customer);
-    const currency = foreignCurrency(seed);
-    const at = timeIn(seed, customer, era);
-    const capture = { customer: customer.id, cents: 30_000, capturedCents: 21_000, currency, era } as const;
-    addCharge(seed, { ...capture, at });
-    addCharge(seed, { ...capture, at: at + 60, givenBackCents: 500 });
-    addCharge(seed, { ...capture, at: at + 120, givenBackCents: 10_001 });
-    addInvoice(seed, { customer: customer.id, at, lines: [anyLine(seed)], currency, withoutCharge: true });
+  return abroad((life, currency) => {
+    if (!life.seed.hasPartialCaptures) return oneOffs(life);
+    const at = timeIn(life, era);
+    const capture = { capturedCents: 21_000, currency, era };
+    life.charge(30_000, { ...capture, at });
+    life.charge(30_000, { ...capture, at: at + 60, givenBackCents: 500 });
+    life.charge(30_000, { ...capture, at: at + 120, givenBackCents: 10_001 });
+    life.invoice([anyLine(life.seed)], { at, currency, withoutCharge: true });
   });
 }
 
 /** The first ones are the most telling: a small account gets only these. */
-const CASES: readonly Case[] = [
+const CASES: Readonly<Record<string, Case>> = {
   subscriber,
-  longInvoice(26),
-  partialCapture("before", "nothing"),
+  lines27: longInvoice(26),
+  oldCapture: partialCapture("before", "nothing"),
   oneOffs,
-  partlyRefunded,
-  paidOutside,
-  foreignInvoices,
+  partlyRefunded({ seed, at, charge, invoice }) {
+    const currency = anyCurrency(seed);
+    const cents = between(seed, 5_000, 60_000);
+    invoice([[4_900, pro]], { currency });
+    charge(cents, { at: at + DAY, currency, givenBackCents: between(seed, 1, cents - 1) });
+  },
+  paidOutside({ seed, at, invoice }) {
+    const lines: LineSpec[] = [anyLine(seed), [50_000, team]];
+    invoice(lines, { outsideCents: lines.reduce((sum, [cents]) => sum + cents, 0) });
+    invoice(lines, { at: at + DAY, outsideCents: 12_345 });
+  },
+  foreignInvoices: abroad(({ seed, at, invoice }, currency) => {
+    const lines: LineSpec[] = [anyLine(seed), anyLine(seed), [101, gift]];
+    invoice(lines, { currency, taxCents: 7 });
+    invoice(lines, { at: at + DAY, currency, settlement: "own" });
+    invoice([anyLine(seed)], { at: at + 2 * DAY });
+  }),
   freeSignUp,
-  withoutProduct,
-  whollyRefunded,
-  withStatus("canceled", "payment_failed"),
-  discounted,
-  partialCapture("since", "much"),
-  everyCurrency,
-  partialCapture("before", "much"),
-  canceledAuthorisations,
-  failedAndPending,
-  disputed,
-  unpaidInvoices,
-  paidLate,
-  severalSubscriptions,
-  longInvoice(9),
-  longInvoice(10),
-  longInvoice(99),
-  longInvoice(240),
-  noPositiveLine,
-  creditBalance,
-  receiptInvoice,
-  unevenSplit,
-  sameSecond,
-  lastOneFailed,
-  abandonedSignUp,
-  refundedOnce,
-  onlyCanceledAuthorisation,
-  partialCapture("since", "nothing"),
-  partialCapture("since", "little"),
-  partialCapture("since", "released"),
-  partialCapture("since", "all"),
-  partialCapture("before", "released"),
-  partialCapture("before", "all"),
+  withoutProduct({ at, invoice }) {
+    const byHand: LineSpec[] = [
+      [15_000, null],
+      [7_777, consulting],
+    ];
+    invoice([...byHand, [1_111, VANISHED_PRODUCT], [3_333, proLegacy, "old"], [2_222, gift, "old"]]);
+    invoice(byHand, { at: at + DAY, taxCents: 1 });
+  },
+  whollyRefunded({ at, charge, invoice }) {
+    for (const cents of [4_900, 12_345]) charge(cents, { at: at + cents, givenBackCents: cents });
+    // Its invoice stays paid in full: a refund does not touch it.
+    invoice([[4_900, pro]], { withoutCharge: true });
+  },
+  endedByFailure: withStatus("canceled", "payment_failed"),
+  discounted({ seed, at, invoice }) {
+    invoice([anyLine(seed), anyLine(seed), [10_001, pro]], { discountCents: 3_333, taxCents: 1_927 });
+    // A discount of all: paid, with nothing paid.
+    invoice([[2_000, starter]], { at: at + DAY, discountCents: 2_000 });
+  },
+  newCapture: partialCapture("since", "much"),
+  everyCurrency: abroad(({ seed, at, charge }) => {
+    for (const [n, currency] of [seed.home, ...seed.others].entries())
+      charge(between(seed, 1_000, 50_000), { at: at + n * 60, currency });
+  }),
+  oldCaptureRefunded: partialCapture("before", "much"),
+  canceledAuthorisations({ at, charge }) {
+    charge(5_000, { state: "canceled", era: "before" });
+    charge(5_000, { state: "canceled", era: "since", at: at + 60 });
+    charge(7_500, { state: "authorised", at: at + 120 });
+    charge(5_000, { at: at + 180 });
+  },
+  failedAndPending({ at, charge }) {
+    charge(19_900, { state: "failed" });
+    charge(19_900, { at: at + 300 });
+    charge(80_000, { state: "pending", at: at + DAY });
+  },
+  disputed({ seed, at, charge, subscribe }) {
+    charge(between(seed, 2_000, 30_000), { disputed: true });
+    subscribe("canceled", { endedAt: at + 9 * DAY, reason: "payment_disputed" });
+  },
+  unpaidInvoices({ seed, at, invoice }) {
+    const line = anyLine(seed);
+    for (const status of ["draft", "open", "void", "uncollectible"] as const) invoice([line], { status });
+    // Partly paid: the charge counts, the invoice is not split before it is paid.
+    invoice([[90_000, team]], { at: at + DAY, status: "open", paidCents: 30_000 });
+  },
+  paidLate({ seed: { until }, invoice }) {
+    invoice([[33_300, pro]], { at: until - 20 * DAY });
+    invoice([[33_300, pro]], { at: until - 9 * DAY, paidAt: until + 3_600 });
+  },
+  severalSubscriptions(life) {
+    const { seed, since, subscribe } = life;
+    oneOffs(life);
+    const endedAt = between(seed, since + DAY, seed.until - 60 * DAY);
+    subscribe("canceled", { endedAt, reason: "payment_failed" });
+    subscribe("canceled", { endedAt: endedAt + DAY, reason: "cancellation_requested" });
+    subscribe("incomplete_expired", { created: since + 5 });
+    if (life.n % 2 === 1) for (const status of ["past_due", "trialing"] as const) subscribe(status);
+  },
+  lines10: longInvoice(9),
+  lines11: longInvoice(10),
+  lines100: longInvoice(99),
+  lines241: longInvoice(240),
+  noPositiveLine({ at, invoice }) {
+    const credit: LineSpec[] = [
+      [-1_500, pro],
+      [-20, null],
+    ];
+    invoice(credit, { balanceCents: 9_000 });
+    invoice([[0, starter]], { at: at + DAY, taxCents: 1_200 });
+  },
+  creditBalance({ at, invoice }) {
+    invoice([[6_000, team]], { balanceCents: -2_500 });
+    invoice([[6_000, team]], { at: at + DAY, balanceCents: -6_000 });
+  },
+  // An invoice marked paid without a charge behind it: the product columns exceed the total.
+  receiptInvoice({ at, invoice }) {
+    invoice([[24_000, proYearly]]);
+    invoice([[24_000, proYearly]], { at: at + 5, withoutCharge: true });
+  },
+  unevenSplit({ at, invoice }) {
+    const thirds = [starter, pro, team].map((product): LineSpec => [333, product]);
+    invoice(thirds, { taxCents: 2 });
+    invoice(thirds, { at: at + 1, discountCents: 2 });
+  },
+  sameSecond({ charge }) {
+    for (let n = 0; n < 7; n += 1) charge(1_000 + n);
+  },
+  lastOneFailed(life) {
+    const { seed, since, subscribe } = life;
+    oneOffs(life);
+    const endedAt = between(seed, since + DAY, seed.until - 60 * DAY);
+    subscribe("canceled", { endedAt: endedAt + DAY, reason: "payment_failed" });
+    subscribe("canceled", { endedAt, reason: "cancellation_requested" });
+    subscribe("paused");
+  },
+  abandonedSignUp({ since, charge, subscribe }) {
+    subscribe("incomplete_expired");
+    charge(4_900, { at: since + 60, state: "failed" });
+  },
+  refundedOnce({ seed, at, charge }) {
+    charge(9_900, { givenBackCents: 9_900 });
+    charge(between(seed, 1_000, 9_900), { at: at + DAY });
+  },
+  onlyCanceledAuthorisation: ({ charge }) => charge(10_000, { state: "canceled", era: "before" }),
+  newCaptureKept: partialCapture("since", "nothing"),
+  newCaptureLittleBack: partialCapture("since", "little"),
+  newCaptureReleasedBack: partialCapture("since", "released"),
+  newCaptureAllBack: partialCapture("since", "all"),
+  oldCaptureReleasedBack: partialCapture("before", "released"),
+  oldCaptureAllBack: partialCapture("before", "all"),
   unreadableCapture,
-  withStatus("trialing"),
-  withStatus("past_due"),
-  withStatus("unpaid"),
-  withStatus("paused"),
-  withStatus("incomplete"),
-  withStatus("canceled", "cancellation_requested"),
-  withStatus("canceled", "payment_disputed"),
-  withStatus("canceled"),
-  notConvertible,
-  foreignInvoiceOnly,
-  foreignCapture("before"),
-  foreignCapture("since"),
-];
+  trialing: withStatus("trialing"),
+  pastDue: withStatus("past_due"),
+  unpaid: withStatus("unpaid"),
+  paused: withStatus("paused"),
+  incomplete: withStatus("incomplete"),
+  endedByRequest: withStatus("canceled", "cancellation_requested"),
+  endedByDispute: withStatus("canceled", "payment_disputed"),
+  endedWithoutReason: withStatus("canceled"),
+  notConvertible: abroad(({ at, charge }, currency) => {
+    charge(10_000, { currency, settlement: "own" });
+    charge(11_000, { at: at + 60, currency, settlement: "none" });
+    charge(12_000, { at: at + 120 });
+  }),
+  // Its charge in that currency was a guest's: there is no rate to convert the invoice by.
+  foreignInvoiceOnly: abroad(({ at, charge, invoice }, currency) => {
+    charge(8_800);
+    charge(12_000, { customer: null, at: at + 60, currency });
+    invoice([[12_000, team]], { at: at + 50, currency, withoutCharge: true });
+  }),
+  oldForeignCapture: foreignCapture("before"),
+  newForeignCapture: foreignCapture("since"),
+};
+
+const ALL_CASES = Object.values(CASES);
 
 /** The case of the n-th customer: every trap once, then two plain customers for each further trap. */
 function caseOf(n: number): Case {
-  if (n < CASES.length) return CASES[n] ?? subscriber;
+  if (n < ALL_CASES.length) return ALL_CASES[n] ?? subscriber;
   if (n % 3 === 1) return subscriber;
   if (n % 12 === 5) return freeSignUp;
   if (n % 3 === 2) return oneOffs;
-  return CASES[Math.floor(n / 3) % CASES.length] ?? subscriber;
+  return ALL_CASES[Math.floor(n / 3) % ALL_CASES.length] ?? subscriber;
 }
 
 // -------------------------------------------------------------- Accounts ----
@@ -1089,11 +956,11 @@ export function seedAccount(options: SeedOptions): StripeAccount {
   addCoupons(seed);
   const customers = Array.from({ length: options.customers }, (_, n) => {
     const customer = addCustomer(seed, n);
-    caseOf(n)(seed, customer);
+    caseOf(n)(liveAs(seed, customer));
     return customer;
   });
   addGuests(seed, options.guests ?? Math.ceil(options.customers / 20));
-  if (options.customers >= CASES.length) addBurst(seed);
+  if (options.customers >= ALL_CASES.length) addBurst(seed);
   addPlans(seed, customers);
   cancelOfDeleted(account);
   return account;
@@ -1130,7 +997,7 @@ function addBurst(seed: Seed): void {
   const ids = [...payers];
   for (let n = 0; n < 130 && ids.length > 0; n += 1) {
     const customer = ids[n % ids.length] ?? "";
-    addInvoice(seed, { customer, at, lines: [{ cents: 100 + n, product: PRODUCTS.usage }] });
+    addInvoice(seed, { customer, at, lines: [[100 + n, usage]] });
   }
 }
 
