@@ -61,51 +61,36 @@ const BASIL: UnixSeconds = Date.UTC(2025, 2, 31) / 1000;
 
 // -------------------------------------------------------------- Products ----
 
+/** What is sold, and into which column it goes: several products share one, and some have none. */
 const PRODUCTS = {
-  starter: "prod_SbxStarter0001",
-  pro: "prod_SbxProMonthly1",
-  proYearly: "prod_SbxProYearly01",
-  proLegacy: "prod_SbxProLegacy01",
-  team: "prod_SbxTeam0000001",
-  seats: "prod_SbxTeamSeats01",
-  usage: "prod_SbxApiUsage001",
-  onboarding: "prod_SbxOnboarding1",
-  consulting: "prod_SbxConsulting1",
-  gift: "prod_SbxGiftCard001",
+  starter: ["prod_SbxStarter0001", "Starter", "spend_starter"],
+  pro: ["prod_SbxProMonthly1", "Pro", "spend_pro"],
+  proYearly: ["prod_SbxProYearly01", "Pro (yearly)", "spend_pro"],
+  proLegacy: ["prod_SbxProLegacy01", "Pro 2021", "spend_pro"],
+  team: ["prod_SbxTeam0000001", "Team", "spend_team"],
+  seats: ["prod_SbxTeamSeats01", "Team: additional seats", "spend_team"],
+  usage: ["prod_SbxApiUsage001", "API usage", "spend_usage"],
+  onboarding: ["prod_SbxOnboarding1", "Onboarding", ""],
+  consulting: ["prod_SbxConsulting1", "Consulting & training", ""],
+  gift: ["prod_SbxGiftCard001", "Gift card", ""],
 } as const;
-
-const PRODUCT_NAMES: Readonly<Record<string, string>> = {
-  starter: "Starter",
-  pro: "Pro",
-  proYearly: "Pro (yearly)",
-  proLegacy: "Pro 2021",
-  team: "Team",
-  seats: "Team: additional seats",
-  usage: "API usage",
-  onboarding: "Onboarding",
-  consulting: "Consulting & training",
-  gift: "Gift card",
-};
+const [starter, pro, proYearly] = [PRODUCTS.starter[0], PRODUCTS.pro[0], PRODUCTS.proYearly[0]];
+const [proLegacy, team, seats] = [PRODUCTS.proLegacy[0], PRODUCTS.team[0], PRODUCTS.seats[0]];
+const [usage, onboarding] = [PRODUCTS.usage[0], PRODUCTS.onboarding[0]];
+const [consulting, gift] = [PRODUCTS.consulting[0], PRODUCTS.gift[0]];
 
 /** A product that invoices still name and that is gone from the list of products. */
 const VANISHED_PRODUCT = "prod_SbxVanished001";
 
-/** `PRODUCT_SLUGS` for the seeded accounts: several products share a column, and some have none. */
-export const SANDBOX_PRODUCT_SLUGS: Readonly<Record<string, string>> = {
-  [PRODUCTS.starter]: "spend_starter",
-  [PRODUCTS.pro]: "spend_pro",
-  [PRODUCTS.proYearly]: "spend_pro",
-  [PRODUCTS.proLegacy]: "spend_pro",
-  [PRODUCTS.team]: "spend_team",
-  [PRODUCTS.seats]: "spend_team",
-  [PRODUCTS.usage]: "spend_usage",
-};
+/** `PRODUCT_SLUGS` for the seeded accounts. */
+export const SANDBOX_PRODUCT_SLUGS: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.values(PRODUCTS).flatMap(([id, , slug]) => (slug === "" ? [] : [[id, slug]])),
+);
 
 function seedProducts(account: StripeAccount, created: UnixSeconds, hasPrivateNames = false): void {
-  const { livemode } = account;
-  for (const [n, [key, id]] of Object.entries(PRODUCTS).entries()) {
-    const name = `${PRODUCT_NAMES[key] ?? key}${hasPrivateNames ? ` - ${firstName(n)} ${lastName(n)} (${addressOf(n)})` : ""}`;
-    account.products.push(aProduct({ id, name, created, livemode, active: key !== "proLegacy" }));
+  for (const [n, [id, title]] of Object.values(PRODUCTS).entries()) {
+    const name = hasPrivateNames ? `${title} - ${firstName(n)} ${lastName(n)} (${addressOf(n)})` : title;
+    account.products.push(aProduct({ id, name, created, livemode: account.livemode, active: id !== proLegacy }));
   }
 }
 
@@ -400,7 +385,7 @@ const COUPONS = {
   launch: { id: "co_SbxLaunch", percent_off: 50, duration: "repeating" },
   welcome: { id: "co_SbxWelcome", amount_off: 1000, duration: "once" },
   legacy: { id: "co_SbxLegacy", amount_off: 1000 },
-  team: { id: "co_SbxTeamOnly", percent_off: 33.3, applies_to: { products: [PRODUCTS.team] } },
+  team: { id: "co_SbxTeamOnly", percent_off: 33.3, applies_to: { products: [team] } },
   friend: { id: "co_SbxFriend", percent_off: 100 },
 } as const;
 
@@ -438,12 +423,12 @@ const PLANS = {
   paused: { items: [{ unit: "7900" }], pause: "void" },
   foreign: { items: [{ unit: "5000" }], isForeign: true },
   trial: { items: [{ unit: "4900" }], status: "trialing" },
-  metered: { items: [{ unit: "4900" }, { unit: "0.35", isMetered: true, product: PRODUCTS.usage }] },
+  metered: { items: [{ unit: "4900" }, { unit: "0.35", isMetered: true, product: usage }] },
   seats: {
     items: [
-      { unit: "1200", quantity: 5, product: PRODUCTS.team, coupon: "team" },
-      { unit: "900", quantity: 250, per: 100, product: PRODUCTS.usage },
-      { unit: "0.35", quantity: 1234, product: PRODUCTS.usage },
+      { unit: "1200", quantity: 5, product: team, coupon: "team" },
+      { unit: "900", quantity: 250, per: 100, product: usage },
+      { unit: "0.35", quantity: 1234, product: usage },
     ],
     customerCoupon: "supporter",
   },
@@ -499,7 +484,7 @@ function addSubscription(
 ): string {
   const plan = planOf(customer.n);
   const id = seed.id("sub");
-  const product = pick(seed, [PRODUCTS.starter, PRODUCTS.pro, PRODUCTS.team]);
+  const product = pick(seed, [starter, pro, team]);
   const currency = plan.isForeign === true ? (seed.others[0] ?? seed.home) : seed.home;
   const periodEnd = seed.until + 30 * DAY + customer.n * 3_600;
   const added = aSubscription({
@@ -673,8 +658,6 @@ function timeIn({ seed, since, at }: Life, era: Era): UnixSeconds {
   // An account that still uses an older API version captures in the old way to this day.
   return since < BASIL - DAY ? between(seed, since, BASIL - 1) : at;
 }
-
-const { starter, pro, proYearly, proLegacy, team, seats, usage, onboarding, consulting, gift } = PRODUCTS;
 
 function anyLine(seed: Seed): LineSpec {
   const product = pick(seed, [starter, pro, pro, proYearly, team, seats, usage, proLegacy, onboarding]);
@@ -1117,9 +1100,9 @@ function addPlainCharge(seed: Seed, options: LargeOptions, n: number, created: U
 
 function addPlainInvoice(seed: Seed, options: LargeOptions, n: number, created: UnixSeconds): void {
   const count = seed.random() < (options.longInvoiceShare ?? 0) ? 24 : 1;
-  const products = Object.values(PRODUCTS);
+  const products = Object.values(PRODUCTS).map(([id]) => id);
   const lines = Array.from({ length: count }, (_, line) => {
-    const product = products[between(seed, 0, products.length - 1)] ?? PRODUCTS.pro;
+    const product = products[between(seed, 0, products.length - 1)] ?? pro;
     return anInvoiceLine({ id: stripeId("il", n * 32 + line), amount: between(seed, 500, 20_499), product });
   });
   seed.account.invoices.push(anInvoice({ id: stripeId("in", n), created, customer: anyone(seed, options), lines }));

@@ -286,26 +286,24 @@ function openStore(account: StripeAccount): Store {
 // What each list can be asked for, from the reference pages under docs.stripe.com/api.
 
 type Rule =
-  | { readonly is: "created" }
+  | { readonly is: "created" | "ids" | "subscriptionStatus" }
   /** Equal to a field. With `refersTo` the value must be the id of such an object. */
   | { readonly is: "equal"; readonly field: string; readonly refersTo?: Kind }
-  | { readonly is: "oneOf"; readonly field: string; readonly values: readonly string[] }
-  | { readonly is: "subscriptionStatus" }
-  | { readonly is: "ids" }
-  | { readonly is: "notImitated" };
+  | { readonly is: "oneOf"; readonly field: string; readonly values: readonly string[] };
 
 type Endpoint = {
   readonly kind: Kind;
   readonly permission: string;
   readonly rules: Readonly<Record<string, Rule>>;
+  /** Real parameters that are refused as not imitated rather than as unknown. */
+  readonly others?: string;
 };
 
 const CREATED: Rule = { is: "created" };
-const NOT_IMITATED: Rule = { is: "notImitated" };
 const CUSTOMER: Rule = { is: "equal", field: "customer", refersTo: "customer" };
 
-function equal(field: string): Rule {
-  return { is: "equal", field };
+function equal(field: string, refersTo?: Kind): Rule {
+  return { is: "equal", field, ...(refersTo !== undefined && { refersTo }) };
 }
 
 function oneOf(field: string, ...values: string[]): Rule {
@@ -316,87 +314,56 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   balance_transactions: {
     kind: "balance_transaction",
     permission: "rak_balance_transaction_source_read",
-    rules: {
-      created: CREATED,
-      currency: equal("currency"),
-      payout: NOT_IMITATED,
-      source: equal("source"),
-      type: equal("type"),
-    },
+    rules: { created: CREATED },
+    others: "currency payout source type",
   },
   charges: {
     kind: "charge",
     permission: "rak_charge_read",
-    rules: {
-      created: CREATED,
-      customer: CUSTOMER,
-      payment_intent: equal("payment_intent"),
-      transfer_group: equal("transfer_group"),
-    },
+    rules: { created: CREATED, customer: CUSTOMER, payment_intent: equal("payment_intent") },
+    others: "transfer_group",
   },
   coupons: { kind: "coupon", permission: "rak_coupon_read", rules: { created: CREATED } },
   customers: {
     kind: "customer",
     permission: "rak_customer_read",
-    rules: { created: CREATED, email: equal("email"), test_clock: NOT_IMITATED },
+    rules: { created: CREATED, email: equal("email") },
+    others: "test_clock",
   },
   invoice_payments: {
     kind: "invoice_payment",
     permission: "rak_invoice_read",
     rules: {
       created: CREATED,
-      invoice: { is: "equal", field: "invoice", refersTo: "invoice" },
+      invoice: equal("invoice", "invoice"),
       "payment[payment_intent]": equal("payment.payment_intent"),
-      "payment[payment_record]": equal("payment.payment_record"),
       "payment[type]": oneOf("payment.type", "payment_intent", "payment_record"),
       status: oneOf("status", "open", "paid", "canceled"),
     },
+    others: "payment[payment_record]",
   },
   invoices: {
     kind: "invoice",
     permission: "rak_invoice_read",
     rules: {
-      collection_method: oneOf("collection_method", "charge_automatically", "send_invoice"),
       created: CREATED,
       customer: CUSTOMER,
-      customer_account: NOT_IMITATED,
-      due_date: NOT_IMITATED,
       status: oneOf("status", "draft", "open", "paid", "uncollectible", "void"),
-      subscription: {
-        is: "equal",
-        field: "parent.subscription_details.subscription",
-        refersTo: "subscription",
-      },
     },
+    others: "collection_method customer_account due_date subscription",
   },
   products: {
     kind: "product",
     permission: "rak_product_read",
-    rules: {
-      active: oneOf("active", "true", "false"),
-      created: CREATED,
-      ids: { is: "ids" },
-      shippable: NOT_IMITATED,
-      type: oneOf("type", "good", "service"),
-      url: NOT_IMITATED,
-    },
+    rules: { active: oneOf("active", "true", "false"), created: CREATED, ids: { is: "ids" } },
+    others: "shippable type url",
   },
   subscriptions: {
     kind: "subscription",
     permission: "rak_subscription_read",
-    rules: {
-      automatic_tax: NOT_IMITATED,
-      collection_method: oneOf("collection_method", "charge_automatically", "send_invoice"),
-      created: CREATED,
-      current_period_end: NOT_IMITATED,
-      current_period_start: NOT_IMITATED,
-      customer: CUSTOMER,
-      customer_account: NOT_IMITATED,
-      plan: NOT_IMITATED,
-      price: NOT_IMITATED,
-      status: { is: "subscriptionStatus" },
-      test_clock: NOT_IMITATED,
-    },
+    rules: { created: CREATED, customer: CUSTOMER, status: { is: "subscriptionStatus" } },
+    others:
+      "automatic_tax collection_method current_period_end current_period_start customer_account plan price test_clock",
   },
 };
 
@@ -488,13 +455,12 @@ type Range = { readonly comparison: string; readonly bound: number };
 type ListRequest = {
   readonly limit: number;
   readonly startingAfter: string | undefined;
-  readonly endingBefore: string | undefined;
   readonly created: readonly Range[];
   readonly filters: readonly Filter[];
   readonly ids: readonly string[] | undefined;
 };
 
-const PAGING = ["limit", "starting_after", "ending_before"];
+const PAGING = ["limit", "starting_after"];
 const COMPARISONS = ["gt", "gte", "lt", "lte"];
 
 /** All values by parameter name; `expand[0]` and `expand[]` are one parameter. Throws where one is empty or doubled. */
@@ -543,19 +509,15 @@ function readListRequest(
 ): ListRequest {
   const created: Range[] = [];
   const filters: Filter[] = [];
-  let ids: readonly string[] | undefined;
-  for (const [name, values] of parameters) {
-    const value = values[0] ?? "";
+  for (const [name, [value = ""]] of parameters) {
     const [, base = name, comparison] = /^(\w+)\[(\w*)\]$/.exec(name) ?? [];
-    if (PAGING.includes(name) || name === "expand[]") continue;
+    if (PAGING.includes(name) || name === "expand[]" || (name === "ids[]" && "ids" in endpoint.rules)) continue;
+    if (isOther(endpoint, name) || isOther(endpoint, base)) throw notImitated(name, `the parameter ${base}`);
     const rule = endpoint.rules[name] ?? endpoint.rules[base];
-    const isRange = comparison !== undefined && COMPARISONS.includes(comparison);
-    if (rule === undefined) throw unknownParameter(name);
-    if (rule.is === "notImitated") throw notImitated(name, `the parameter ${base}`);
-    else if (rule.is === "created" && (isRange || comparison === undefined))
+    const isRange = comparison === undefined || COMPARISONS.includes(comparison);
+    if (rule?.is === "created" && isRange)
       created.push({ comparison: comparison ?? "eq", bound: integer(name, value) });
-    else if (rule.is === "ids" && name === "ids[]") ids = values;
-    else if (!Object.hasOwn(endpoint.rules, name)) throw unknownParameter(name);
+    else if (rule === undefined || !Object.hasOwn(endpoint.rules, name)) throw unknownParameter(name);
     else if (rule.is === "equal") filters.push(equalFilter(name, value, rule, store));
     else if (rule.is === "oneOf") {
       choice(name, value, rule.values);
@@ -563,31 +525,27 @@ function readListRequest(
     } else if (rule.is === "subscriptionStatus") choice(name, value, [...SUBSCRIPTION_STATUSES.keys()]);
     else throw unknownParameter(name);
   }
-
-  if (endpoint.kind === "subscription") {
-    const asked = parameters.get("status")?.[0];
-    const statuses = asked === undefined ? LIVING_SUBSCRIPTIONS : SUBSCRIPTION_STATUSES.get(asked);
-    if (statuses !== undefined) filters.push({ field: "status", values: statuses });
-  }
-  for (const name of ["payment[payment_intent]", "payment[payment_record]"])
-    if (parameters.has(name) && !parameters.has("payment[type]"))
-      throw badParameter("payment[type]", "parameter_missing", "Missing required param: payment[type].");
+  const statuses = endpoint.kind === "subscription" ? statusesOf(parameters.get("status")?.[0]) : undefined;
+  if (statuses !== undefined) filters.push({ field: "status", values: statuses });
+  if (parameters.has("payment[payment_intent]") && !parameters.has("payment[type]"))
+    throw badParameter("payment[type]", "parameter_missing", "Missing required param: payment[type].");
+  const ids = parameters.get("ids[]");
   const page = readPaging(parameters);
-  if (ids !== undefined && (page.startingAfter ?? page.endingBefore) !== undefined)
+  if (ids !== undefined && page.startingAfter !== undefined)
     throw badParameter("ids", undefined, "You cannot use `ids` with `starting_after` or `ending_before`.");
   return { ...page, created, filters, ids };
 }
 
-function readPaging(
-  parameters: ReadonlyMap<string, readonly string[]>,
-): Pick<ListRequest, "limit" | "startingAfter" | "endingBefore"> {
-  const startingAfter = parameters.get("starting_after")?.[0];
-  const endingBefore = parameters.get("ending_before")?.[0];
-  if (startingAfter !== undefined && endingBefore !== undefined) {
-    const message = "Received both ending_before and starting_after parameters. Please pass in only one.";
-    throw badParameter("ending_before", "parameters_exclusive", message);
-  }
-  return { limit: readLimit(parameters.get("limit")?.[0]), startingAfter, endingBefore };
+function isOther({ others = "" }: Endpoint, name: string): boolean {
+  return name === "ending_before" || others.split(" ").includes(name);
+}
+
+function statusesOf(asked: string | undefined): readonly string[] | undefined {
+  return asked === undefined ? LIVING_SUBSCRIPTIONS : SUBSCRIPTION_STATUSES.get(asked);
+}
+
+function readPaging(parameters: ReadonlyMap<string, readonly string[]>): Pick<ListRequest, "limit" | "startingAfter"> {
+  return { limit: readLimit(parameters.get("limit")?.[0]), startingAfter: parameters.get("starting_after")?.[0] };
 }
 
 function equalFilter(param: string, value: string, rule: Extract<Rule, { is: "equal" }>, store: Store): Filter {
@@ -717,7 +675,7 @@ function paymentsOf(invoiceId: string, store: Store): unknown {
 
 // ----------------------------------------------------------------- Lists ----
 
-/** The page's places in the table, newest first, and whether more lie beyond it in the direction of paging. */
+/** The page's places in the table, newest first, and whether more lie beyond it. */
 function findPage(request: ListRequest, table: Table, kind: Kind): { places: number[]; hasMore: boolean } {
   const { objects } = table;
   const [from, to] = placeRange(request, table, kind);
@@ -733,15 +691,10 @@ function findPage(request: ListRequest, table: Table, kind: Kind): { places: num
   const first = firstWhere(count, (n) => placeAt(n) >= from);
   const end = firstWhere(count, (n) => placeAt(n) >= to);
 
-  const isBackward = request.endingBefore !== undefined;
   const places: number[] = [];
-  for (let step = 0; step < end - first && places.length <= request.limit; step += 1) {
-    const place = placeAt(isBackward ? end - 1 - step : first + step);
-    if (matches(objects[place], request)) places.push(place);
-  }
-  const hasMore = places.length > request.limit;
-  if (hasMore) places.pop();
-  return { places: isBackward ? places.reverse() : places, hasMore };
+  for (let n = first; n < end && places.length <= request.limit; n += 1)
+    if (matches(objects[placeAt(n)], request)) places.push(placeAt(n));
+  return { places: places.slice(0, request.limit), hasMore: places.length > request.limit };
 }
 
 function matches(object: AccountObject | undefined, { filters, ids }: ListRequest): boolean {
@@ -766,16 +719,11 @@ function placeRange(request: ListRequest, table: Table, kind: Kind): [from: numb
     if (comparison !== "gt" && comparison !== "gte") from = Math.max(from, firstBefore(newest + 1));
     if (comparison !== "lt" && comparison !== "lte") to = Math.min(to, firstBefore(oldest));
   }
-  const { startingAfter, endingBefore } = request;
-  if (startingAfter !== undefined) from = Math.max(from, cursorPlace(startingAfter, "starting_after", table, kind) + 1);
-  if (endingBefore !== undefined) to = Math.min(to, cursorPlace(endingBefore, "ending_before", table, kind));
-  return [from, to];
-}
-
-function cursorPlace(id: string, param: string, table: Table, kind: Kind): number {
-  const place = table.placeOf(id);
-  if (place === undefined) throw new Refusal(400, missing(kind, id, param));
-  return place;
+  const { startingAfter } = request;
+  if (startingAfter === undefined) return [from, to];
+  const place = table.placeOf(startingAfter);
+  if (place === undefined) throw new Refusal(400, missing(kind, startingAfter, "starting_after"));
+  return [Math.max(from, place + 1), to];
 }
 
 function listText(texts: readonly string[], hasMore: boolean, url: string): string {
@@ -786,23 +734,12 @@ function listText(texts: readonly string[], hasMore: boolean, url: string): stri
 function linesText(invoice: AccountObject | undefined, parameters: Map<string, string[]>, url: string): string {
   for (const name of parameters.keys()) if (!PAGING.includes(name)) throw unknownParameter(name);
   const lines = invoice?.object === "invoice" ? invoice.lines.data : [];
-  const { limit, startingAfter, endingBefore } = readPaging(parameters);
-  const placeOf = (id: string, param: string): number => {
-    const place = lines.findIndex((line) => line.id === id);
-    if (place < 0) throw new Refusal(400, missing("line_item", id, param));
-    return place;
-  };
-
-  let from = startingAfter === undefined ? 0 : placeOf(startingAfter, "starting_after") + 1;
-  let to = Math.min(lines.length, from + limit);
-  let hasMore = to < lines.length;
-  if (endingBefore !== undefined) {
-    to = placeOf(endingBefore, "ending_before");
-    from = Math.max(0, to - limit);
-    hasMore = from > 0;
-  }
-  const texts = lines.slice(from, to).map((line) => JSON.stringify(line));
-  return listText(texts, hasMore, url);
+  const { limit, startingAfter } = readPaging(parameters);
+  const place = lines.findIndex((line) => line.id === startingAfter);
+  if (startingAfter !== undefined && place < 0)
+    throw new Refusal(400, missing("line_item", startingAfter, "starting_after"));
+  const page = lines.slice(place + 1, place + 1 + limit).map((line) => JSON.stringify(line));
+  return listText(page, place + 1 + limit < lines.length, url);
 }
 
 // ---------------------------------------------------------------- Server ----

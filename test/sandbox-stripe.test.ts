@@ -126,16 +126,6 @@ describe("lists", () => {
     assert.equal(at((await ask(stripe, "/v1/customers?created[gte]=1")).body, "has_more"), false);
   });
 
-  test("ending_before gives the page before the cursor, newest first", async (t) => {
-    const charges = Array.from({ length: 9 }, (_, n) => aCharge({ id: `ch_${n}`, created: n }));
-    const stripe = await start(t, { charges });
-
-    const { body } = await ask(stripe, "/v1/charges?limit=3&ending_before=ch_2");
-
-    assert.deepEqual(idsOf(body), ["ch_5", "ch_4", "ch_3"]);
-    assert.equal(at(body, "has_more"), true);
-  });
-
   test("an object created during a scan is missed, never doubled", async (t) => {
     const charges = Array.from({ length: 4 }, (_, n) => aCharge({ id: `ch_${n}`, created: n }));
     const stripe = await start(t, { charges });
@@ -246,8 +236,6 @@ describe("invoice lines", () => {
     assert.deepEqual(await allIds(stripe, "/v1/invoices/in_1/lines?limit=100"), ids);
     const { body } = await ask(stripe, "/v1/invoices/in_1/lines?limit=100&starting_after=il_9");
     assert.deepEqual(idsOf(body), ids.slice(10, 110));
-    const before = (await ask(stripe, "/v1/invoices/in_1/lines?limit=2&ending_before=il_5")).body;
-    assert.deepEqual([idsOf(before), at(before, "has_more")], [["il_3", "il_4"], true]);
     assert.equal((await ask(stripe, "/v1/invoices/in_1/lines?status=paid")).status, 400);
   });
 });
@@ -450,7 +438,7 @@ describe("refusals", () => {
       ["/v1/charges?customer=", "customer", "parameter_invalid_empty"],
       ["/v1/charges?customer=cus_never", "customer", "resource_missing"],
       ["/v1/charges?starting_after=ch_gone", "starting_after", "resource_missing"],
-      ["/v1/charges?starting_after=ch_1&ending_before=ch_1", "ending_before", "parameters_exclusive"],
+      ["/v1/charges?ending_before=ch_1", "ending_before"],
       ["/v1/charges/ch_1?limit=1", "limit", "parameter_unknown"],
       ["/v1/invoices?status=canceled", "status"],
       ["/v1/invoices?paid_at=1", "paid_at", "parameter_unknown"],
