@@ -4,8 +4,8 @@
 // takes from each item and subtracts it; every step is a ratio of whole numbers in lowest terms. Amounts are minor
 // units; null stands for what cannot be told.
 
-type Item = {
-  readonly quantity: number | null;
+export type Item = {
+  readonly quantity?: number | null;
   readonly discounts: readonly string[]; // ids of coupons
   readonly price: {
     readonly currency: string;
@@ -22,7 +22,7 @@ type Subscription = {
   readonly items: { readonly data: readonly Item[]; readonly has_more: boolean };
 };
 
-type Coupon = {
+export type Coupon = {
   readonly amount_off: number | null;
   readonly applies_to: { readonly products: readonly string[] } | null;
   readonly currency: string | null;
