@@ -586,49 +586,32 @@ export function needsBalance(charge: Charge, currency: string): boolean {
   return isForeign || (isAmbiguous(charge) && !charge.refunded);
 }
 
-/** What one charge brought in, and why. In minor units of its own currency, but for what is settled and counted. */
-export type ExplainedCharge = {
-  readonly state: ReturnType<typeof stateOf>;
-  readonly basis: ReturnType<typeof basisOf>;
-  readonly capturedMinor: Minor;
-  /** What was really given back: between 0 and what was captured. */
-  readonly refundedMinor: Minor;
-  /** Captured less refunded, before Stripe's fees. */
-  readonly netMinor: Minor;
-  /** Of another currency: what Stripe settled in the account's, for so much of the charge. Undefined: it did not. */
-  readonly rate: { readonly settledMinor: Minor; readonly ofMinor: Minor } | undefined;
-  readonly outcome: "counted" | "guest" | "set aside" | "nothing";
-  /** 0 unless it counts. */
-  readonly countedMinor: Minor;
-};
-
-/** Explains one charge: the ledger is built from this, and test-one shows it. */
-export function explainCharge(charge: Charge, currency: string): ExplainedCharge {
+/**
+ * Explains what one charge brought in: the ledger is built from this, and test-one shows it. Amounts are in minor units
+ * of the charge's own currency, but for what is settled and counted, which are in the account's.
+ */
+export function explainCharge(charge: Charge, currency: string) {
   const [state, basis] = [stateOf(charge), basisOf(charge)];
   const capturedMinor = state === "captured" ? minor(charge.amount_captured) : ZERO;
+  // What was really given back: between 0 and what was captured.
   const refunded = charge.amount_refunded - (basis === "captured" ? 0 : releasedOf(charge));
   const refundedMinor = charge.refunded ? capturedMinor : minor(Math.min(capturedMinor, Math.max(0, refunded)));
   const netMinor = minor(capturedMinor - refundedMinor);
-  const balance = charge.balance_transaction;
+  // Of another currency counts what Stripe settled in the account's, for so much of the charge; else nothing does.
+  const balance = isObject(charge.balance_transaction) ? charge.balance_transaction : undefined;
   const ofMinor = basis === "captured" ? capturedMinor : minor(charge.amount);
-  const isSettled = isObject(balance) && balance.currency === currency && ofMinor > 0;
-  const rate = isSettled ? { settledMinor: minor(balance.amount), ofMinor } : undefined;
   const isHome = charge.currency === currency;
+  const isSettled = !isHome && balance?.currency === currency && ofMinor > 0;
+  const rate = isSettled ? { settledMinor: minor(balance.amount), ofMinor } : undefined;
   const worth = isHome ? netMinor : rate && scaleMinor(netMinor, rate.settledMinor, ofMinor);
-  const outcome =
-    netMinor === 0 ? "nothing" : charge.customer === null ? "guest" : worth === undefined ? "set aside" : "counted";
-  const countedMinor = outcome === "counted" && worth !== undefined ? worth : ZERO;
-  return {
-    state,
-    basis,
-    capturedMinor,
-    refundedMinor,
-    netMinor,
-    rate: isHome ? undefined : rate,
-    outcome,
-    countedMinor,
-  };
+  const explained = { state, basis, capturedMinor, refundedMinor, netMinor, ofMinor, rate, countedMinor: ZERO };
+  if (netMinor === 0) return { ...explained, outcome: "nothing" as const };
+  if (charge.customer === null) return { ...explained, outcome: "guest" as const };
+  if (worth === undefined) return { ...explained, outcome: "set aside" as const };
+  return { ...explained, outcome: "counted" as const, countedMinor: worth };
 }
+
+export type ExplainedCharge = ReturnType<typeof explainCharge>;
 
 /** Why money has no product of its own. */
 export const NO_PRODUCT = "invoice lines without a product";
@@ -657,22 +640,13 @@ function billOf({ customer, currency, amount_paid, amount_paid_off_stripe, lines
   return { customerId: customer, currency, collectedMinor, weights: split };
 }
 
-/** What one invoice collected, for which products, and why. */
-export type ExplainedInvoice = {
-  readonly outcome: "split" | "paid later" | "nothing" | "set aside";
-  /** Through Stripe, in minor units of the invoice's currency. */
-  readonly collectedMinor: Minor;
-  /** The same in the account's currency; 0 unless it is split. */
-  readonly convertedMinor: Minor;
-  /** They add up to `convertedMinor`. `line` is the line's place, -1 for what is not split by line. */
-  readonly shares: readonly { readonly line: number; product: string; slug: string; shareMinor: Minor }[];
-};
-
-/** Explains one paid invoice, once all charges are in: the ledger is built from this, and test-one shows it. */
-export function explainInvoice(books: Books, invoice: Invoice): ExplainedInvoice {
+/**
+ * Explains one paid invoice, once all charges are in: the ledger is built from this, and test-one shows it. What it
+ * collected is in its own currency, what is split and the shares, which add up to that, in the account's.
+ */
+export function explainInvoice(books: Books, invoice: Invoice) {
   const bill = billOf(invoice);
-  const later = { collectedMinor: bill.collectedMinor, convertedMinor: ZERO, shares: [] };
-  return isPaidLater(books, invoice) ? { ...later, outcome: "paid later" } : explainBill(books, bill);
+  return isPaidLater(books, invoice) ? unsplit(bill, "paid later") : explainBill(books, bill);
 }
 
 /** Paid at or after T0: the next run's. */
@@ -680,20 +654,23 @@ function isPaidLater({ t0 }: Books, { status_transitions: { paid_at } }: Invoice
   return (paid_at ?? 0) >= t0;
 }
 
-function explainBill(books: Books, bill: Bill): ExplainedInvoice {
+/** `line` is the line's place in the invoice, -1 where it is not split by line. */
+type Share = { readonly line: number; readonly product: string; readonly slug: string; readonly shareMinor: Minor };
+
+function unsplit({ collectedMinor }: Bill, outcome: "paid later" | "nothing" | "set aside") {
+  return { outcome, collectedMinor, convertedMinor: ZERO, shares: [] as readonly Share[] };
+}
+
+function explainBill(books: Books, bill: Bill) {
   const { currency, collectedMinor, weights } = bill;
-  const unsplit = { collectedMinor, convertedMinor: ZERO, shares: [] };
-  if (collectedMinor === 0) return { ...unsplit, outcome: "nothing" };
+  if (collectedMinor === 0) return unsplit(bill, "nothing");
   const convertedMinor = currency === books.currency ? collectedMinor : convertBill(books, bill);
-  if (convertedMinor === undefined) return { ...unsplit, outcome: "set aside" };
-  const amounts = splitMinor(
-    convertedMinor,
-    weights.map(({ amount }) => amount),
-  );
-  const shares = weights.map(({ line, product }, at) => {
+  if (convertedMinor === undefined) return unsplit(bill, "set aside");
+  const amounts = splitMinor(convertedMinor, weights.map(({ amount }) => amount)); // prettier-ignore
+  const shares = weights.map(({ line, product }, at): Share => {
     return { line, product, slug: books.productSlugs.get(product) ?? FALLBACK_SLUG, shareMinor: amounts[at] ?? ZERO };
   });
-  return { outcome: "split", collectedMinor, convertedMinor, shares };
+  return { outcome: "split" as const, collectedMinor, convertedMinor, shares };
 }
 
 /** At the rate of all the customer's captured charges in that currency; undefined where one of them has none. */
@@ -706,34 +683,42 @@ function convertBill(books: Books, { customerId, currency, collectedMinor }: Bil
 /** How many, and how much in minor units. */
 export type Tally = { count: number; minor: Minor };
 
-/** One customer's money in one currency, in its minor units. */
-type CurrencySums = {
-  capturedMinor: Minor;
-  /** By paid invoices. */
-  collectedMinor: Minor;
-  /** The customer's own rate: what Stripe settled for so much of all captured charges, refunded ones too. */
-  settledMinor: Minor;
-  ofMinor: Minor;
-  /** Some captured charge was not settled in the account's currency: there is no rate, then. */
-  isPartlyUnsettled: boolean;
-};
-
 /** One customer's sums, in the account's currency. */
-export type Ledger = {
-  readonly customerId: string;
-  /** All charges, failed ones too: says that the customer belongs to this account. */
-  charges: number;
-  totalMinor: Minor;
-  /** Of the charges that count. */
-  firstChargeUnix: number | undefined;
-  lastChargeUnix: number | undefined;
-  lastCapturedUnix: number | undefined;
-  lastFailedUnix: number | undefined;
-  readonly currencies: Map<string, CurrencySums>;
-  /** By product slug. */
-  readonly spend: Map<string, Minor>;
-  readonly invoices: Tally;
-};
+export type Ledger = ReturnType<typeof openLedger>;
+
+function openLedger(customerId: string) {
+  return {
+    customerId,
+    /** All charges, failed ones too: says that the customer belongs to this account. */
+    charges: 0,
+    totalMinor: ZERO,
+    /** Unix seconds, infinite where there is none. The first two are of charges that count. */
+    firstChargeUnix: Infinity,
+    lastChargeUnix: -Infinity,
+    lastCapturedUnix: -Infinity,
+    lastFailedUnix: -Infinity,
+    currencies: new Map<string, CurrencySums>(),
+    /** By product slug. */
+    spend: new Map<string, Minor>(),
+    invoices: noTally(),
+  };
+}
+
+/** One customer's money in one currency, in its minor units. */
+type CurrencySums = ReturnType<typeof openSums>;
+
+function openSums() {
+  return {
+    capturedMinor: ZERO,
+    /** By paid invoices. */
+    collectedMinor: ZERO,
+    /** The customer's own rate: what Stripe settled for so much of all captured charges, refunded ones too. */
+    settledMinor: ZERO,
+    ofMinor: ZERO,
+    /** Some captured charge was not settled in the account's currency: there is no rate, then. */
+    isPartlyUnsettled: false,
+  };
+}
 
 /** captured − refunded − guests − set aside = counted, which in the account's currency is `countedAs`. */
 const BRIDGE_KINDS = ["captured", "refunded", "guests", "setAside", "counted", "countedAs"] as const;
@@ -744,11 +729,13 @@ const ALL_KINDS = [...BRIDGE_KINDS, ...BESIDE_CHARGES, ...BESIDE_INVOICES];
 export type BridgeKind = (typeof ALL_KINDS)[number];
 export type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
 
-/** By the currency that Stripe settled in: what is set aside, and charges in the account's currency, for a rate. */
-type Elsewhere = { readonly setAside: Tally; readonly home: Tally; readonly homeSettled: Tally };
-
 function noTally(): Tally {
   return { count: 0, minor: ZERO };
+}
+
+/** What Stripe settled in another currency: what is set aside, and charges in the account's own, for a rate. */
+function openElsewhere() {
+  return { setAside: noTally(), home: noTally(), homeSettled: noTally() };
 }
 
 /** All that is summed while reading. Sums, not objects (but for invoices in other currencies): it stays small. */
@@ -767,7 +754,7 @@ export function openBooks({ currency, productSlugs }: Pick<Settings, "currency" 
     fallback: new Map<string, Minor>(),
     counts: { charges: 0, invoices: 0, longInvoices: 0, paidLater: 0, subscriptions: 0 },
     /** By the currency that Stripe settled in. */
-    elsewhere: new Map<string, Elsewhere>(),
+    elsewhere: new Map<string, ReturnType<typeof openElsewhere>>(),
     /** Invoices in other currencies, until their customer's rate is known. */
     foreignBills: [] as Bill[],
     /** By customer, the subscription that decides the status, and those that say what the customer pays now. */
@@ -804,23 +791,11 @@ function bridgeLine(books: Books, currency: string): BridgeLine {
 }
 
 export function ledgerOf(books: Books, customerId: string): Ledger {
-  return valueAt(books.ledgers, customerId, () => ({
-    customerId,
-    charges: 0,
-    totalMinor: ZERO,
-    firstChargeUnix: undefined,
-    lastChargeUnix: undefined,
-    lastCapturedUnix: undefined,
-    lastFailedUnix: undefined,
-    currencies: new Map(),
-    spend: new Map(),
-    invoices: noTally(),
-  }));
+  return valueAt(books.ledgers, customerId, () => openLedger(customerId));
 }
 
 function sumsOf(ledger: Ledger, currency: string): CurrencySums {
-  const none = { capturedMinor: ZERO, collectedMinor: ZERO, settledMinor: ZERO, ofMinor: ZERO };
-  return valueAt(ledger.currencies, currency, () => ({ ...none, isPartlyUnsettled: false }));
+  return valueAt(ledger.currencies, currency, openSums);
 }
 
 /** Enters one charge: every part of it into the bridge, and what is its customer's into the ledger. */
@@ -848,9 +823,9 @@ function enterCharge(ledger: Ledger, charge: Charge, explained: ExplainedCharge,
   const { state, rate, capturedMinor, outcome, countedMinor } = explained;
   const { created } = charge;
   ledger.charges += 1;
-  if (state === "failed") ledger.lastFailedUnix = Math.max(ledger.lastFailedUnix ?? 0, created);
+  if (state === "failed") ledger.lastFailedUnix = Math.max(ledger.lastFailedUnix, created);
   if (state !== "captured") return;
-  ledger.lastCapturedUnix = Math.max(ledger.lastCapturedUnix ?? 0, created);
+  ledger.lastCapturedUnix = Math.max(ledger.lastCapturedUnix, created);
   const sums = sumsOf(ledger, charge.currency);
   sums.capturedMinor = addMinor(sums.capturedMinor, capturedMinor);
   sums.settledMinor = addMinor(sums.settledMinor, rate?.settledMinor ?? ZERO);
@@ -858,26 +833,20 @@ function enterCharge(ledger: Ledger, charge: Charge, explained: ExplainedCharge,
   if (charge.currency !== currency && rate === undefined) sums.isPartlyUnsettled = true;
   if (outcome !== "counted") return;
   ledger.totalMinor = addMinor(ledger.totalMinor, countedMinor);
-  ledger.firstChargeUnix = Math.min(ledger.firstChargeUnix ?? Infinity, created);
-  ledger.lastChargeUnix = Math.max(ledger.lastChargeUnix ?? 0, created);
+  ledger.firstChargeUnix = Math.min(ledger.firstChargeUnix, created);
+  ledger.lastChargeUnix = Math.max(ledger.lastChargeUnix, created);
 }
 
 /** What the CURRENCY setting should be is told by what Stripe settles in. */
-function noteElsewhere(
-  books: Books,
-  charge: Charge,
-  { outcome, netMinor, capturedMinor, basis }: ExplainedCharge,
-): void {
+function noteElsewhere(books: Books, charge: Charge, { outcome, netMinor, ofMinor }: ExplainedCharge): void {
   const balance = isObject(charge.balance_transaction) ? charge.balance_transaction : undefined;
   const settledIn = balance?.currency ?? charge.currency;
   const isAside = outcome === "set aside";
   if (settledIn === books.currency || !(isAside || charge.currency === books.currency)) return;
-  const make = (): Elsewhere => ({ setAside: noTally(), home: noTally(), homeSettled: noTally() });
-  const { setAside, home, homeSettled } = valueAt(books.elsewhere, settledIn, make);
-  const ofMinor = basis === "captured" ? capturedMinor : minor(charge.amount);
-  if (isAside) return addTo(setAside, balance === undefined ? netMinor : scaleMinor(netMinor, balance.amount, ofMinor));
-  addTo(home, ofMinor);
-  addTo(homeSettled, balance?.amount ?? 0);
+  const sums = valueAt(books.elsewhere, settledIn, openElsewhere);
+  if (isAside) return addTo(sums.setAside, balance ? scaleMinor(netMinor, balance.amount, ofMinor) : netMinor);
+  addTo(sums.home, ofMinor);
+  addTo(sums.homeSettled, balance?.amount ?? 0);
 }
 
 /** Enters one paid invoice, unless it was paid at or after T0: the next run's. */
@@ -1106,14 +1075,9 @@ export function explainSubscription(subscription: Subscription, worth: Worth) {
   return { counts, reason, items: priced, cancelsAtUnix, renewsAtUnix };
 }
 
-/** What a customer pays now; `mrrMinor` is undefined where it cannot be told. */
-type PaysNow = {
-  readonly mrrMinor: Minor | undefined;
-  readonly renewsAtUnix: number | undefined;
-  readonly cancelsAtUnix: number | undefined;
-};
-
-const PAYS_NOTHING: PaysNow = { mrrMinor: ZERO, renewsAtUnix: undefined, cancelsAtUnix: undefined };
+/** What a customer pays now: `mrrMinor` is undefined where it cannot be told, a time infinite where there is none. */
+type PaysNow = { readonly mrrMinor: Minor | undefined; readonly renewsAtUnix: number; readonly cancelsAtUnix: number };
+const PAYS_NOTHING: PaysNow = { mrrMinor: ZERO, renewsAtUnix: Infinity, cancelsAtUnix: Infinity };
 
 /** The coupons to read before the subscriptions can be closed, each once. */
 export function couponsNeeded(books: Books, customers: ReadonlyMap<string, Customer>): string[] {
@@ -1142,12 +1106,10 @@ export function closeSubscriptions(
     for (const one of told) enterWorth(mrr, one);
     const net = told.filter(({ counts }) => counts === "counted").map(netOf);
     mrr.net = sumMinor([mrr.net, ...net]);
-    const first = (times: readonly (number | undefined)[]): number | undefined =>
-      times.filter((time) => time !== undefined).toSorted((x, y) => x - y)[0];
     books.paysNow.set(customerId, {
       mrrMinor: reason === undefined ? sumMinor(net) : undefined,
-      renewsAtUnix: first(explained.map(({ renewsAtUnix }) => renewsAtUnix)),
-      cancelsAtUnix: first(explained.map(({ cancelsAtUnix }) => cancelsAtUnix)),
+      renewsAtUnix: Math.min(...explained.map(({ renewsAtUnix = Infinity }) => renewsAtUnix)),
+      cancelsAtUnix: Math.min(...explained.map(({ cancelsAtUnix = Infinity }) => cancelsAtUnix)),
     });
   }
   if (mrr.list - mrr.coupons - mrr.paused !== mrr.net) throw notClosed("between list price and mrr");
@@ -1270,37 +1232,8 @@ export type PlanInput = Pick<Findings, "settings" | "books" | "customers" | "crm
 /** What is to be done about one customer's record. `left out`: it would be created, but for --update-only. */
 type Outcome = "create" | "update" | "refresh" | "unchanged" | "left out";
 
-export type Change = {
-  readonly outcome: Outcome;
-  readonly customerId: string;
-  /** The attributes to write, undefined to clear one; none for `unchanged` and `left out`. */
-  readonly values: ReadonlyMap<string, string | undefined>;
-  /** What the CRM holds now; undefined where there is no record. */
-  readonly record: CrmRecord | undefined;
-  readonly beforeMinor: Minor;
-  readonly afterMinor: Minor;
-  readonly hasPerson: boolean;
-  /** The person to create first, where that is asked for. */
-  readonly newPerson: { readonly address: string; readonly name: string } | undefined;
-};
-
-/** All changes, the largest change of revenue first, and what the records of this account will add up to. */
-export type Plan = {
-  readonly changes: readonly Change[];
-  readonly counts: Readonly<Record<Outcome, number>>;
-  /** Records whose customer has no charge in this account. */
-  readonly leftAlone: number;
-  /** What the records of this account add up to now, and will. */
-  readonly beforeMinor: Minor;
-  readonly totalMinor: Minor;
-  /** By slug; with `unallocated` they add up to the total. */
-  readonly columns: ReadonlyMap<string, Minor>;
-  readonly unallocated: Minor;
-  /** Paid invoices of customers that have no record, and of no customer. */
-  readonly withoutRecord: Tally;
-  /** What customers that have no record pay now, by customers. */
-  readonly mrrWithoutRecord: Tally;
-};
+export type Change = ReturnType<typeof planChange>;
+export type Plan = ReturnType<typeof planChanges>;
 
 /** The address people are matched by; "" where there is none. */
 export function addressOf(customer: Customer | undefined): string {
@@ -1312,21 +1245,21 @@ export function getsRecord(ledger: Ledger, record: CrmRecord | undefined): boole
   return ledger.totalMinor > 0 || (record !== undefined && ledger.charges > 0);
 }
 
-/** Plans all customers. Throws `UnexpectedError` if the records would not add up to the ledgers. */
-export function planChanges(input: PlanInput): Plan {
+/** Plans all customers, the largest change of revenue first. Throws `UnexpectedError` if the sums do not add up. */
+export function planChanges(input: PlanInput) {
   const { records } = input.crm;
   const ledgers = [...input.books.ledgers.values()];
   const recorded = ledgers.filter((ledger) => getsRecord(ledger, records.get(ledger.customerId)));
   const isRecorded = new Set(recorded.map(({ customerId }) => customerId));
-  const columns = new Map(input.spendSlugs.map((slug) => [slug, ZERO]));
-  const withoutRecord = noTally();
+  const columns = new Map(input.spendSlugs.map((slug) => [slug, ZERO])); // with `unallocated` they are the total
+  const withoutRecord = noTally(); // paid invoices of customers that have no record, and of no customer
   for (const ledger of recorded) for (const [slug, amount] of ledger.spend) addAt(columns, slug, amount);
   for (const { customerId, invoices } of ledgers) {
     if (isRecorded.has(customerId)) continue;
     withoutRecord.count += invoices.count;
     withoutRecord.minor = addMinor(withoutRecord.minor, invoices.minor);
   }
-  const mrrWithoutRecord = noTally();
+  const mrrWithoutRecord = noTally(); // by customers
   for (const [customerId, { mrrMinor = ZERO }] of input.books.paysNow)
     if (mrrMinor > 0 && !isRecorded.has(customerId)) addTo(mrrWithoutRecord, mrrMinor);
   const changes = recorded.map((ledger) => planChange(ledger, input));
@@ -1335,18 +1268,20 @@ export function planChanges(input: PlanInput): Plan {
   const counts = { create: 0, update: 0, refresh: 0, unchanged: 0, "left out": 0 };
   for (const { outcome } of changes) counts[outcome] += 1;
 
+  // What the records of this account add up to now, and will.
   const beforeMinor = sumMinor(changes.map((change) => change.beforeMinor));
   const totalMinor = sumMinor(changes.map(({ afterMinor }) => afterMinor));
   const unallocated = sumMinor(recorded.map(unallocatedMinor));
   if (sumMinor([...columns.values(), unallocated]) !== totalMinor) throw notClosed("between records and columns");
   const inLedgers = sumMinor(ledgers.map((ledger) => ledger.totalMinor));
   if (inLedgers !== totalMinor) throw notClosed("between records and ledgers");
+  // Records whose customer has no charge in this account.
   const leftAlone = records.size - changes.filter(({ record }) => record !== undefined).length;
   return { changes, counts, leftAlone, beforeMinor, totalMinor, columns, unallocated, withoutRecord, mrrWithoutRecord };
 }
 
 /** Plans one customer's record. */
-export function planChange(ledger: Ledger, input: PlanInput): Change {
+export function planChange(ledger: Ledger, input: PlanInput) {
   const { customerId } = ledger;
   const { settings, nowMs } = input;
   const record = input.crm.records.get(customerId);
@@ -1370,11 +1305,14 @@ export function planChange(ledger: Ledger, input: PlanInput): Change {
   return {
     outcome,
     customerId,
+    /** The attributes to write, undefined to clear one; none for `unchanged` and `left out`. */
     values,
+    /** What the CRM holds now; undefined where there is no record. */
     record,
     beforeMinor: revenueOf(record, input.books.currency),
     afterMinor: ledger.totalMinor,
     hasPerson: person !== undefined,
+    /** The person to create first, where that is asked for. */
     newPerson: createsPerson ? { address, name: (customer?.name ?? "").trim() } : undefined,
   };
 }
@@ -1399,12 +1337,11 @@ export function desiredValues(
   { books, customers, spendSlugs, settings }: Pick<PlanInput, "books" | "customers" | "spendSlugs" | "settings">,
 ): Map<string, string | undefined> {
   const decimalText = (amount: Minor): string => formatMinor(amount, books.currency);
-  const instant = (unix: number | undefined): string | undefined =>
-    unix === undefined ? undefined : isoOf(unix * 1000);
+  const instant = (unix: number): string | undefined => (Number.isFinite(unix) ? isoOf(unix * 1000) : undefined);
   const { customerId } = ledger;
   const customer = customers.get(customerId);
   const address = addressOf(customer);
-  const isFailing = (ledger.lastFailedUnix ?? -1) > (ledger.lastCapturedUnix ?? -1);
+  const isFailing = ledger.lastFailedUnix > ledger.lastCapturedUnix;
   const paysNow = books.paysNow.get(customerId) ?? PAYS_NOTHING;
   return new Map([
     [MATCH_KEY, customerId],

@@ -220,8 +220,7 @@ function asJson(
   side: CrmSide | undefined,
   { settings, spendSlugs }: { settings: Settings; spendSlugs: readonly string[] },
 ): string {
-  const instant = (unix: number | undefined): string | null =>
-    unix === undefined ? null : new Date(unix * 1000).toISOString();
+  const instant = (unix: number): string | null => (Number.isFinite(unix) ? new Date(unix * 1000).toISOString() : null);
   const record = side?.crm.records.get(customer.id);
   return JSON.stringify(
     {

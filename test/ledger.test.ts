@@ -160,7 +160,7 @@ describe("lifetime revenue", () => {
 
   it("has no dates once everything is refunded", () => {
     const ledger = ledgerOfOne({ charges: [aCharge({ refunded: true, amount_refunded: 10_000 })] });
-    assert.deepEqual([ledger.firstChargeUnix, ledger.lastChargeUnix], [undefined, undefined]);
+    assert.deepEqual([ledger.firstChargeUnix, ledger.lastChargeUnix], [Infinity, -Infinity]);
   });
 
   it("does not take in charges without a customer: these are guests", () => {
