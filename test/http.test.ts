@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { attioFaults, startAttio } from "../sandbox/attio.ts";
 import { script, seededRandom } from "../sandbox/server.ts";
 import type { Reply } from "../sandbox/server.ts";
-import { ApiError, StoppedError, connectAttio, createGate, createPool, request } from "../sync.ts";
+import { ApiError, StoppedError, connectAttio, createPace, request } from "../sync.ts";
 import type { Call } from "../sync.ts";
 import { aConnection, aService, byHand, eventClock, failureOf, heldClock, recordingClock } from "./services.ts";
 import { scripted, someSettings } from "./services.ts";
@@ -345,7 +345,7 @@ describe("HTTP: told to stop", () => {
     const stop = new AbortController();
     const clock = heldClock();
     const service = aService(server.url, { clock, stop: stop.signal });
-    service.gate.pause(60_000);
+    service.pace.pause(60_000);
     const waiting = failureOf(request(service, CHARGES));
     await clock.slept(1);
 
@@ -394,51 +394,18 @@ describe("HTTP: told to stop", () => {
   });
 });
 
-describe("HTTP: the pool", () => {
-  /** Tasks that a test ends by hand. */
-  function tasks(count: number) {
-    const begun: number[] = [];
-    const ends = Array.from({ length: count }, () => Promise.withResolvers<number>());
-    const task = (n: number) => () => (begun.push(n), ends[n]?.promise);
-    return { begun, ends, task };
-  }
-  const settled = () => new Promise((resolve) => setImmediate(resolve));
-
-  test("no more tasks run than there are workers, and they begin in the order they came", async () => {
-    const { begun, ends, task } = tasks(5);
-    const inPool = createPool(2);
-    const all = [0, 1, 2, 3, 4].map((n) => inPool(async () => task(n)()));
-    await settled();
-    assert.deepEqual(begun, [0, 1]);
-
-    ends[1]?.resolve(1);
-    await settled();
-    assert.deepEqual(begun, [0, 1, 2]);
-
-    for (const n of [0, 2, 3, 4]) ends[n]?.resolve(n);
-    assert.deepEqual(await Promise.all(all), [0, 1, 2, 3, 4]);
-    assert.deepEqual(begun, [0, 1, 2, 3, 4]);
-  });
-
-  test("a task that fails makes room for the next, and a later one waits for nobody", async () => {
-    const inPool = createPool(1);
-    const failed = inPool(async () => Promise.reject(new Error("no")));
-
-    assert.equal(await inPool(async () => "next"), "next");
-    await assert.rejects(failed, /no/);
-    assert.equal(await inPool(async () => "later"), "later");
-  });
-});
-
-describe("HTTP: the gate", () => {
+describe("HTTP: the pace", () => {
   type Arrival = { readonly at: number; readonly lane: string };
-  const never = new AbortController().signal;
+  type Pace = ReturnType<typeof createPace>;
+  const stop = new AbortController().signal;
+  const aPace = (clock: EventClock, rates: Parameters<typeof createPace>[1]): Pace =>
+    createPace({ clock, stop }, rates);
 
   /** When each arrival was let through, in order of passing. */
-  async function passings(clock: EventClock, gate: ReturnType<typeof createGate>, arrivals: readonly Arrival[]) {
+  async function passings(clock: EventClock, pace: Pace, arrivals: readonly Arrival[]) {
     const passed: Arrival[] = [];
     for (const { at, lane } of arrivals)
-      clock.at(at, () => void gate.pass(lane, never).then(() => passed.push({ at: clock.now(), lane })));
+      clock.at(at, () => void pace.turn(lane).then(() => passed.push({ at: clock.now(), lane })));
     await clock.run();
     return passed;
   }
@@ -449,9 +416,9 @@ describe("HTTP: the gate", () => {
 
   test("a crowd passes one by one at even distances, without a burst at the start", async () => {
     const clock = eventClock();
-    const gate = createGate(clock, { all: 50, lane: () => 20 });
+    const pace = aPace(clock, { all: 50, lane: () => 20 });
 
-    const passed = await passings(clock, gate, crowd(5, "/v1/charges"));
+    const passed = await passings(clock, pace, crowd(5, "/v1/charges"));
 
     assert.deepEqual(
       passed.map(({ at }) => at),
@@ -461,9 +428,9 @@ describe("HTTP: the gate", () => {
 
   test("lanes go beside each other, under the rate of the whole service", async () => {
     const clock = eventClock();
-    const gate = createGate(clock, { all: 40, lane: () => 20 });
+    const pace = aPace(clock, { all: 40, lane: () => 20 });
 
-    const passed = await passings(clock, gate, [...crowd(3, "a"), ...crowd(3, "b")]);
+    const passed = await passings(clock, pace, [...crowd(3, "a"), ...crowd(3, "b")]);
 
     assert.deepEqual(
       passed.map(({ at, lane }) => `${lane} ${at}`),
@@ -473,9 +440,9 @@ describe("HTTP: the gate", () => {
 
   test("a lane may have a rate of its own", async () => {
     const clock = eventClock();
-    const gate = createGate(clock, { all: 1_000, lane: (name) => (name === "write" ? 10 : 40) });
+    const pace = aPace(clock, { all: 1_000, lane: (name) => (name === "write" ? 10 : 40) });
 
-    const passed = await passings(clock, gate, [...crowd(3, "write"), ...crowd(3, "read", 1)]);
+    const passed = await passings(clock, pace, [...crowd(3, "write"), ...crowd(3, "read", 1)]);
 
     assert.deepEqual(
       passed.map(({ at, lane }) => `${lane} ${at}`),
@@ -485,40 +452,54 @@ describe("HTTP: the gate", () => {
 
   test("a pause holds all lanes, and afterwards they go on evenly", async () => {
     const clock = eventClock();
-    const gate = createGate(clock, { all: 100, lane: () => 20 });
-    clock.at(60, () => gate.pause(1_000));
+    const pace = aPace(clock, { all: 100, lane: () => 20 });
+    clock.at(60, () => pace.pause(1_000));
 
-    const passed = await passings(clock, gate, [...crowd(4, "a"), ...crowd(3, "b", 500)]);
+    const passed = await passings(clock, pace, [...crowd(4, "a"), ...crowd(3, "b", 500)]);
 
     assert.deepEqual(
       passed.map(({ at }) => at),
-      [0, 50, 1_060, 1_070, 1_110, 1_120, 1_170],
+      [0, 50, 1_060, 1_070, 1_110, 1_120, 1_160],
+    );
+  });
+
+  test("a wall clock that is set back by an hour meanwhile keeps nobody waiting", async () => {
+    const clock = eventClock();
+    let now = 7_200_000;
+    const pace = aPace({ ...clock, now: () => now }, { all: 100, lane: () => 20 });
+    clock.at(60, () => void (now -= 3_600_000));
+
+    const passed = await passings(clock, pace, crowd(4, "a"));
+
+    assert.deepEqual(
+      passed.map(({ at }) => at),
+      [0, 50, 100, 150],
     );
   });
 
   test("a shorter pause does not end a longer one", async () => {
     const clock = eventClock();
-    const gate = createGate(clock, { all: 100, lane: () => 100 });
-    gate.pause(3_000);
-    gate.pause(10);
+    const pace = aPace(clock, { all: 100, lane: () => 100 });
+    pace.pause(3_000);
+    pace.pause(10);
 
-    assert.deepEqual(await passings(clock, gate, crowd(1, "a")), [{ at: 3_000, lane: "a" }]);
+    assert.deepEqual(await passings(clock, pace, crowd(1, "a")), [{ at: 3_000, lane: "a" }]);
   });
 
   test("timers that wake late do not lower the rate", async () => {
     const clock = eventClock(() => 9);
-    const gate = createGate(clock, { all: 1_000, lane: () => 20 });
+    const pace = aPace(clock, { all: 1_000, lane: () => 20 });
 
-    const passed = await passings(clock, gate, crowd(101, "a"));
+    const passed = await passings(clock, pace, crowd(101, "a"));
 
     assert.equal(passed.at(-1)?.at, 5_009);
   });
 
   test("an idle time saves nothing up", async () => {
     const clock = eventClock();
-    const gate = createGate(clock, { all: 1_000, lane: () => 20 });
+    const pace = aPace(clock, { all: 1_000, lane: () => 20 });
 
-    const passed = await passings(clock, gate, [...crowd(1, "a"), ...crowd(4, "a", 60_000)]);
+    const passed = await passings(clock, pace, [...crowd(1, "a"), ...crowd(4, "a", 60_000)]);
 
     assert.deepEqual(
       passed.map(({ at }) => at),
@@ -543,7 +524,7 @@ describe("HTTP: the gate", () => {
       async (arrivals, lane, all, lateness) => {
         const random = seededRandom(lane);
         const clock = eventClock(() => lateness * random());
-        const passed = await passings(clock, createGate(clock, { all, lane: () => lane }), arrivals);
+        const passed = await passings(clock, aPace(clock, { all, lane: () => lane }), arrivals);
 
         assert.equal(passed.length, arrivals.length);
         assert.ok(mostInASecond(passed.map(({ at }) => at)) <= all + 1);
