@@ -1526,6 +1526,11 @@ const TRIES = 6;
 const SHORTEST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 const TIMEOUT_MS = 60_000;
+/**
+ * A 429 says nothing of the request: somebody else is using the limit up, and does so while there is work. So it costs
+ * no try. Five minutes of them, for one request, are no crowd but a quota.
+ */
+const CROWDED_MS = 300_000;
 
 /** Time and chance come in from outside, so that a test can own them. */
 export type Clock = {
@@ -1611,6 +1616,8 @@ export type Service = Connection & {
   readonly name: "Stripe" | "Attio";
   readonly base: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** False where its words may quote what was sent, and the log has other readers. */
+  readonly quotesWords: boolean;
   readonly pace: ReturnType<typeof createPace>;
   readonly stats: Stats;
   /** Whether a stop cuts off what is in flight too: so while reading. */
@@ -1618,6 +1625,26 @@ export type Service = Connection & {
   /** Asked after a 401: true if the service still calls the key active. Absent where a 401 is always final. */
   readonly isKeyActive?: () => Promise<boolean>;
 };
+
+/** A service with its own pace and counts, which tells at most every ten seconds what it tried again. */
+export function connect(
+  connection: Connection,
+  own: Pick<Service, "name" | "base" | "headers" | "quotesWords">,
+  rates: Rates,
+): Service {
+  const { clock } = connection;
+  let again = 0;
+  let quietUntil = 0;
+  const onRetry = (latest: string): void => {
+    again += 1;
+    if (clock.elapsed() < quietUntil) return;
+    connection.onRetry(`retry    ${own.name}: ${again} tried again, the latest: ${latest}`);
+    again = 0;
+    quietUntil = clock.elapsed() + 10_000;
+  };
+  const stats = { requests: 0, retries: 0, throttled: 0 };
+  return { ...connection, ...own, onRetry, stats, pace: createPace(connection, rates), cutsInFlight: true };
+}
 
 /** Parameters of a request, by name. */
 type Query = Readonly<Record<string, string>>;
@@ -1632,14 +1659,16 @@ export type Call = {
 };
 
 /**
- * An attempt that brought nothing. `status` 0: no whole answer came, and `why` says what happened. `json` is the body,
- * where that is a JSON object.
+ * An attempt that brought nothing. `status` 0: no whole answer came. `json` is the body, where that is a JSON object;
+ * where it is not, `why` says what happened.
  */
 type Failure = {
   readonly status: number;
   readonly headers: Headers;
   readonly why: string;
   readonly json: Json | undefined;
+  /** This try, or one before, may have had its effect. */
+  readonly isUnsure: boolean;
 };
 
 /** What went wrong in words for a person, who can put it right; only `main` knows what was written by then. */
@@ -1648,35 +1677,52 @@ export class RunError extends Error {}
 /** The run was told to stop, by a signal. */
 export class StoppedError extends RunError {}
 
-/** A request that failed for good. `status` 0: no answer came. `detail` is the service's own message, cleaned. */
+/** A request that failed for good. `status` 0: no answer came. */
 export class ApiError extends RunError {
   readonly status: number;
   readonly code: string;
+  /** What happened: the service's own words, or, where they may not be quoted, the fields it named. */
   readonly detail: string;
+  /** The attributes, by slug, or parameters that the service named. */
+  readonly fields: readonly string[];
+  /** Some try ended without an answer, with 5xx or with a 2xx that is no JSON: a write may have been made. */
+  readonly mayHaveTakenEffect: boolean;
 
-  constructor(service: Service, call: Call, failure: Failure) {
-    const error = isObject(failure.json?.["error"]) ? failure.json["error"] : failure.json;
+  constructor(service: Service, call: Call, { status, headers, json, why, isUnsure }: Failure) {
+    const error = isObject(json?.["error"]) ? json["error"] : json;
     const code = clean(String(error?.["code"] ?? error?.["type"] ?? ""));
-    const detail = detailOf(failure, error);
-    const requestId = failure.headers.get("request-id") ?? failure.headers.get("x-attio-execution-id");
-    const outcome = [failure.status === 0 ? "no answer" : failure.status, code].filter(Boolean).join(" ");
+    const fields = fieldsOf(error);
+    const detail = why || (service.quotesWords ? wordsOf(error) : fields.join(", "));
+    const requestId = headers.get("request-id") ?? headers.get("x-attio-execution-id");
+    const outcome = [status === 0 ? "no answer" : status, code].filter(Boolean).join(" ");
     const at = `[${call.method} ${call.path} -> ${outcome}${requestId === null ? "" : `, request ${clean(requestId)}`}]`;
-    super(`${service.name} ${failure.status === 0 ? "gave no answer" : "refused"}: ${detail} ${at}`);
-    this.status = failure.status;
+    const what = status === 0 ? "gave no answer" : "refused";
+    super(`${service.name} ${what}${detail && `: ${detail}`} ${at}`);
+    this.status = status;
     this.code = code;
     this.detail = detail;
+    this.fields = fields;
+    this.mayHaveTakenEffect = isUnsure;
   }
 }
 
-/** The service's own message, Stripe's or Attio's, with the fields Attio found wrong. */
-function detailOf(failure: Failure, error: Json | undefined): string {
-  if (failure.status >= 300 && failure.status < 400) return "it redirects elsewhere, where no key may follow.";
-  if (failure.status === 0) return clean(failure.why);
-  if (error === undefined) return "the answer is not JSON.";
-  const faults = Array.isArray(error["validation_errors"]) ? error["validation_errors"].filter(isObject) : [];
-  const fields = faults.slice(0, 5).map((fault) => `${JSON.stringify(fault["path"])}: ${String(fault["message"])}`);
-  const said = [String(error["message"] ?? "no message"), ...fields].join(" ");
-  return clean(said).replace(/[^\s"'<>()]+@[^\s"'<>()]+/g, "(address)");
+/** Attio's faults, each with the path of a field and a message. */
+function faultsOf(error: Json | undefined): Json[] {
+  const faults = error?.["validation_errors"];
+  return Array.isArray(faults) ? faults.filter(isObject).slice(0, 5) : [];
+}
+
+/** The fields that Stripe or Attio found wrong, by name: `data.values.name` is the attribute `name`. */
+function fieldsOf(error: Json | undefined): string[] {
+  const paths = faultsOf(error).map(({ path }) => (Array.isArray(path) ? path.map(String) : []));
+  const slugs = paths.map((path) => (path[0] === "data" && path[1] === "values" ? path[2] : path.join(".")));
+  return [error?.["param"], ...slugs].map(String).filter((name) => /^[\w.$[\]-]+$/.test(name) && name !== "undefined");
+}
+
+/** The service's own message, Stripe's or Attio's. */
+function wordsOf(error: Json | undefined): string {
+  const faults = faultsOf(error).map(({ path, message }) => `${JSON.stringify(path)}: ${String(message)}`);
+  return clean([String(error?.["message"] ?? "no message"), ...faults].join(" "));
 }
 
 /**
@@ -1698,7 +1744,11 @@ async function textOf(response: Response): Promise<string> {
  * One attempt. The time-out covers the body too: a connection may stall half-way through a page. `read` is called once,
  * with the answer that counts; what it throws is no failure of the attempt, and never tried again.
  */
-async function attempt<T>(service: Service, call: Call, read: (json: Json) => T) {
+async function attempt<T>(
+  service: Service,
+  call: Call,
+  read: (json: Json) => T,
+): Promise<Failure | { readonly value: T }> {
   const timeout = AbortSignal.timeout(service.timeoutMs);
   const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query)}`;
   let response: Response;
@@ -1716,11 +1766,17 @@ async function attempt<T>(service: Service, call: Call, read: (json: Json) => T)
     if (service.cutsInFlight && service.stop.aborted) throw service.stop.reason;
     // undici says "fetch failed" or "terminated"; what happened is in the cause.
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    const why = timeout.aborted ? `none within ${service.timeoutMs} ms` : String(cause);
-    return { status: 0, headers: new Headers(), why, json: undefined };
+    // Of a name with several addresses each was tried: the first failure tells what there is to know.
+    const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
+    const why = first instanceof Error ? first.message || first.name : String(first);
+    const told = timeout.aborted ? `none within ${service.timeoutMs} ms` : clean(why);
+    return { status: 0, headers: new Headers(), why: told, json: undefined, isUnsure: true };
   }
   const { status, headers } = response;
-  return response.ok && json !== undefined ? { status, value: read(json) } : { status, headers, why: "", json };
+  if (response.ok && json !== undefined) return { value: read(json) };
+  const isRedirect = status >= 300 && status < 400;
+  const why = isRedirect ? "it redirects elsewhere, where no key may follow." : json ? "" : "the answer is not JSON.";
+  return { status, headers, why, json, isUnsure: response.ok || status >= 500 };
 }
 
 /**
@@ -1729,10 +1785,9 @@ async function attempt<T>(service: Service, call: Call, read: (json: Json) => T)
  */
 function retryReason({ status, headers, why, json }: Failure): string | undefined {
   const advice = headers.get("stripe-should-retry");
-  if (status === 0) return clean(why);
-  if (advice === "false") return undefined;
+  if (status === 0) return why;
   if (status === 429) return `429, ${clean(headers.get("stripe-rate-limited-reason") ?? "too many requests")}`;
-  if (json?.["code"] === "slug_conflict") return undefined;
+  if (advice === "false" || json?.["code"] === "slug_conflict") return undefined;
   if (status === 409 || status >= 500 || advice === "true") return `status ${status}`;
   return status < 300 ? "an answer that is not JSON" : undefined;
 }
@@ -1758,33 +1813,36 @@ export function request(service: Service, call: Call): Promise<Json> {
  * its turn is old to the collector, and what it resolves to lives until the next full collection.
  */
 async function requestAs<T>(service: Service, call: Call, read: (json: Json) => T): Promise<T> {
+  const { clock, pace, stats, stop } = service;
+  const patienceEnds = clock.elapsed() + CROWDED_MS;
   let failure: Failure | undefined;
   // Stopped between two tries of a write, all that is known of it is how the last one failed.
   const waitFor = (work: Promise<void>): Promise<void> =>
     work.catch((reason: unknown) => {
       throw service.cutsInFlight || failure === undefined ? reason : new ApiError(service, call, failure);
     });
-  for (let tries = 1; ; tries += 1) {
-    await waitFor(service.pace.turn(call.lane ?? call.path));
-    service.stop.throwIfAborted();
-    service.stats.requests += 1;
+  for (let failed = 1, crowded = 0; ; failed += 1) {
+    await waitFor(pace.turn(call.lane ?? call.path));
+    stop.throwIfAborted();
+    stats.requests += 1;
     const answer = await attempt(service, call, read);
     if ("value" in answer) return answer.value;
 
-    failure = answer;
+    failure = { ...answer, isUnsure: answer.isUnsure || failure?.isUnsure === true };
     let reason = retryReason(failure);
     if (failure.status === 401 && (await service.isKeyActive?.()) === true) reason = "401, though the key is active";
-    if (reason === undefined || tries === TRIES || service.stop.aborted) throw new ApiError(service, call, failure);
+    const isCrowded = failure.status === 429;
+    if (isCrowded) crowded += 1;
+    const isOver = isCrowded ? clock.elapsed() >= patienceEnds : failed - crowded === TRIES;
+    if (reason === undefined || isOver || stop.aborted) throw new ApiError(service, call, failure);
 
-    const waitMs = retryWaitMs(failure, tries, service.clock);
-    if (failure.status === 429) {
-      service.stats.throttled += 1;
-      service.pace.pause(waitMs);
-    }
-    service.stats.retries += 1;
-    const next = `try ${tries + 1} of ${TRIES} in ${(waitMs / 1000).toFixed(1)} s`;
-    service.onRetry(`retry    ${call.method} ${call.path}, ${next}: ${reason}`);
-    await waitFor(service.clock.sleep(waitMs, service.stop));
+    const waitMs = retryWaitMs(failure, failed, clock);
+    if (isCrowded) pace.pause(waitMs);
+    stats.throttled += Number(isCrowded);
+    stats.retries += 1;
+    const next = isCrowded ? "again" : `try ${failed - crowded + 1} of ${TRIES}`;
+    service.onRetry(`${call.method} ${call.path}, ${next} in ${(waitMs / 1000).toFixed(1)} s: ${reason}`);
+    await waitFor(clock.sleep(waitMs, stop));
   }
 }
 
@@ -1841,15 +1899,9 @@ const BALANCE_PERMISSION = { name: "Balance transaction sources", slug: "rak_bal
  * user's own checkout (https://docs.stripe.com/rate-limits). We stay below.
  */
 export function connectStripe(settings: Settings, connection: Connection): Service {
-  return {
-    ...connection,
-    name: "Stripe",
-    base: settings.stripeBase,
-    headers: { authorization: `Bearer ${settings.stripeKey}`, "stripe-version": STRIPE_VERSION },
-    pace: createPace(connection, { all: settings.mode === "live" ? 50 : 20, lane: () => 20 }),
-    stats: { requests: 0, retries: 0, throttled: 0 },
-    cutsInFlight: true,
-  };
+  const headers = { authorization: `Bearer ${settings.stripeKey}`, "stripe-version": STRIPE_VERSION };
+  const own = { name: "Stripe", base: settings.stripeBase, headers, quotesWords: true } as const;
+  return connect(connection, own, { all: settings.mode === "live" ? 50 : 20, lane: () => 20 });
 }
 
 export type StripeList<T> = {
@@ -2126,15 +2178,9 @@ const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
 
 /** Attio allows 100 reads and 25 writes a second per workspace: https://docs.attio.com/rest-api/guides/rate-limiting */
 export function connectAttio(settings: Settings, connection: Connection): Service {
-  const service: Service = {
-    ...connection,
-    name: "Attio",
-    base: settings.attioBase,
-    headers: { authorization: `Bearer ${settings.attioKey}` },
-    pace: createPace(connection, { all: 60, lane: (name) => (name === "write" ? 20 : 50) }),
-    stats: { requests: 0, retries: 0, throttled: 0 },
-    cutsInFlight: true,
-  };
+  const headers = { authorization: `Bearer ${settings.attioKey}` };
+  const own = { name: "Attio", base: settings.attioBase, headers, quotesWords: !settings.isCi } as const;
+  const service = connect(connection, own, { all: 60, lane: (name) => (name === "write" ? 20 : 50) });
   // Reported under load: a 401 for a key that works. Attio's own description of the key decides.
   const self = { method: "GET", path: "/v2/self", lane: "read" } as const;
   const isKeyActive = (): Promise<boolean> =>

@@ -198,6 +198,7 @@ export function aService(base: string, overrides: Partial<Service> = {}): Servic
     name: "Stripe",
     base,
     headers: { authorization: `Bearer ${SANDBOX_STRIPE_KEY}` },
+    quotesWords: true,
     clock,
     pace: createPace({ clock, stop }, { all: Infinity, lane: () => Infinity }),
     timeoutMs: 5_000,
