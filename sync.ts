@@ -1463,72 +1463,125 @@ const TRIES = 6;
 const SHORTEST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 const TIMEOUT_MS = 60_000;
+/**
+ * A 429 says nothing of the request: somebody else is using the limit up, and does so while there is work. So it costs
+ * no try. Five minutes of them, for one request, are no crowd but a quota.
+ */
+const CROWDED_MS = 300_000;
 
 /** Time and chance come in from outside, so that a test can own them. */
 export type Clock = {
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970: for dates only, as it may be set while a run lasts. */
   readonly now: () => number;
+  /** Milliseconds since some instant, by a clock that nobody can set: for every interval. */
+  readonly elapsed: () => number;
   /** Rejects with the signal's reason as soon as it is aborted. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
   /** In [0, 1). */
   readonly random: () => number;
 };
 
-/** Paces the requests to one service: `pass` waits for a request's turn, `pause` holds everybody. */
-type Gate = { pass(lane: string, signal: AbortSignal): Promise<void>; pause(ms: number): void };
+/** What all services are reached through. */
+export type Connection = {
+  readonly clock: Clock;
+  /** Once aborted, nothing new is sent and nothing retried. */
+  readonly stop: AbortSignal;
+  readonly onRetry: (line: string) => void;
+  readonly timeoutMs: number;
+};
+
+/** Requests per second: over the whole service, and in each lane (an endpoint, or reads and writes). */
+type Rates = { readonly all: number; readonly lane: (name: string) => number };
 
 /**
- * A limiter per lane (an endpoint, or reads and writes) under one for the whole service. Each lets a request through
- * every 1/rate seconds: there is no bucket to empty, so no burst at the start. Rates are per second.
+ * Paces the requests to one service: `turn` waits for a request's turn, `pause` holds everybody. Each lane, and all of
+ * them together, let a request through every 1/rate seconds: there is no bucket to empty, so no burst at the start.
  */
-export function createGate(
-  clock: Clock,
-  rate: { readonly all: number; readonly lane: (name: string) => number },
-): Gate {
+export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, rates: Rates) {
   const lastAt = new Map<string, number>();
+  const waiting = new Map<string, PromiseWithResolvers<void>[]>();
   let pausedUntil = 0;
-  const gapOf = (key: string): number => 1000 / (key === "all" ? rate.all : rate.lane(key));
-  const opensAt = (key: string): number => (lastAt.get(key) ?? -Infinity) + gapOf(key);
-  const waitForSlot = async (lane: string, signal: AbortSignal): Promise<void> => {
+  let alarmAt = Infinity;
+  const last = (key: string): number => lastAt.get(key) ?? -Infinity;
+  const gapOf = (key: string): number => 1000 / (key === "all" ? rates.all : rates.lane(key));
+  const opensAt = (key: string): number => last(key) + gapOf(key);
+  const passesAt = (lane: string): number => Math.max(pausedUntil, opensAt("all"), opensAt(lane));
+
+  function serve(): void {
+    const now = clock.elapsed();
     for (;;) {
-      const waitMs = Math.max(pausedUntil, opensAt("all"), opensAt(lane)) - clock.now();
-      if (waitMs <= 0) break;
-      await clock.sleep(waitMs, signal);
+      const lanes = [...waiting.keys()];
+      const [lane] = lanes.filter((one) => passesAt(one) <= now).toSorted((a, b) => last(a) - last(b));
+      if (lane === undefined) return wakeAt(Math.min(...lanes.map(passesAt)), now);
+      // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
+      for (const key of ["all", lane]) lastAt.set(key, now - opensAt(key) < gapOf(key) ? opensAt(key) : now);
+      const line = waiting.get(lane);
+      line?.shift()?.resolve();
+      if (line?.length === 0) waiting.delete(lane);
     }
-    const now = clock.now();
-    // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
-    for (const key of ["all", lane]) lastAt.set(key, now - opensAt(key) < gapOf(key) ? opensAt(key) : now);
-  };
-  // One at a time waits for a lane's next slot, the others for their turn: a crowd of timers would cost more than the work.
-  const lastInLine = new Map<string, Promise<void>>();
+  }
+
+  /** One timer for all who wait, unless an earlier one is set: a crowd of timers would cost more than the work. */
+  function wakeAt(at: number, now: number): void {
+    if (at >= alarmAt) return;
+    alarmAt = at;
+    const wake = (): void => {
+      if (alarmAt === at) alarmAt = Infinity;
+      serve();
+    };
+    const end = (reason: unknown): void => {
+      for (const turn of [...waiting.values()].flat()) turn.reject(reason);
+      waiting.clear();
+    };
+    void clock.sleep(at - now, stop).then(wake, end);
+  }
+
   return {
-    pause: (ms) => void (pausedUntil = Math.max(pausedUntil, clock.now() + ms)),
-    pass(lane, signal) {
-      const turn = (lastInLine.get(lane) ?? Promise.resolve()).then(() => waitForSlot(lane, signal));
-      const isOver = turn.catch(() => undefined); // whoever gives up lets the next one go
-      lastInLine.set(lane, isOver);
-      return turn;
+    pause: (ms: number): void => void (pausedUntil = Math.max(pausedUntil, clock.elapsed() + ms)),
+    turn(lane: string): Promise<void> {
+      const turn = Promise.withResolvers<void>();
+      valueAt(waiting, lane, () => []).push(turn);
+      serve();
+      return turn.promise;
     },
   };
 }
 
 type Stats = { requests: number; retries: number; throttled: number };
 
-export type Service = {
+export type Service = Connection & {
   readonly name: "Stripe" | "Attio";
   readonly base: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly clock: Clock;
-  readonly gate: Gate;
-  readonly timeoutMs: number;
+  /** False where its words may quote what was sent, and the log has other readers. */
+  readonly quotesWords: boolean;
+  readonly pace: ReturnType<typeof createPace>;
   readonly stats: Stats;
-  /** Once aborted, nothing new is sent and nothing retried; what is in flight is cut off only if `cutsInFlight`. */
-  readonly stop: AbortSignal;
+  /** Whether a stop cuts off what is in flight too: so while reading. */
   readonly cutsInFlight: boolean;
-  readonly onRetry: (line: string) => void;
   /** Asked after a 401: true if the service still calls the key active. Absent where a 401 is always final. */
   readonly isKeyActive?: () => Promise<boolean>;
 };
+
+/** A service with its own pace and counts, which tells at most every ten seconds what it tried again. */
+export function connect(
+  connection: Connection,
+  own: Pick<Service, "name" | "base" | "headers" | "quotesWords">,
+  rates: Rates,
+): Service {
+  const { clock } = connection;
+  let again = 0;
+  let quietUntil = 0;
+  const onRetry = (latest: string): void => {
+    again += 1;
+    if (clock.elapsed() < quietUntil) return;
+    connection.onRetry(`retry    ${own.name}: ${again} tried again, the latest: ${latest}`);
+    again = 0;
+    quietUntil = clock.elapsed() + 10_000;
+  };
+  const stats = { requests: 0, retries: 0, throttled: 0 };
+  return { ...connection, ...own, onRetry, stats, pace: createPace(connection, rates), cutsInFlight: true };
+}
 
 /** Parameters of a request, by name. */
 type Query = Readonly<Record<string, string>>;
@@ -1543,14 +1596,16 @@ export type Call = {
 };
 
 /**
- * An attempt that brought nothing. `status` 0: no whole answer came, and `why` says what happened. `json` is the body,
- * where that is a JSON object.
+ * An attempt that brought nothing. `status` 0: no whole answer came. `json` is the body, where that is a JSON object;
+ * where it is not, `why` says what happened.
  */
 type Failure = {
   readonly status: number;
   readonly headers: Headers;
   readonly why: string;
   readonly json: Json | undefined;
+  /** This try, or one before, may have had its effect. */
+  readonly isUnsure: boolean;
 };
 
 /** What went wrong in words for a person, who can put it right; only `main` knows what was written by then. */
@@ -1559,35 +1614,52 @@ export class RunError extends Error {}
 /** The run was told to stop, by a signal. */
 export class StoppedError extends RunError {}
 
-/** A request that failed for good. `status` 0: no answer came. `detail` is the service's own message, cleaned. */
+/** A request that failed for good. `status` 0: no answer came. */
 export class ApiError extends RunError {
   readonly status: number;
   readonly code: string;
+  /** What happened: the service's own words, or, where they may not be quoted, the fields it named. */
   readonly detail: string;
+  /** The attributes, by slug, or parameters that the service named. */
+  readonly fields: readonly string[];
+  /** Some try ended without an answer, with 5xx or with a 2xx that is no JSON: a write may have been made. */
+  readonly mayHaveTakenEffect: boolean;
 
-  constructor(service: Service, call: Call, failure: Failure) {
-    const error = isObject(failure.json?.["error"]) ? failure.json["error"] : failure.json;
+  constructor(service: Service, call: Call, { status, headers, json, why, isUnsure }: Failure) {
+    const error = isObject(json?.["error"]) ? json["error"] : json;
     const code = clean(String(error?.["code"] ?? error?.["type"] ?? ""));
-    const detail = detailOf(failure, error);
-    const requestId = failure.headers.get("request-id") ?? failure.headers.get("x-attio-execution-id");
-    const outcome = [failure.status === 0 ? "no answer" : failure.status, code].filter(Boolean).join(" ");
+    const fields = fieldsOf(error);
+    const detail = why || (service.quotesWords ? wordsOf(error) : fields.join(", "));
+    const requestId = headers.get("request-id") ?? headers.get("x-attio-execution-id");
+    const outcome = [status === 0 ? "no answer" : status, code].filter(Boolean).join(" ");
     const at = `[${call.method} ${call.path} -> ${outcome}${requestId === null ? "" : `, request ${clean(requestId)}`}]`;
-    super(`${service.name} ${failure.status === 0 ? "gave no answer" : "refused"}: ${detail} ${at}`);
-    this.status = failure.status;
+    const what = status === 0 ? "gave no answer" : "refused";
+    super(`${service.name} ${what}${detail && `: ${detail}`} ${at}`);
+    this.status = status;
     this.code = code;
     this.detail = detail;
+    this.fields = fields;
+    this.mayHaveTakenEffect = isUnsure;
   }
 }
 
-/** The service's own message, Stripe's or Attio's, with the fields Attio found wrong. */
-function detailOf(failure: Failure, error: Json | undefined): string {
-  if (failure.status >= 300 && failure.status < 400) return "it redirects elsewhere, where no key may follow.";
-  if (failure.status === 0) return clean(failure.why);
-  if (error === undefined) return "the answer is not JSON.";
-  const faults = Array.isArray(error["validation_errors"]) ? error["validation_errors"].filter(isObject) : [];
-  const fields = faults.slice(0, 5).map((fault) => `${JSON.stringify(fault["path"])}: ${String(fault["message"])}`);
-  const said = [String(error["message"] ?? "no message"), ...fields].join(" ");
-  return clean(said).replace(/[^\s"'<>()]+@[^\s"'<>()]+/g, "(address)");
+/** Attio's faults, each with the path of a field and a message. */
+function faultsOf(error: Json | undefined): Json[] {
+  const faults = error?.["validation_errors"];
+  return Array.isArray(faults) ? faults.filter(isObject).slice(0, 5) : [];
+}
+
+/** The fields that Stripe or Attio found wrong, by name: `data.values.name` is the attribute `name`. */
+function fieldsOf(error: Json | undefined): string[] {
+  const paths = faultsOf(error).map(({ path }) => (Array.isArray(path) ? path.map(String) : []));
+  const slugs = paths.map((path) => (path[0] === "data" && path[1] === "values" ? path[2] : path.join(".")));
+  return [error?.["param"], ...slugs].map(String).filter((name) => /^[\w.$[\]-]+$/.test(name) && name !== "undefined");
+}
+
+/** The service's own message, Stripe's or Attio's. */
+function wordsOf(error: Json | undefined): string {
+  const faults = faultsOf(error).map(({ path, message }) => `${JSON.stringify(path)}: ${String(message)}`);
+  return clean([String(error?.["message"] ?? "no message"), ...faults].join(" "));
 }
 
 /**
@@ -1609,7 +1681,11 @@ async function textOf(response: Response): Promise<string> {
  * One attempt. The time-out covers the body too: a connection may stall half-way through a page. `read` is called once,
  * with the answer that counts; what it throws is no failure of the attempt, and never tried again.
  */
-async function attempt<T>(service: Service, call: Call, read: (json: Json) => T) {
+async function attempt<T>(
+  service: Service,
+  call: Call,
+  read: (json: Json) => T,
+): Promise<Failure | { readonly value: T }> {
   const timeout = AbortSignal.timeout(service.timeoutMs);
   const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query)}`;
   let response: Response;
@@ -1627,11 +1703,17 @@ async function attempt<T>(service: Service, call: Call, read: (json: Json) => T)
     if (service.cutsInFlight && service.stop.aborted) throw service.stop.reason;
     // undici says "fetch failed" or "terminated"; what happened is in the cause.
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    const why = timeout.aborted ? `none within ${service.timeoutMs} ms` : String(cause);
-    return { status: 0, headers: new Headers(), why, json: undefined };
+    // Of a name with several addresses each was tried: the first failure tells what there is to know.
+    const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
+    const why = first instanceof Error ? first.message || first.name : String(first);
+    const told = timeout.aborted ? `none within ${service.timeoutMs} ms` : clean(why);
+    return { status: 0, headers: new Headers(), why: told, json: undefined, isUnsure: true };
   }
   const { status, headers } = response;
-  return response.ok && json !== undefined ? { status, value: read(json) } : { status, headers, why: "", json };
+  if (response.ok && json !== undefined) return { value: read(json) };
+  const isRedirect = status >= 300 && status < 400;
+  const why = isRedirect ? "it redirects elsewhere, where no key may follow." : json ? "" : "the answer is not JSON.";
+  return { status, headers, why, json, isUnsure: response.ok || status >= 500 };
 }
 
 /**
@@ -1640,10 +1722,9 @@ async function attempt<T>(service: Service, call: Call, read: (json: Json) => T)
  */
 function retryReason({ status, headers, why, json }: Failure): string | undefined {
   const advice = headers.get("stripe-should-retry");
-  if (status === 0) return clean(why);
-  if (advice === "false") return undefined;
+  if (status === 0) return why;
   if (status === 429) return `429, ${clean(headers.get("stripe-rate-limited-reason") ?? "too many requests")}`;
-  if (json?.["code"] === "slug_conflict") return undefined;
+  if (advice === "false" || json?.["code"] === "slug_conflict") return undefined;
   if (status === 409 || status >= 500 || advice === "true") return `status ${status}`;
   return status < 300 ? "an answer that is not JSON" : undefined;
 }
@@ -1669,68 +1750,62 @@ export function request(service: Service, call: Call): Promise<Json> {
  * its turn is old to the collector, and what it resolves to lives until the next full collection.
  */
 async function requestAs<T>(service: Service, call: Call, read: (json: Json) => T): Promise<T> {
+  const { clock, pace, stats, stop } = service;
+  const patienceEnds = clock.elapsed() + CROWDED_MS;
   let failure: Failure | undefined;
   // Stopped between two tries of a write, all that is known of it is how the last one failed.
   const waitFor = (work: Promise<void>): Promise<void> =>
     work.catch((reason: unknown) => {
       throw service.cutsInFlight || failure === undefined ? reason : new ApiError(service, call, failure);
     });
-  for (let tries = 1; ; tries += 1) {
-    await waitFor(service.gate.pass(call.lane ?? call.path, service.stop));
-    service.stop.throwIfAborted();
-    service.stats.requests += 1;
+  for (let failed = 1, crowded = 0; ; failed += 1) {
+    await waitFor(pace.turn(call.lane ?? call.path));
+    stop.throwIfAborted();
+    stats.requests += 1;
     const answer = await attempt(service, call, read);
     if ("value" in answer) return answer.value;
 
-    failure = answer;
+    failure = { ...answer, isUnsure: answer.isUnsure || failure?.isUnsure === true };
     let reason = retryReason(failure);
     if (failure.status === 401 && (await service.isKeyActive?.()) === true) reason = "401, though the key is active";
-    if (reason === undefined || tries === TRIES || service.stop.aborted) throw new ApiError(service, call, failure);
+    const isCrowded = failure.status === 429;
+    if (isCrowded) crowded += 1;
+    const isOver = isCrowded ? clock.elapsed() >= patienceEnds : failed - crowded === TRIES;
+    if (reason === undefined || isOver || stop.aborted) throw new ApiError(service, call, failure);
 
-    const waitMs = retryWaitMs(failure, tries, service.clock);
-    if (failure.status === 429) {
-      service.stats.throttled += 1;
-      service.gate.pause(waitMs);
-    }
-    service.stats.retries += 1;
-    const next = `try ${tries + 1} of ${TRIES} in ${(waitMs / 1000).toFixed(1)} s`;
-    service.onRetry(`retry    ${call.method} ${call.path}, ${next}: ${reason}`);
-    await waitFor(service.clock.sleep(waitMs, service.stop));
+    const waitMs = retryWaitMs(failure, failed, clock);
+    if (isCrowded) pace.pause(waitMs);
+    stats.throttled += Number(isCrowded);
+    stats.retries += 1;
+    const next = isCrowded ? "again" : `try ${failed - crowded + 1} of ${TRIES}`;
+    service.onRetry(`${call.method} ${call.path}, ${next} in ${(waitMs / 1000).toFixed(1)} s: ${reason}`);
+    await waitFor(clock.sleep(waitMs, stop));
   }
 }
 
-/** Runs tasks, at most `workers` at a time, in the order they came. */
-export function createPool(workers: number): <T>(task: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = [];
-  let free = workers;
-  return async (task) => {
-    if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
-    else free -= 1;
-    try {
-      return await task();
-    } finally {
-      // A finished task hands its place on, so that nobody overtakes the queue.
-      const next = waiting.shift();
-      if (next === undefined) free += 1;
-      else next();
-    }
-  };
-}
+type Task = () => Promise<void>;
 
-/** Promises that may grow in number while they are awaited. The first failure is thrown at once. */
-function createGroup(): { add(work: Promise<void>): void; done(): Promise<void> } {
-  const all: Promise<void>[] = [];
-  const failure = Promise.withResolvers<never>();
-  failure.promise.catch(() => undefined); // raced below; until then a failure must not count as unhandled
-  return {
-    add(work) {
-      work.catch(failure.reject);
-      all.push(work);
-    },
-    async done() {
-      for (const work of all) await Promise.race([work, failure.promise]);
-    },
+/**
+ * Does tasks in the order they came, at most `workers` at a time; a task may add more. `done` resolves when none is
+ * left, or rejects with the first failure.
+ */
+export function createCrew(workers: number, tasks: Iterable<Task> = []) {
+  const end = Promise.withResolvers<void>();
+  end.promise.catch(() => undefined); // until it is awaited, a failure must not count as unhandled
+  const waiting: Task[] = [];
+  let busy = 0;
+  const work = async (): Promise<void> => {
+    busy += 1;
+    for (let task = waiting.shift(); task !== undefined; task = waiting.shift()) await task();
+    busy -= 1;
+    if (busy === 0) end.resolve();
   };
+  const add = (task: Task): void => {
+    waiting.push(task);
+    if (busy < workers) work().catch(end.reject);
+  };
+  for (const task of tasks) add(task);
+  return { add, waiting, done: async (): Promise<void> => (busy === 0 ? undefined : end.promise) };
 }
 
 /** A list in slices of at most `size`. */
@@ -1756,23 +1831,14 @@ export const STRIPE_PERMISSIONS = [
 ] as const;
 const BALANCE_PERMISSION = { name: "Balance transaction sources", slug: "rak_balance_transaction_source_read" };
 
-/** What both services need to be reached. */
-export type Connection = Pick<Service, "clock" | "stop" | "onRetry" | "timeoutMs">;
-
 /**
  * Stripe allows 25 requests/s per endpoint and 100 over a live account, 25 over a test account, all shared with the
  * user's own checkout (https://docs.stripe.com/rate-limits). We stay below.
  */
 export function connectStripe(settings: Settings, connection: Connection): Service {
-  return {
-    ...connection,
-    name: "Stripe",
-    base: settings.stripeBase,
-    headers: { authorization: `Bearer ${settings.stripeKey}`, "stripe-version": STRIPE_VERSION },
-    gate: createGate(connection.clock, { all: settings.mode === "live" ? 50 : 20, lane: () => 20 }),
-    stats: { requests: 0, retries: 0, throttled: 0 },
-    cutsInFlight: true,
-  };
+  const headers = { authorization: `Bearer ${settings.stripeKey}`, "stripe-version": STRIPE_VERSION };
+  const own = { name: "Stripe", base: settings.stripeBase, headers, quotesWords: true } as const;
+  return connect(connection, own, { all: settings.mode === "live" ? 50 : 20, lane: () => 20 });
 }
 
 export type StripeList<T> = {
@@ -1849,7 +1915,7 @@ export async function readList<T extends { readonly id: string; readonly created
   take: (object: T) => void,
 ): Promise<void> {
   const open = new Set<Window>();
-  const reads = createGroup();
+  const crew = createCrew(LIST_WORKERS);
   let isExpanding = false;
   let cuts = 5;
 
@@ -1905,13 +1971,14 @@ export async function readList<T extends { readonly id: string; readonly created
       if (widest === undefined || cut === 0) return;
       cuts -= 1;
       // How much lies beyond the cut nobody knows: there, the first page may look twice as far.
-      reads.add(readWindow(widest.keep, cut, widest.reach * 2));
+      const { keep, reach } = widest;
+      crew.add(() => readWindow(keep, cut, reach * 2));
       widest.keep = cut;
     }
   }
 
-  reads.add(readWindow(0, t0, 8));
-  await reads.done();
+  crew.add(() => readWindow(0, t0, 8));
+  await crew.done();
 }
 
 /** How many pages a window still holds, by the measure of its last one; none are known of before its first. */
@@ -1954,15 +2021,15 @@ export function readCharges(
  * (https://docs.stripe.com/api/invoices/object#invoice_object-lines); the others are read beside the pages, not between.
  */
 export async function readPaidInvoices(stripe: Service, scope: Scope, take: (invoice: Invoice) => void): Promise<void> {
-  const inLinePool = createPool(LIST_WORKERS);
-  const reads = createGroup();
+  const crew = createCrew(LIST_WORKERS + 1);
   const list = { path: "/v1/invoices", kind: "invoice", reader: INVOICE, query: { ...queryOf(scope), status: "paid" } };
-  const pages = readList(stripe, list, scope.t0, (invoice) => {
-    if (!invoice.lines.has_more) return take(invoice);
-    reads.add(inLinePool(async () => take(await withAllLines(stripe, invoice))));
-  });
-  reads.add(pages);
-  await reads.done();
+  const readPages = (): Promise<void> =>
+    readList(stripe, list, scope.t0, (invoice) => {
+      if (!invoice.lines.has_more) return take(invoice);
+      crew.add(async () => take(await withAllLines(stripe, invoice)));
+    });
+  crew.add(readPages);
+  await crew.done();
 }
 
 async function withAllLines(stripe: Service, invoice: Invoice): Promise<Invoice> {
@@ -2048,15 +2115,9 @@ const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
 
 /** Attio allows 100 reads and 25 writes a second per workspace: https://docs.attio.com/rest-api/guides/rate-limiting */
 export function connectAttio(settings: Settings, connection: Connection): Service {
-  const service: Service = {
-    ...connection,
-    name: "Attio",
-    base: settings.attioBase,
-    headers: { authorization: `Bearer ${settings.attioKey}` },
-    gate: createGate(connection.clock, { all: 60, lane: (name) => (name === "write" ? 20 : 50) }),
-    stats: { requests: 0, retries: 0, throttled: 0 },
-    cutsInFlight: true,
-  };
+  const headers = { authorization: `Bearer ${settings.attioKey}` };
+  const own = { name: "Attio", base: settings.attioBase, headers, quotesWords: !settings.isCi } as const;
+  const service = connect(connection, own, { all: 60, lane: (name) => (name === "write" ? 20 : 50) });
   // Reported under load: a 401 for a key that works. Attio's own description of the key decides.
   const self = { method: "GET", path: "/v2/self", lane: "read" } as const;
   const isKeyActive = (): Promise<boolean> =>
@@ -2307,10 +2368,10 @@ export async function readCrm(
     else if (other.recordId !== recordId) valueAt(crm.duplicates, key, () => [other.recordId]).push(recordId);
   };
   if (customerIds === undefined) await queryRecords(attio, OBJECT, undefined, take);
-  const inPool = createPool(READ_WORKERS);
-  const lookUp = (batch: readonly string[]): Promise<void> =>
-    inPool(() => queryRecords(attio, OBJECT, { [MATCH_KEY]: { $in: batch } }, take));
-  await Promise.all([...batches(customerIds ?? [], FILTER_BATCH)].map(lookUp));
+  const lookUps = [...batches(customerIds ?? [], FILTER_BATCH)].map(
+    (batch) => () => queryRecords(attio, OBJECT, { [MATCH_KEY]: { $in: batch } }, take),
+  );
+  await createCrew(READ_WORKERS, lookUps).done();
   return crm;
 }
 
@@ -2390,8 +2451,8 @@ export async function lookUpPeople(attio: Service, addresses: Iterable<string>):
       else for (const part of [batch.slice(0, half), batch.slice(half)]) await lookUp(part);
     }
   };
-  const inPool = createPool(READ_WORKERS);
-  await Promise.all([...batches([...wanted], FILTER_BATCH)].map((batch) => inPool(() => lookUp(batch))));
+  const lookUps = [...batches([...wanted], FILTER_BATCH)].map((batch) => () => lookUp(batch));
+  await createCrew(READ_WORKERS, lookUps).done();
   return people;
 }
 
@@ -2798,11 +2859,14 @@ export async function runProgram(
     return 0;
   }
   const log = createLog(io);
+  const failure = new AbortController();
+  const stop = AbortSignal.any([io.stop, failure.signal]);
   try {
     const settings = readSettings(io.env, io.args, usage);
     settings.warnings.forEach(log.warn);
-    return await body(settings, log, { clock: io.clock, stop: io.stop, onRetry: log.note, timeoutMs: io.timeoutMs });
+    return await body(settings, log, { clock: io.clock, stop, onRetry: log.note, timeoutMs: io.timeoutMs });
   } catch (error) {
+    failure.abort(error); // nobody goes on reading, or speaks up, after the error
     const isTold = [RunError, UnexpectedError, SettingsError].some((kind) => error instanceof kind);
     const what = error instanceof Error ? (isTold ? error.message : error.stack) : String(error);
     const count = plural(log.written, "record was", "records were");
@@ -2821,16 +2885,6 @@ function writeStepSummary(path: string, summary: string, log: Log): void {
     if (path !== "") appendFileSync(path, summary);
   } catch (error) {
     log.warn(`The step summary could not be written: ${clean(String(error))}`);
-  }
-}
-
-/** Like Promise.all, but the first failure ends all the other work, and is thrown only when that has ended. */
-async function together<T extends readonly Promise<unknown>[]>(failure: AbortController, work: readonly [...T]) {
-  for (const one of work) one.catch((error: unknown) => failure.abort(error));
-  try {
-    return await Promise.all(work);
-  } finally {
-    await Promise.allSettled(work);
   }
 }
 
@@ -2914,8 +2968,8 @@ async function applyPlan(
         ending ||= `10 records in a row failed for a reason that is not theirs (${reason})`;
     }
   };
-  const inPool = createPool(WRITE_WORKERS);
-  await Promise.all(writes.map((change) => inPool(() => apply(change))));
+  const tasks = writes.map((change) => () => apply(change));
+  await createCrew(WRITE_WORKERS, tasks).done();
   log.endProgress();
   if (attio.stop.aborted) ending ||= String(attio.stop.reason.message);
   const notTried = writes.length - written() - applied.failed;
@@ -2969,11 +3023,10 @@ function withoutValues(error: unknown, { values, newPerson }: Change): string {
 async function gather(
   settings: Settings,
   log: Log,
-  services: { stripe: Service; attio: Service; failure: AbortController },
+  { stripe, attio }: { readonly stripe: Service; readonly attio: Service },
 ) {
-  const { stripe, attio, failure } = services;
   const { clock } = stripe;
-  const [ofStripe, check] = await together(failure, [checkStripe(stripe), checkAttio(attio, settings)]);
+  const [ofStripe, check] = await Promise.all([checkStripe(stripe), checkAttio(attio, settings)]);
   const problems = [...ofStripe, ...check.problems];
   if (problems.length > 0)
     throw new RunError([`${plural(problems.length, "thing")} to put right before a run:`, ...problems].join("\n  - "));
@@ -2982,17 +3035,17 @@ async function gather(
     `check: both keys work, Stripe in ${settings.mode} mode, Attio workspace "${check.workspace}", version ${VERSION}\n`,
   );
 
-  const startedAt = clock.now();
-  const t0 = Math.floor(startedAt / 1000);
+  const startedAt = clock.elapsed();
+  const t0 = Math.floor(clock.now() / 1000);
   const books = openBooks(settings, t0);
   let rows = 0;
   log.follow(() => {
-    const rate = (1000 * rows) / Math.max(1, clock.now() - startedAt);
+    const rate = (1000 * rows) / Math.max(1, clock.elapsed() - startedAt);
     return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
   });
   const { customers, work } = readStripe(stripe, books, t0, () => (rows += 1));
   const place = { spendSlugs, currency: settings.currency };
-  const [crm] = await together(failure, [readCrm(attio, place), ...work]);
+  const [crm] = await Promise.all([readCrm(attio, place), ...work]);
   closeBooks(books);
   closeSubscriptions(books, customers, await readCoupons(stripe, couponsNeeded(books, customers)));
   const ledgers = [...books.ledgers.values()];
@@ -3004,8 +3057,7 @@ async function gather(
 
   const payers = ledgers.filter((ledger) => getsRecord(ledger, crm.records.get(ledger.customerId)));
   const addresses = payers.map(({ customerId }) => addressOf(customers.get(customerId)));
-  const lookUps = [lookUpPeople(attio, addresses), readProductNames(stripe, books)] as const;
-  const [people, productNames] = await together(failure, lookUps);
+  const [people, productNames] = await Promise.all([lookUpPeople(attio, addresses), readProductNames(stripe, books)]);
   log.endProgress();
   const stripeRequests = stripe.stats.requests;
   return { settings, books, customers, crm, people, productNames, spendSlugs, unmappedSlugs, stripeRequests };
@@ -3014,16 +3066,11 @@ async function gather(
 /** One run. Returns the exit code. */
 export async function main(io: Io): Promise<number> {
   return runProgram(io, USAGE, async (settings, log, connection) => {
-    const startedAt = io.clock.now();
+    const startedAt = io.clock.elapsed();
     if (settings.isDryRun) log.line("dry run: nothing will be written");
-    const failure = new AbortController();
-    const reading = { ...connection, stop: AbortSignal.any([io.stop, failure.signal]) };
-    const stripe = connectStripe(settings, reading);
-    const attio = connectAttio(settings, reading);
-    const gathered = await gather(settings, log, { stripe, attio, failure }).catch((error: unknown) => {
-      failure.abort(error); // nobody goes on reading, or speaks up, after the error
-      throw error;
-    });
+    const stripe = connectStripe(settings, connection);
+    const attio = connectAttio(settings, connection);
+    const gathered = await gather(settings, log, { stripe, attio });
     const { isUpdateOnly } = settings;
     const findings: Findings = { ...gathered, nowMs: io.clock.now() };
     const plan = planChanges(findings);
@@ -3048,7 +3095,7 @@ export async function main(io: Io): Promise<number> {
       isGood = applied.failed === 0 && result.ending === "";
       if (result.newPeople > 0) notes.push(`${plural(result.newPeople, "person", "people")} created`);
     }
-    const seconds = `${((io.clock.now() - startedAt) / 1000).toFixed(1)} s`;
+    const seconds = `${((io.clock.elapsed() - startedAt) / 1000).toFixed(1)} s`;
     const lastLine = summaryLine(applied, stripe.stats, attio.stats, [seconds, ...notes]);
     writeStepSummary(settings.stepSummaryPath, stepSummary(log.problems, { findings, plan, lastLine }), log);
     log.line(lastLine);
@@ -3074,6 +3121,7 @@ export function processIo(directory?: string): Io {
     env: process.env,
     clock: {
       now: () => Date.now(),
+      elapsed: () => performance.now(),
       random: () => Math.random(),
       sleep: async (ms, signal) => {
         await sleep(ms, undefined, { signal }).catch(() => undefined);

@@ -244,7 +244,7 @@ export function aLog(env: Environment = {}): { log: ReturnType<typeof createLog>
   const log = createLog({
     args: [],
     env,
-    clock: { now: () => NOW_MS, random: () => 0, sleep: () => Promise.resolve() },
+    clock: { now: () => NOW_MS, elapsed: () => 0, random: () => 0, sleep: () => Promise.resolve() },
     stop: new AbortController().signal,
     out: (text) => void (printed += text),
     err: (text) => void (printed += text),
