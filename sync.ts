@@ -1112,6 +1112,8 @@ export type Service = {
   /** Once aborted, nothing new is sent and nothing retried; what is in flight is cut off only if `cutsInFlight`. */
   readonly stop: AbortSignal;
   readonly cutsInFlight: boolean;
+  /** Its own words may be shown. Where others read the log they are not: they may quote what was sent. */
+  readonly quotesWords: boolean;
   readonly onRetry: (line: string) => void;
   /** Asked after a 401: true if the service still calls the key active. Absent where a 401 is always final. */
   readonly isKeyActive?: () => Promise<boolean>;
@@ -1151,18 +1153,28 @@ export class ApiError extends RunError {
   readonly status: number;
   readonly code: string;
   readonly detail: string;
+  /** The paths that the service found wrong, joined by dots. */
+  readonly fields: readonly string[];
+  /** Some try ended without an answer, with a 5xx, or with a 2xx that was no JSON. */
+  readonly mayHaveTakenEffect: boolean;
 
-  constructor(service: Service, call: Call, failure: Failure) {
+  constructor(service: Service, call: Call, failure: Failure, mayHaveTakenEffect = false) {
     const error = isObject(failure.json?.["error"]) ? failure.json["error"] : failure.json;
     const code = clean(String(error?.["code"] ?? error?.["type"] ?? ""));
     const detail = detailOf(failure, error);
+    const faults = Array.isArray(error?.["validation_errors"]) ? error["validation_errors"].filter(isObject) : [];
+    const paths = faults.map(({ path }) => path).filter((path) => Array.isArray(path));
+    const fields = paths.map((path) => clean(path.join(".")));
     const requestId = failure.headers.get("request-id") ?? failure.headers.get("x-attio-execution-id");
     const outcome = [failure.status === 0 ? "no answer" : failure.status, code].filter(Boolean).join(" ");
     const at = `[${call.method} ${call.path} -> ${outcome}${requestId === null ? "" : `, request ${clean(requestId)}`}]`;
-    super(`${service.name} ${failure.status === 0 ? "gave no answer" : "refused"}: ${detail} ${at}`);
+    const words = service.quotesWords ? `: ${detail}` : fields.length > 0 ? `: ${fields.join(", ")}` : "";
+    super(`${service.name} ${failure.status === 0 ? "gave no answer" : "refused"}${words} ${at}`);
     this.status = failure.status;
     this.code = code;
     this.detail = detail;
+    this.fields = fields;
+    this.mayHaveTakenEffect = mayHaveTakenEffect;
   }
 }
 
@@ -1257,10 +1269,11 @@ export function request(service: Service, call: Call): Promise<Json> {
  */
 async function requestAs<T>(service: Service, call: Call, read: (json: Json) => T): Promise<T> {
   let failure: Failure | undefined;
+  let mayHaveTakenEffect = false;
   // Stopped between two tries of a write, all that is known of it is how the last one failed.
   const waitFor = (work: Promise<void>): Promise<void> =>
     work.catch((reason: unknown) => {
-      throw service.cutsInFlight || failure === undefined ? reason : new ApiError(service, call, failure);
+      throw service.cutsInFlight || failure === undefined ? reason : new ApiError(service, call, failure, mayHaveTakenEffect);
     });
   for (let tries = 1; ; tries += 1) {
     await waitFor(service.gate.pass(call.lane ?? call.path, service.stop));
@@ -1270,9 +1283,11 @@ async function requestAs<T>(service: Service, call: Call, read: (json: Json) => 
     if ("value" in answer) return answer.value;
 
     failure = answer;
+    mayHaveTakenEffect ||= failure.status < 300 || failure.status >= 500;
     let reason = retryReason(failure);
     if (failure.status === 401 && (await service.isKeyActive?.()) === true) reason = "401, though the key is active";
-    if (reason === undefined || tries === TRIES || service.stop.aborted) throw new ApiError(service, call, failure);
+    if (reason === undefined || tries === TRIES || service.stop.aborted)
+      throw new ApiError(service, call, failure, mayHaveTakenEffect);
 
     const waitMs = retryWaitMs(failure, tries, service.clock);
     if (failure.status === 429) {
@@ -1359,6 +1374,7 @@ export function connectStripe(settings: Settings, connection: Connection): Servi
     gate: createGate(connection.clock, { all: settings.mode === "live" ? 50 : 20, lane: () => 20 }),
     stats: { requests: 0, retries: 0, throttled: 0 },
     cutsInFlight: true,
+    quotesWords: true,
   };
 }
 
@@ -1630,6 +1646,7 @@ export function connectAttio(settings: Settings, connection: Connection): Servic
     gate: createGate(connection.clock, { all: 60, lane: (name) => (name === "write" ? 20 : 50) }),
     stats: { requests: 0, retries: 0, throttled: 0 },
     cutsInFlight: true,
+    quotesWords: !settings.isCi,
   };
   // Reported under load: a 401 for a key that works. Attio's own description of the key decides.
   const self = { method: "GET", path: "/v2/self", lane: "read" } as const;
@@ -2555,7 +2572,7 @@ async function ping(heartbeat: URL, connection: Connection, log: Log): Promise<v
   const gate = createGate(connection.clock, { all: 10, lane: () => 10 });
   const own = { name: "Heartbeat", base: heartbeat.origin, headers: {}, timeoutMs: 10_000 } as const;
   const stats = { requests: 0, retries: 0, throttled: 0 };
-  const service: Service = { ...connection, ...own, gate, stats, cutsInFlight: false };
+  const service: Service = { ...connection, ...own, gate, stats, cutsInFlight: false, quotesWords: false };
   for (let tries = 1; tries <= 3; tries += 1) {
     const call = { method: "GET", path: heartbeat.pathname + heartbeat.search } as const;
     const { status } = await attempt(service, call, () => undefined);

@@ -201,6 +201,7 @@ export function aService(base: string, overrides: Partial<Service> = {}): Servic
     stats: { requests: 0, retries: 0, throttled: 0 },
     stop: new AbortController().signal,
     cutsInFlight: true,
+    quotesWords: true,
     onRetry: (line) => void notes.push(line),
     notes,
     ...overrides,
