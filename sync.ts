@@ -1273,7 +1273,9 @@ async function requestAs<T>(service: Service, call: Call, read: (json: Json) => 
   // Stopped between two tries of a write, all that is known of it is how the last one failed.
   const waitFor = (work: Promise<void>): Promise<void> =>
     work.catch((reason: unknown) => {
-      throw service.cutsInFlight || failure === undefined ? reason : new ApiError(service, call, failure, mayHaveTakenEffect);
+      throw service.cutsInFlight || failure === undefined
+        ? reason
+        : new ApiError(service, call, failure, mayHaveTakenEffect);
     });
   for (let tries = 1; ; tries += 1) {
     await waitFor(service.gate.pass(call.lane ?? call.path, service.stop));
@@ -1926,11 +1928,11 @@ function canonical(spec: AttributeSpec, value: unknown, currency: string): strin
   return amount === undefined ? amountText : formatMinor(amount, currency);
 }
 
-/** A value as Attio takes it: money as a decimal number (the attribute has the currency), `[]` to clear. */
-function encode(spec: AttributeSpec, value: string | undefined): unknown {
+/** A value as Attio's published schema has it, an array of one; `[]` clears. The attribute has the currency. */
+function encode(spec: AttributeSpec, value: string | undefined): unknown[] {
   if (value === undefined) return [];
-  if (spec.type === "currency") return Number(value);
-  return spec.target === undefined ? value : { target_object: spec.target, target_record_id: value };
+  if (spec.type === "currency") return [{ currency_value: Number(value) }];
+  return [spec.target === undefined ? value : { target_object: spec.target, target_record_id: value }];
 }
 
 /**
@@ -2002,7 +2004,7 @@ export async function createPerson(
   name: string,
 ): Promise<(Person & { readonly isNew: boolean }) | undefined> {
   const [first = "", ...others] = name.split(/\s+/);
-  const fullName = { first_name: first, last_name: others.join(" "), full_name: name };
+  const fullName = [{ first_name: first, last_name: others.join(" "), full_name: name }];
   const values = { email_addresses: [address], ...(name !== "" && { name: fullName }) };
   try {
     const created = await attioWrite(attio, "POST", "/v2/objects/people/records", { values });

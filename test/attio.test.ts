@@ -377,7 +377,7 @@ describe("Attio: who has an address", () => {
 });
 
 describe("Attio: writing a record", () => {
-  test("each type goes out as Attio takes it, and [] clears", async (t) => {
+  test("each value goes out as an array of one, and [] clears", async (t) => {
     const { sandbox, attio } = await reach(t);
     const person = sandbox.addPerson({ emailAddresses: ["jenny@example.com"] });
 
@@ -399,14 +399,14 @@ describe("Attio: writing a record", () => {
     const [call] = sandbox.log;
     assert.deepEqual([call?.method, call?.path, String(call?.query)], ["PUT", RECORDS, "matching_attribute=stripe_customer_id"]); // prettier-ignore
     assert.deepEqual(inBody(call ?? fail(), "data.values"), {
-      stripe_customer_id: "cus_1",
-      name: "Jenny",
-      total_revenue: 1234.5,
-      spend_pro: -0.07,
-      subscription_status: "Active",
-      person: { target_object: "people", target_record_id: person },
+      stripe_customer_id: ["cus_1"],
+      name: ["Jenny"],
+      total_revenue: [{ currency_value: 1234.5 }],
+      spend_pro: [{ currency_value: -0.07 }],
+      subscription_status: ["Active"],
+      person: [{ target_object: "people", target_record_id: person }],
       company: [],
-      first_charge_at: "2026-11-21T07:17:00.000Z",
+      first_charge_at: ["2026-11-21T07:17:00.000Z"],
       last_charge_at: [],
     });
   });
@@ -479,7 +479,7 @@ describe("Attio: creating a person", () => {
     assert.deepEqual(person, { recordId: record?.recordId, companyId: undefined, isNew: true });
     assert.deepEqual(inBody(sandbox.log[0] ?? fail(), "data.values"), {
       email_addresses: ["jenny@example.com"],
-      name: { first_name: "Jenny", last_name: "van der Rosen", full_name: "Jenny van der Rosen" },
+      name: [{ first_name: "Jenny", last_name: "van der Rosen", full_name: "Jenny van der Rosen" }],
     });
   });
 
