@@ -1895,7 +1895,8 @@ export async function readCrm(
       if (value === undefined) continue;
       const written = readAs(kind, (wire) => canonical(spec, wire, currency), value);
       if (written !== "") row.set(spec.slug, written);
-      if (readAs(kind, ACTOR, value).created_by_actor?.type === "workspace-member") setByHand.add(spec.slug);
+      const author = readAs(kind, ACTOR, value).created_by_actor?.type ?? "api-token";
+      if (author !== "api-token") setByHand.add(spec.slug);
     }
     const key = row.get(MATCH_KEY);
     const other = crm.records.get(key ?? "");

@@ -195,16 +195,29 @@ describe("Attio: the records of the CRM", () => {
     });
   });
 
-  test("what a member set by hand is told from what a key wrote", async (t) => {
-    const { sandbox, attio } = await reach(t);
-    await assertRecord(attio, new Map([["stripe_customer_id", "cus_1"], ["name", "Jenny"], ["email", "j@example.com"]])); // prettier-ignore
-    const recordId = sandbox.records("stripe_customers")[0]?.recordId ?? "";
-    sandbox.editAsMember("stripe_customers", recordId, { name: "Jenny Rosen" });
+  const AUTHORS: [author: string, actor: unknown, isAnother: boolean][] = [
+    ["an access token", { type: "api-token", id: "1" }, false],
+    ["a member", { type: "workspace-member", id: "2" }, true],
+    ["an app", { type: "app", id: "3" }, true],
+    ["an automation", { type: "system", id: null }, true],
+    ["nobody who is named", { type: null, id: null }, false],
+  ];
+  for (const [author, actor, isAnother] of AUTHORS)
+    test(`a person set by ${author} ${isAnother ? "belongs to others" : "is the sync's own"}`, async (t) => {
+      const { sandbox, attio } = await reach(t);
+      addRecord(sandbox, { stripe_customer_id: "cus_1" });
+      const person = [{ target_object: "people", target_record_id: "p", created_by_actor: actor }];
+      const authored = rewriting("a person", (page) => {
+        const [record] = Array.isArray(page["data"]) ? page["data"] : [];
+        record.values.stripe_customer_id[0].created_by_actor = { type: "api-token", id: "1" };
+        record.values.person = person;
+      });
+      sandbox.faultRules.push(script(`POST ${RECORDS}/query`, [authored]));
 
-    const record = (await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" })).records.get("cus_1");
+      const { records } = await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" });
 
-    assert.deepEqual([...(record?.setByHand ?? [])], ["name"]);
-  });
+      assert.deepEqual([...(records.get("cus_1")?.setByHand ?? [])], isAnother ? ["person"] : []);
+    });
 
   test("reading one customer's record leaves out an id that differs in case only", async (t) => {
     const { sandbox, attio } = await reach(t);
