@@ -485,6 +485,37 @@ describe("values", () => {
     assert.equal(attio.records("stripe_customers")[0]?.["first_charge_at"], "2026-01-02T11:00:00.000000000Z");
   });
 
+  const SPELLINGS: readonly [string, readonly unknown[], unknown][] = [
+    ["email", ["a", { value: "a" }], "a"],
+    ["total_revenue", [12.5, "12.50", { currency_value: 12.5 }], "12.5"],
+    ["subscription_status", ["Active", { option: "Active" }], "Active"],
+    ["first_charge_at", ["2026-03-01T10:00:00Z", { value: "2026-03-01T10:00" }], "2026-03-01T10:00:00.000000000Z"],
+  ];
+  for (const [slug, spellings, held] of SPELLINGS) {
+    test(`${slug} takes a value in each documented spelling, bare and as an array of one`, async (context) => {
+      const { attio, ask } = await prepared(context);
+
+      for (const sent of spellings.flatMap((spelling) => [spelling, [spelling]])) {
+        await ask("PUT", ASSERT, values({ stripe_customer_id: "cus_1", [slug]: [] }));
+        const answer = await ask("PUT", ASSERT, values({ stripe_customer_id: ["cus_1"], [slug]: sent }));
+        assert.equal(answer.status, 200, answer.text);
+        assert.equal(attio.records("stripe_customers")[0]?.[slug], held);
+      }
+    });
+  }
+
+  test("a reference takes an id or an address, bare and as an array of one", async (context) => {
+    const { attio, ask } = await prepared(context);
+    const target_record_id = attio.addPerson({ emailAddresses: ["ada@acme.com"] });
+    const spellings = [{ target_object: "people", target_record_id }, "ada@acme.com"];
+
+    for (const person of spellings.flatMap((spelling) => [spelling, [spelling]])) {
+      await ask("PUT", ASSERT, values({ stripe_customer_id: "cus_1", person: [] }));
+      await ask("PUT", ASSERT, values({ stripe_customer_id: "cus_1", person }));
+      assert.equal(attio.records("stripe_customers")[0]?.["person"], target_record_id);
+    }
+  });
+
   const BAD_VALUES: readonly [string, Record<string, unknown>][] = [
     ["a number for a text", { email: 5 }],
     ["null for a text", { email: null }],
