@@ -491,7 +491,8 @@ function referenceKey(world: World, attribute: Attribute, raw: unknown, path: Pa
     const fields = fieldsOf(reference, path, ["target_object", "target_record_id"]);
     const id = stringAt(fields, "target_record_id", path);
     if (world.recordsById.get(id)?.object === target) return id;
-    throw new Refusal(400, "value_not_found", `Cannot find record with ID "${id}" on object "${target.slug}".`);
+    // The specification's words for a record that is not there; as with all of this code, no path names the attribute.
+    throw new Refusal(400, "value_not_found", `Record with ID "${id}" not found.`);
   }
 
   const [name, ...others] = Object.keys(reference).filter((key) => key !== "target_object");

@@ -551,7 +551,7 @@ describe("values", () => {
     [
       "a person who does not exist",
       { person: { target_object: "people", target_record_id: "a0000000-0000-4000-8000-ffffffffffff" } },
-      /^Cannot find record with ID/,
+      /^Record with ID "a0000000-0000-4000-8000-ffffffffffff" not found\.$/,
     ],
     ["an address that nobody has", { person: "nobody@acme.com" }, /Found 0 records of "people"/],
   ];
@@ -562,6 +562,8 @@ describe("values", () => {
       const refused = await ask("PUT", ASSERT, values({ stripe_customer_id: "cus_1", ...content }));
 
       assertRefused(refused, 400, "value_not_found", message);
+      // The specification's error bodies have these four keys: which attribute is meant stands in no field.
+      assert.deepEqual(Object.keys(Object(refused.json)), ["status_code", "type", "code", "message"]);
     });
   }
 
