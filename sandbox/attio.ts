@@ -117,13 +117,11 @@ const TYPES: Readonly<Record<AttributeType, TypeFacts>> = {
 };
 
 /** The specification's list, and the three codes added to it in 2026. Taiwan's is NTD, not TWD. */
-const CURRENCY_CODES = new Set(
-  (
-    "ARS AUD BRL BGN CAD CLP CNY COP CZK DKK EUR HKD HUF ISK INR ILS JPY KES KRW MYR MXN NTD NZD NGN NOK XPF " +
-    "PEN PHP PLN GBP RWF SAR SGD ZAR SEK CHF THB AED UYU USD FJD IDR TRY"
-  ).split(" "),
-);
-const DISPLAY_TYPES = new Set(["code", "name", "narrowSymbol", "symbol"]);
+const CURRENCY_CODES = (
+  "ARS AUD BRL BGN CAD CLP CNY COP CZK DKK EUR HKD HUF ISK INR ILS JPY KES KRW MYR MXN NTD NZD NGN NOK XPF " +
+  "PEN PHP PLN GBP RWF SAR SGD ZAR SEK CHF THB AED UYU USD FJD IDR TRY"
+).split(" ");
+const DISPLAY_TYPES = ["code", "name", "narrowSymbol", "symbol"];
 
 const WORKSPACE_ID = "00000000-0000-4000-8000-000000000001";
 const WORKSPACE_SLUG = "sandbox";
@@ -308,6 +306,13 @@ function errorText(status: number, code: string, message: string, detail: Json =
 function invalid(path: Path, message: string, code = "invalid_type"): Refusal {
   const detail = { validation_errors: [{ code, path, message }] };
   return new Refusal(400, "validation_type", "Body payload validation error.", detail);
+}
+
+/** A text that is none of those allowed. All of Attio's validation errors that others recorded are those of zod 3. */
+function invalidEnum(path: Path, received: string, allowed: readonly string[]): Refusal {
+  const message = `Invalid enum value. Expected ${allowed.map((one) => `'${one}'`).join(" | ")}, received '${received}'`;
+  const fault = { received, code: "invalid_enum_value", options: allowed, path, message };
+  return new Refusal(400, "validation_type", "Body payload validation error.", { validation_errors: [fault] });
 }
 
 function invalidQuery(name: string, message: string): Refusal {
@@ -1427,9 +1432,9 @@ function configOf(world: World, type: AttributeType, raw: unknown): Config {
     const fields = fieldsOf(config[expected], at, ["default_currency_code", "display_type"]);
     const currencyCode = stringAt(fields, "default_currency_code", at);
     const displayType = stringAt(fields, "display_type", at);
-    const enumError = (name: string): Refusal => invalid([...at, name], "Invalid enum value", "invalid_enum_value");
-    if (!CURRENCY_CODES.has(currencyCode)) throw enumError("default_currency_code");
-    if (!DISPLAY_TYPES.has(displayType)) throw enumError("display_type");
+    if (!CURRENCY_CODES.includes(currencyCode))
+      throw invalidEnum([...at, "default_currency_code"], currencyCode, CURRENCY_CODES);
+    if (!DISPLAY_TYPES.includes(displayType)) throw invalidEnum([...at, "display_type"], displayType, DISPLAY_TYPES);
     return { currencyCode, displayType };
   }
   const names = fieldsOf(config[expected], at, ["allowed_objects"])["allowed_objects"];

@@ -302,6 +302,21 @@ describe("attributes", () => {
     });
   }
 
+  test("a currency that Attio has not is refused with the codes that it has", async (context) => {
+    const { ask } = await prepared(context);
+    const currency = { ...CODES, default_currency_code: "RON" };
+
+    const refused = await ask("POST", PATH, attribute("spend_pro", "currency", { config: { currency } }));
+
+    assertRefused(refused, 400, "validation_type", /^Body payload validation error\.$/);
+    const fault = at(refused.json, "validation_errors", 0);
+    assert.equal(at(fault, "code"), "invalid_enum_value");
+    assert.deepEqual(at(fault, "path"), ["data", "config", "currency", "default_currency_code"]);
+    assert.match(String(at(fault, "message")), /^Invalid enum value\. Expected 'ARS' \| 'AUD' .*, received 'RON'$/);
+    assert.equal(at(fault, "received"), "RON");
+    assert.ok(texts(at(fault, "options")).length === 43);
+  });
+
   test("people and companies take no custom unique attribute", async (context) => {
     const { ask } = await fresh(context);
     const path = "/v2/objects/people/attributes";
