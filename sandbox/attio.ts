@@ -154,7 +154,11 @@ export type AttioOptions = {
   readonly currencyAsString?: boolean;
 };
 
-type Actor = { readonly type: "api-token" | "workspace-member" | "system"; readonly id: string | null };
+/** Who can set a value: https://docs.attio.com/docs/actors, and `app` from the specification. */
+export type ActorType = "api-token" | "workspace-member" | "system" | "app";
+
+/** The specification lets both parts be null; a system actor's id always is. */
+type Actor = { readonly type: ActorType | null; readonly id: string | null };
 
 /** What is stored of one value. `key` is its canonical text: two values are equal if their keys are. */
 type Incoming = { readonly key: string; readonly original: string | null };
@@ -263,7 +267,9 @@ export type AttioSandbox = SandboxServer & {
   }): string;
   addCompany(company: { readonly name: string; readonly domain: string }): string;
   removePerson(recordId: string): void;
-  /** A workspace member edits values by hand: what is given replaces what was there. */
+  /** Values set without a request: what is given replaces what was there. `null` leaves no author. */
+  editAs(author: ActorType | null, objectSlug: string, recordId: string, values: Json): void;
+  /** A workspace member edits values by hand. */
   editAsMember(objectSlug: string, recordId: string, values: Json): void;
   addRecordAsMember(objectSlug: string, values: Json): string;
   addObject(object: { readonly slug: string; readonly singular: string; readonly plural: string }): void;
@@ -2035,13 +2041,28 @@ function addBySpec(world: World, object: ObjectType, spec: AttributeSpec): void 
   );
 }
 
-const MEMBER: Actor = { type: "workspace-member", id: MEMBER_ID };
+const ACTOR_IDS: Readonly<Record<ActorType, string | null>> = {
+  "api-token": "00000000-0000-4000-8000-000000000099",
+  "workspace-member": MEMBER_ID,
+  system: null,
+  app: "00000000-0000-4000-8000-000000000098",
+};
+
+function actorOf(type: ActorType | null): Actor {
+  return { type, id: type === null ? null : ACTOR_IDS[type] };
+}
 
 /** What tests and the demo do to the workspace without the API, as its members would. */
 function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "writes"> {
   function addRecordAsMember(objectSlug: string, values: Json): string {
     const object = findObject(world, objectSlug);
-    return createRecord(world, object, parseValues(world, object, values), MEMBER).id;
+    return createRecord(world, object, parseValues(world, object, values), actorOf("workspace-member")).id;
+  }
+  function editAs(author: ActorType | null, objectSlug: string, recordId: string, values: Json): void {
+    const object = findObject(world, objectSlug);
+    const changes = parseValues(world, object, values);
+    const how = { mode: { kind: "overwrite" }, actor: actorOf(author) } as const;
+    updateRecord(world, findRecord(object, world, recordId), changes, how);
   }
   return {
     records: (objectSlug) => [...findObject(world, objectSlug).records].map((record) => plainRecord(world, record)),
@@ -2063,12 +2084,8 @@ function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "write
     removePerson(recordId) {
       removeRecord(world, findRecord(findObject(world, "people"), world, recordId));
     },
-    editAsMember(objectSlug, recordId, values) {
-      const object = findObject(world, objectSlug);
-      const changes = parseValues(world, object, values);
-      const how = { mode: { kind: "overwrite" }, actor: MEMBER } as const;
-      updateRecord(world, findRecord(object, world, recordId), changes, how);
-    },
+    editAs,
+    editAsMember: (objectSlug, recordId, values) => editAs("workspace-member", objectSlug, recordId, values),
     addRecordAsMember,
     addObject({ slug, singular, plural }) {
       addCustomObject(world, slug, singular, plural);

@@ -783,6 +783,29 @@ describe("records", () => {
   });
 });
 
+describe("authors", () => {
+  const AUTHORS: readonly [string, Parameters<AttioSandbox["editAs"]>[0], unknown, RegExp][] = [
+    ["a member", "workspace-member", "workspace-member", /^[0-9a-f-]{36}$/],
+    ["an app", "app", "app", /^[0-9a-f-]{36}$/],
+    ["Attio itself, which has no id", "system", "system", /^null$/],
+    ["nobody, as the schema allows", null, null, /^null$/],
+    ["an access token", "api-token", "api-token", /^[0-9a-f-]{36}$/],
+  ];
+  for (const [name, author, type, id] of AUTHORS) {
+    test(`a value can be set by ${name}`, async (context) => {
+      const { attio, ask } = await prepared(context);
+      const recordId = attio.addRecordAsMember("stripe_customers", { stripe_customer_id: "cus_1" });
+
+      attio.editAs(author, "stripe_customers", recordId, { email: "a@acme.com" });
+
+      const read = at((await ask("GET", `${CUSTOMERS}/records/${recordId}`)).json, "data", "values");
+      assert.equal(at(read, "email", 0, "created_by_actor", "type"), type);
+      assert.match(String(at(read, "email", 0, "created_by_actor", "id")), id);
+      assert.equal(at(read, "stripe_customer_id", 0, "created_by_actor", "type"), "workspace-member");
+    });
+  }
+});
+
 describe("two-way relationships", () => {
   const REFERENCE = (id: string): unknown => [{ target_object: "people", target_record_id: id }];
 
