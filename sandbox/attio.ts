@@ -216,6 +216,7 @@ type World = {
   readonly objects: ObjectType[];
   readonly recordsById: Map<string, StoredRecord>;
   readonly writes: { requests: number; changes: number };
+  readonly unsearchable: Set<string>;
   clockMs: number;
   lastId: number;
   executions: number;
@@ -250,6 +251,8 @@ export type AttributeSpec = {
 export type AttioSandbox = SandboxServer & {
   /** Requests that reached a write route, whatever the answer, and those of them that changed something. */
   readonly writes: { readonly requests: number; readonly changes: number };
+  /** Addresses, in lower case, that no filter may name. Which ones Attio refuses is not documented. */
+  readonly unsearchable: Set<string>;
   /** Every record of an object as a plain row, oldest first. */
   records(objectSlug: string): PlainRecord[];
   /**
@@ -1040,17 +1043,17 @@ function compilePart(world: World, attribute: Attribute, part: Part): (value: Va
   }
   if (operator === "$in") {
     if (!Array.isArray(operand)) throw filterError(path);
-    const wanted = new Set(operand.map((one) => comparable(attribute, one, path)));
+    const wanted = new Set(operand.map((one) => comparable(world, attribute, one, path)));
     return (value) => wanted.has(sortable(world, attribute, value, part.field));
   }
-  const wanted = comparable(attribute, operand, path);
+  const wanted = comparable(world, attribute, operand, path);
   return (value) => compare(operator, sortable(world, attribute, value, part.field), wanted);
 }
 
 type Comparable = string | number | boolean;
 
 /** An operand as it is compared: text in lower case, instants in one spelling, a select by its title. */
-function comparable(attribute: Attribute, operand: unknown, path: Path): Comparable {
+function comparable(world: World, attribute: Attribute, operand: unknown, path: Path): Comparable {
   switch (attribute.type) {
     case "number":
     case "currency":
@@ -1068,6 +1071,9 @@ function comparable(attribute: Attribute, operand: unknown, path: Path): Compara
     }
     case "select":
       if (typeof operand === "string") return optionOf(attribute, operand).title.toLowerCase();
+      break;
+    case "email-address":
+      if (typeof operand === "string" && !world.unsearchable.has(operand.toLowerCase())) return operand.toLowerCase();
       break;
     default:
       if (typeof operand === "string") return attribute.type === "date" ? operand : operand.toLowerCase();
@@ -2053,7 +2059,7 @@ function actorOf(type: ActorType | null): Actor {
 }
 
 /** What tests and the demo do to the workspace without the API, as its members would. */
-function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "writes"> {
+function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "writes" | "unsearchable"> {
   function addRecordAsMember(objectSlug: string, values: Json): string {
     const object = findObject(world, objectSlug);
     return createRecord(world, object, parseValues(world, object, values), actorOf("workspace-member")).id;
@@ -2111,6 +2117,7 @@ export async function startAttio(options: AttioOptions = {}): Promise<AttioSandb
     objects: [],
     recordsById: new Map(),
     writes: { requests: 0, changes: 0 },
+    unsearchable: new Set(),
     clockMs: Date.parse(options.startAt ?? "2026-01-01T00:00:00Z"),
     lastId: 0,
     executions: 0,
@@ -2125,5 +2132,6 @@ export async function startAttio(options: AttioOptions = {}): Promise<AttioSandb
     seed: options.seed ?? 1,
     ...(options.limits === "published" ? { limits: PUBLISHED_LIMITS } : {}),
   });
-  return Object.assign(server, { writes: world.writes }, workshop(world));
+  const { writes, unsearchable } = world;
+  return Object.assign(server, { writes, unsearchable }, workshop(world));
 }

@@ -973,6 +973,19 @@ describe("queries", () => {
     });
   }
 
+  test("an address that Attio will not search for is refused in any filter that names it", async (context) => {
+    const { attio, ask } = await fresh(context);
+    attio.addPerson({ emailAddresses: ["o'dd@acme.com"] });
+    attio.unsearchable.add("o'dd@acme.com");
+    const query = (...addresses: readonly string[]): Promise<Answer> => {
+      const $or = addresses.map((address) => ({ email_addresses: { email_address: { $eq: address } } }));
+      return ask("POST", "/v2/objects/people/records/query", { filter: { $or } });
+    };
+
+    assertRefused(await query("ada@acme.com", "O'dd@acme.com"), 400, "filter_error", /^Error in filter\.$/);
+    assert.equal((await query("ada@acme.com")).status, 200);
+  });
+
   test("an unknown attribute in a filter is refused with the path to it", async (context) => {
     const { ask } = await fresh(context);
     const filter = { $or: [{ name: "Ada" }, { email: "a" }] };
