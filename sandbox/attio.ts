@@ -1959,6 +1959,9 @@ export const attioFaults = {
     after: () => ({ status: 500, text: SERVER_ERROR }),
   },
   resetAfterEffect: { name: "reset after the effect", after: () => "reset" },
+  /** 200 with `{}` from something on the way: the service saw nothing, or has done its work. */
+  emptyAnswer: { name: "200 with {}", before: { status: 200, text: "{}" } },
+  emptyAnswerAfterEffect: { name: "200 with {} after the effect", after: () => ({ status: 200, text: "{}" }) },
 } as const satisfies Readonly<Record<string, Fault>>;
 
 /** An answer that sends the caller, with its key, elsewhere. */

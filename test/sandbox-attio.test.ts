@@ -1130,6 +1130,21 @@ describe("limits and faults", () => {
     assert.equal(attio.records("stripe_customers").length, 4);
   });
 
+  test("an empty object instead of an answer says nothing of what was written", async (context) => {
+    const { attio, ask } = await prepared(context);
+    const faults = [attioFaults.emptyAnswer, attioFaults.emptyAnswerAfterEffect];
+    attio.faultRules.push(script(`PUT ${CUSTOMERS}/records`, faults));
+
+    for (const [id, written] of [
+      ["cus_1", 0],
+      ["cus_2", 1],
+    ] as const) {
+      const answer = await ask("PUT", ASSERT, values({ stripe_customer_id: id }));
+      assert.deepEqual([answer.status, answer.json], [200, {}]);
+      assert.equal(attio.records("stripe_customers").length, written);
+    }
+  });
+
   test("a fault is aimed at one object, as routes keep slugs and lose ids", async (context) => {
     const { attio, ask } = await prepared(context);
     const id = attio.addRecordAsMember("stripe_customers", { stripe_customer_id: "cus_1" });
