@@ -1835,6 +1835,7 @@ function noneIfAbsent(error: unknown): [] {
 const RECORD = shape({ id: shape({ record_id: text }), values: anyObject });
 type AttioRecord = ReadBy<typeof RECORD>;
 const RECORDS = shape({ data: listOf(RECORD) });
+const WRITTEN = shape({ data: shape({ id: shape({ record_id: text }) }) });
 const ACTOR = shape({ created_by_actor: maybe(shape({ type: maybe(text) })) });
 const VALUES = {
   text: shape({ value: maybe(text) }),
@@ -1936,23 +1937,38 @@ function encode(spec: AttributeSpec, value: string | undefined): unknown[] {
   return [spec.target === undefined ? value : { target_object: spec.target, target_record_id: value }];
 }
 
+const LINKS: readonly string[] = ["person", "company"];
+
 /**
  * Writes one record, found or created by its customer id; attributes that are not among `values` stay as they are.
+ * Returns false where that took leaving out its links, as one leads to a record that is gone. Throws `ApiError`, or
+ * `UnexpectedError` where the answer does not show the record.
  * https://docs.attio.com/rest-api/endpoint-reference/records/assert-a-record
  */
-export async function assertRecord(attio: Service, values: ReadonlyMap<string, string | undefined>): Promise<void> {
+export async function assertRecord(attio: Service, values: ReadonlyMap<string, string | undefined>): Promise<boolean> {
   const specs = attributeSpecs([...values.keys()].filter((slug) => SLUG_PATTERN.test(slug)));
   const wanted = specs.filter(({ slug }) => values.has(slug));
-  const encoded = Object.fromEntries(wanted.map((spec) => [spec.slug, encode(spec, values.get(spec.slug))]));
-  const query = { matching_attribute: MATCH_KEY };
-  const path = `/v2/objects/${OBJECT}/records`;
-  const call: Call = { method: "PUT", path, query, lane: "write", body: { data: { values: encoded } } };
+  const assert = (those: readonly AttributeSpec[]): Promise<unknown> => {
+    const encoded = Object.fromEntries(those.map((spec) => [spec.slug, encode(spec, values.get(spec.slug))]));
+    const query = { matching_attribute: MATCH_KEY };
+    const path = `/v2/objects/${OBJECT}/records`;
+    const call: Call = { method: "PUT", path, query, lane: "write", body: { data: { values: encoded } } };
+    return requestAs(attio, call, (json) => readAs("answer to a write", WRITTEN, json));
+  };
   try {
-    await request(attio, call);
+    await assert(wanted);
+    return true;
   } catch (error) {
-    // Another run created the record between our reading and our write: now it is there to be found.
-    if (!(error instanceof ApiError) || error.code !== "uniqueness_conflict") throw error;
-    await request(attio, call);
+    if (!(error instanceof ApiError)) throw error;
+    // What was not found stands in no field of the answer: if all is well without the links, it was one of theirs.
+    const isLinked = LINKS.some((slug) => values.get(slug) !== undefined);
+    const mayLackLink = error.code === "value_not_found" && isLinked;
+    // A conflict: another run created the record between our reading and our write. Now it is there to be found.
+    if (!mayLackLink && error.code !== "uniqueness_conflict") throw error;
+    await assert(mayLackLink ? wanted.filter(({ target }) => target === undefined) : wanted).catch((later: unknown) => {
+      throw later instanceof Error ? Object.assign(later, { cause: error }) : later;
+    });
+    return !mayLackLink;
   }
 }
 
@@ -2009,7 +2025,7 @@ export async function createPerson(
   const values = { email_addresses: [address], ...(name !== "" && { name: fullName }) };
   try {
     const created = await attioWrite(attio, "POST", "/v2/objects/people/records", { values });
-    const { record_id: recordId } = readAs("person", shape({ data: RECORD }), created).data.id;
+    const { record_id: recordId } = readAs("answer to a write", WRITTEN, created).data.id;
     return { recordId, companyId: undefined, isNew: true };
   } catch (error) {
     if (!(error instanceof ApiError) || error.code !== "uniqueness_conflict") throw error;
@@ -2487,42 +2503,27 @@ async function applyPlan(
   const applied = { created: 0, updated: 0, refreshed: 0, unchanged: plan.counts.unchanged, failed: 0 };
   const writes = plan.changes.filter(({ values }) => values.size > 0);
   const people: NewPeople = new Map();
-  let streak = { reason: "", length: 0 };
-  let ending = "";
   const written = (): number => applied.created + applied.updated + applied.refreshed;
   log.follow(() => `writing  ${written()} of ${writes.length} records written`);
 
   const apply = async (change: Change): Promise<void> => {
-    if (attio.stop.aborted) ending ||= String(attio.stop.reason.message);
-    if (ending !== "") return;
-    try {
-      const links = await newLinks(attio, change, people).catch((error: unknown): [string, string][] => {
-        if (!(error instanceof ApiError)) throw error;
-        log.warn(`${clean(change.customerId)} gets no person: none could be created. ${withoutValues(error, change)}`);
-        return [];
-      });
-      await assertRecord(attio, new Map([...change.values, ...links]));
-      applied[change.outcome === "create" ? "created" : change.outcome === "update" ? "updated" : "refreshed"] += 1;
-      log.written += 1;
-      streak = { reason: "", length: 0 };
-    } catch (error) {
-      if (error instanceof StoppedError) return;
-      applied.failed += 1;
-      // No answer, or a 5xx, may come after the effect.
-      const isUnsure = error instanceof ApiError && (error.status === 0 || error.status >= 500);
-      const id = clean(change.customerId);
-      const why = withoutValues(error, change);
-      log.error(isUnsure ? `${id} may not have been written. ${why}` : `${id} was not written. ${why}`);
-      const reason = systemicReason(error);
-      streak = { reason, length: reason === streak.reason ? streak.length + 1 : 1 };
-      if (reason !== "" && streak.length >= 10)
-        ending ||= `10 records in a row failed for a reason that is not theirs (${reason})`;
-    }
+    const id = clean(change.customerId);
+    const links = await newLinks(attio, change, people).catch((error: unknown): [string, string][] => {
+      if (!(error instanceof ApiError) && !(error instanceof UnexpectedError)) throw error;
+      log.warn(`${id} gets no person: none could be created. ${error.message}`);
+      return [];
+    });
+    if (!(await assertRecord(attio, new Map([...change.values, ...links]))))
+      log.warn(`${id} was written without its person: it was deleted meanwhile. The next run looks again.`);
+    applied[change.outcome === "create" ? "created" : change.outcome === "update" ? "updated" : "refreshed"] += 1;
+    log.written += 1;
   };
-  const inPool = createPool(WRITE_WORKERS);
-  await Promise.all(writes.map((change) => inPool(() => apply(change))));
+  const ending = await writeEach(attio, writes, apply, ({ customerId }, error) => {
+    applied.failed += 1;
+    const outcome = mayBeWritten(error) ? "may not have been written" : "was not written";
+    log.error(`${clean(customerId)} ${outcome}. ${error instanceof Error ? error.message : String(error)}`);
+  });
   log.endProgress();
-  if (attio.stop.aborted) ending ||= String(attio.stop.reason.message);
   const notTried = writes.length - written() - applied.failed;
   if (ending !== "")
     log.error(
@@ -2533,12 +2534,53 @@ async function applyPlan(
   return { applied, newPeople, ending };
 }
 
+/**
+ * Calls `write` for each, sixteen at a time, and `fail` for what was refused. Returns why it ended before the last: it
+ * was stopped, or ten in a row failed for reasons that are not theirs, whatever mix of them. "" where it did not.
+ */
+async function writeEach<T>(
+  attio: Service,
+  all: readonly T[],
+  write: (one: T) => Promise<void>,
+  fail: (one: T, error: unknown) => void,
+): Promise<string> {
+  let reasons: string[] = [];
+  let ending = "";
+  const inPool = createPool(WRITE_WORKERS);
+  const work = async (one: T): Promise<void> => {
+    if (ending !== "" || attio.stop.aborted) return;
+    try {
+      await write(one);
+      reasons = [];
+    } catch (error) {
+      if (error instanceof StoppedError) return;
+      fail(one, error);
+      const reason = outsideReason(error);
+      reasons = reason === "" ? [] : [...reasons, reason];
+      if (reasons.length >= 10)
+        ending ||= `10 records in a row failed for reasons that are not theirs (${[...new Set(reasons)].join(", ")})`;
+    }
+  };
+  await Promise.all(all.map((one) => inPool(() => work(one))));
+  return ending || (attio.stop.aborted ? String(attio.stop.reason.message) : "");
+}
+
 /** Why other records would fail as well; "" where the failure is the record's own. */
-function systemicReason(error: unknown): string {
+function outsideReason(error: unknown): string {
+  if (error instanceof UnexpectedError) return "an answer that does not show the record";
   if (!(error instanceof ApiError)) return "";
   const { status, code } = error;
-  const isSystemic = [0, 401, 403, 429].includes(status) || status >= 500 || /quota|billing|particle_gate/.test(code);
-  return isSystemic ? `${status || "no answer"} ${code}`.trim() : "";
+  if (status === 0) return "no answer";
+  if (status < 300) return `${status} without JSON`;
+  const isPlans = /quota|billing|particle_gate/.test(code);
+  const isOutside = status < 400 || status >= 500 || [401, 403, 429].includes(status) || isPlans;
+  return isOutside ? `${status} ${code}`.trim() : "";
+}
+
+/** A failed write of which some try may have had its effect. */
+function mayBeWritten(error: unknown): boolean {
+  if (error instanceof ApiError) return error.mayHaveTakenEffect || mayBeWritten(error.cause);
+  return error instanceof UnexpectedError;
 }
 
 /** By address: a creation under way or done. */
@@ -2554,20 +2596,6 @@ async function newLinks(attio: Service, { newPerson, record }: Change, people: N
   if (person.companyId !== undefined && record?.setByHand.has("company") !== true)
     links.push(["company", person.companyId]);
   return links;
-}
-
-/** A failure in words, without what was sent: Attio may quote a name, an address or an amount. */
-function withoutValues(error: unknown, { values, newPerson }: Change): string {
-  let message = error instanceof Error ? error.message : String(error);
-  for (const sent of [values.get("name"), values.get("email"), newPerson?.address, newPerson?.name])
-    if (clean(sent ?? "").length > 1) message = message.replaceAll(clean(sent ?? ""), "(value)");
-  const amounts = [...values].filter(([slug, value]) => /revenue$|^spend_/.test(slug) && Number(value) !== 0);
-  for (const written of amounts.flatMap(([, value]) => [value ?? "", String(Number(value))]))
-    message = message.replace(new RegExp(`(?<![\\d.])${written.replace(".", "[.]")}(?![.]?\\d)`, "g"), "(value)");
-  // A value may be quoted in part, or escaped: what stands in quotes stays only if it can be a slug of ours.
-  return message.replace(/"((?:[^"\\]|\\.)*)("|…)/g, (quoted, inner: string) =>
-    /^[a-z_]*$/.test(inner) ? quoted : '"(value)"',
-  );
 }
 
 /** Tells the dead-man's switch that all is well. Its address is a secret; its failure is no fault of the run's. */

@@ -646,31 +646,7 @@ describe("sync: what goes wrong in the CRM", () => {
     assert.ok(err.includes(`${payerId(1)} was not written. ${said}`), err);
   });
 
-  const quotations: [string, (values: Record<string, unknown>) => string][] = [
-    ["", (values) => Object.values(values).map(String).join(", ")],
-    [", escaped", (values) => JSON.stringify(values)],
-    [", cut off", (values) => JSON.stringify(`${String(values["name"])} ${"x".repeat(400)}`)],
-  ];
-  for (const [how, quote] of quotations)
-    test(`a refusal that quotes what was sent${how} is shown without name, address and amount`, async (t) => {
-      const name = 'Zelda "Zed" Quux';
-      const account = payers(1, () => ({ amount: 123_450, name, email: "zelda@quux.example" }));
-      const world = await aWorld(t, { account, hasPeople: false, env: { CI: "true" } });
-      world.attio.faultRules.push((call) => {
-        if (call.route !== ASSERT_ROUTE) return undefined;
-        const type = "invalid_request_error";
-        const message = `Rejected: ${quote(valuesOf(call))}`;
-        const text = JSON.stringify({ status_code: 400, type, code: "validation_type", message });
-        return { name: "a message that quotes", before: { status: 400, text } };
-      });
-
-      const { err } = await world.run("sync");
-
-      assert.match(err, /was not written\. Attio refused: Rejected: /);
-      assert.doesNotMatch(err, /Zelda|Zed|Quux|quux|1234\.5/);
-    });
-
-  test("ten failures in a row for a reason that is not the records' end the run with what was written", async (t) => {
+  test("ten failures in a row for reasons that are not the records' end the run with what was written", async (t) => {
     const world = await aWorld(t, { account: payers(60), hasPeople: false });
     world.attio.faultRules.push((call, attempt) =>
       call.route === ASSERT_ROUTE && attempt > 5 ? attioFaults.billing : undefined,
@@ -682,7 +658,7 @@ describe("sync: what goes wrong in the CRM", () => {
     const { created, failed } = summaryOf(run);
     assert.equal(created, 5);
     assert.ok(failed >= 10 && failed <= 10 + 16, `${failed} failed`);
-    assert.match(run.err, /10 records in a row failed for a reason that is not theirs \(403 billing_error\): 5 of 60/);
+    assert.match(run.err, /10 records in a row failed for reasons that are not theirs \(403 billing_error\): 5 of 60/);
     assert.ok(run.err.includes(`${55 - failed} were not tried. A re-run is safe`), run.err);
     world.attio.faultRules.length = 0;
     assert.deepEqual(summaryOf(await world.run("sync")), { ...NOTHING, created: 55, unchanged: 5 });
