@@ -1632,7 +1632,7 @@ function keyProblem(error: ApiError, wanted: { readonly name: string; readonly s
 // Records in and out. A row is a Map of attribute slug → canonical text ("12.50", an ISO instant, a record id), so that
 // equal means equal whatever the wire format; an empty value has no entry. Knows no charge and no Stripe.
 
-const RECORD_PAGE = 500;
+const OFFSET_PAGE = 500;
 const FILTER_BATCH = 100;
 const READ_WORKERS = 20;
 const WRITE_WORKERS = 16;
@@ -1715,18 +1715,45 @@ const ATTRIBUTE = shape({
 });
 export type Attribute = ReadBy<typeof ATTRIBUTE>;
 
+/** A list that Attio pages by offset; `callAt` asks for a page of it, `idOf` tells one element from another. */
+type OffsetList<T> = {
+  readonly kind: string;
+  readonly reader: Reader<T, unknown>;
+  readonly idOf: (element: T) => string;
+  readonly callAt: (offset: number) => Call;
+};
+
+/** Calls `take` once for each element of a list. */
+async function readByOffset<T>(attio: Service, list: OffsetList<T>, take: (element: T) => void): Promise<void> {
+  const { kind, reader, idOf, callAt } = list;
+  const seen = new Set<string>();
+  for (let offset = 0; ; offset += OFFSET_PAGE) {
+    const call = callAt(offset);
+    const known = seen.size;
+    const isLast = await requestAs(attio, call, (json) => {
+      const page = readAs(`page of ${kind}`, shape({ data: listOf(reader) }), json).data;
+      for (const element of page) {
+        if (!seen.has(idOf(element))) take(element);
+        seen.add(idOf(element));
+      }
+      return page.length < OFFSET_PAGE;
+    });
+    // A configuration list that ignores the offset has sent all it has; records that come again hide others.
+    if (isLast || (seen.size === known && call.method === "GET")) return;
+    if (seen.size === known) throw new UnexpectedError(`Attio repeated a page of ${kind} at offset ${offset}`);
+  }
+}
+
 /** All attributes of an object, archived ones too: they still hold their slug. */
 export async function readAttributes(attio: Service, object: string): Promise<Attribute[]> {
-  const found = new Map<string, Attribute>();
-  for (let offset = 0; ; offset += RECORD_PAGE) {
-    const query = { show_archived: "true", limit: String(RECORD_PAGE), offset: String(offset) };
-    const answer = await attioRead(attio, `/v2/objects/${object}/attributes`, query);
-    const page = readAs("attribute list", shape({ data: listOf(ATTRIBUTE) }), answer).data;
-    const isNew = page.some(({ api_slug }) => !found.has(api_slug));
-    for (const attribute of page) found.set(attribute.api_slug, attribute);
-    // A server that ignored `offset` would answer the same page for ever.
-    if (page.length < RECORD_PAGE || !isNew) return [...found.values()];
-  }
+  const attributes: Attribute[] = [];
+  const callAt = (offset: number): Call => {
+    const query = { show_archived: "true", limit: String(OFFSET_PAGE), offset: String(offset) };
+    return { method: "GET", path: `/v2/objects/${object}/attributes`, query, lane: "read" };
+  };
+  const list = { kind: "attributes", reader: ATTRIBUTE, idOf: ({ api_slug }: Attribute) => api_slug, callAt };
+  await readByOffset(attio, list, (attribute) => void attributes.push(attribute));
+  return attributes;
 }
 
 const OPTION = shape({ title: text, is_archived: flag });
@@ -1834,7 +1861,6 @@ function noneIfAbsent(error: unknown): [] {
 
 const RECORD = shape({ id: shape({ record_id: text }), values: anyObject });
 type AttioRecord = ReadBy<typeof RECORD>;
-const RECORDS = shape({ data: listOf(RECORD) });
 const WRITTEN = shape({ data: shape({ id: shape({ record_id: text }) }) });
 const ACTOR = shape({ created_by_actor: maybe(shape({ type: maybe(text) })) });
 const VALUES = {
@@ -1845,30 +1871,26 @@ const VALUES = {
   reference: shape({ target_record_id: text }),
 };
 
-/** Calls `take` for every record that the filter lets through, 500 a page, oldest first: new ones land at the end. */
-async function queryRecords(
+/** Calls `take` for every record that the filter lets through, oldest first: new ones land at the end. */
+function queryRecords(
   attio: Service,
   object: string,
   filter: Json | undefined,
   take: (record: AttioRecord) => void,
 ): Promise<void> {
-  const seen = new Set<string>();
-  for (let offset = 0; ; offset += RECORD_PAGE) {
-    const sorts = [{ attribute: "created_at", direction: "asc" }];
-    const body = { ...(filter && { filter }), sorts, limit: RECORD_PAGE, offset };
-    const path = `/v2/objects/${object}/records/query`;
-    const before = seen.size;
-    const isLast = await requestAs(attio, { method: "POST", path, body, lane: "read" }, (json) => {
-      const page = readAs(`page of ${object}`, RECORDS, json).data;
-      for (const record of page) {
-        if (!seen.has(record.id.record_id)) take(record);
-        seen.add(record.id.record_id);
-      }
-      return page.length < RECORD_PAGE;
-    });
-    if (isLast) return;
-    if (seen.size === before) throw new UnexpectedError(`Attio repeated a page of ${object} at offset ${offset}`);
-  }
+  const sorts = [{ attribute: "created_at", direction: "asc" }];
+  const callAt = (offset: number): Call => {
+    const body = { ...(filter && { filter }), sorts, limit: OFFSET_PAGE, offset };
+    return { method: "POST", path: `/v2/objects/${object}/records/query`, body, lane: "read" };
+  };
+  const list = { kind: object, reader: RECORD, idOf: ({ id }: AttioRecord) => id.record_id, callAt };
+  return readByOffset(attio, list, take);
+}
+
+/** Calls `read` for a hundred at a time, the most that a filter is known to take; twenty wait for answers at once. */
+async function inBatches(all: Iterable<string>, read: (batch: readonly string[]) => Promise<void>): Promise<void> {
+  const inPool = createPool(READ_WORKERS);
+  await Promise.all([...batches([...all], FILTER_BATCH)].map((batch) => inPool(() => read(batch))));
 }
 
 /** Records by customer id; `duplicates` are customer ids with more than one, with all their record ids. */
@@ -1878,7 +1900,7 @@ export type Crm = {
   withoutKey: number;
 };
 
-/** Reads the object's records into `crm`: all of them, or those of some customers, a hundred a request. */
+/** Reads the object's records into `crm`: all of them, or those of some customers. */
 export async function readCrm(
   attio: Service,
   { spendSlugs, currency }: { readonly spendSlugs: readonly string[]; readonly currency: string },
@@ -1887,32 +1909,36 @@ export async function readCrm(
 ): Promise<Crm> {
   const specs = attributeSpecs(spendSlugs);
   const wanted = customerIds && new Set(customerIds);
-  const take = ({ id: { record_id: recordId }, values }: AttioRecord): void => {
-    const row = new Map<string, string>();
-    const setByHand = new Set<string>();
-    for (const spec of specs) {
-      const kind = `record ${recordId} ${spec.slug}`;
-      const value = readAs(kind, listOrNone(anyObject), values[spec.slug])[0];
-      if (value === undefined) continue;
-      const written = readAs(kind, (wire) => canonical(spec, wire, currency), value);
-      if (written !== "") row.set(spec.slug, written);
-      const author = readAs(kind, ACTOR, value).created_by_actor?.type ?? "api-token";
-      if (author !== "api-token") setByHand.add(spec.slug);
-    }
-    const key = row.get(MATCH_KEY);
-    const other = crm.records.get(key ?? "");
+  const take = (read: AttioRecord): void => {
+    const record = comparableRecord(read, specs, currency);
+    const key = record.row.get(MATCH_KEY);
     if (key === undefined) crm.withoutKey += 1;
-    else if (wanted?.has(key) === false)
-      return; // filters ignore case
-    else if (other === undefined) crm.records.set(key, { recordId, row, setByHand });
-    else if (other.recordId !== recordId) entry(crm.duplicates, key, () => [other.recordId]).push(recordId);
+    if (key === undefined || wanted?.has(key) === false) return; // filters ignore case
+    const other = crm.records.get(key);
+    if (other === undefined) crm.records.set(key, record);
+    else if (other.recordId !== record.recordId)
+      entry(crm.duplicates, key, () => [other.recordId]).push(record.recordId);
   };
   if (customerIds === undefined) await queryRecords(attio, OBJECT, undefined, take);
-  const inPool = createPool(READ_WORKERS);
-  const lookUp = (batch: readonly string[]): Promise<void> =>
-    inPool(() => queryRecords(attio, OBJECT, { [MATCH_KEY]: { $in: batch } }, take));
-  await Promise.all([...batches(customerIds ?? [], FILTER_BATCH)].map(lookUp));
+  await inBatches(customerIds ?? [], (batch) => queryRecords(attio, OBJECT, { [MATCH_KEY]: { $in: batch } }, take));
   return crm;
+}
+
+/** A record's values as text, and who set them; an attribute without a value has no entry. */
+function comparableRecord(read: AttioRecord, specs: readonly AttributeSpec[], currency: string): CrmRecord {
+  const recordId = read.id.record_id;
+  const row = new Map<string, string>();
+  const setByHand = new Set<string>();
+  for (const spec of specs) {
+    const kind = `record ${recordId} ${spec.slug}`;
+    const value = readAs(kind, listOrNone(anyObject), read.values[spec.slug])[0];
+    if (value === undefined) continue;
+    const written = readAs(kind, (wire) => canonical(spec, wire, currency), value);
+    if (written !== "") row.set(spec.slug, written);
+    const author = readAs(kind, ACTOR, value).created_by_actor?.type ?? "api-token";
+    if (author !== "api-token") setByHand.add(spec.slug);
+  }
+  return { recordId, row, setByHand };
 }
 
 /** One value as text that can be compared: "12.50" however Attio writes 12.5, an instant in ISO form, ids and titles. */
@@ -1975,40 +2001,61 @@ export async function assertRecord(attio: Service, values: ReadonlyMap<string, s
 const ADDRESS = shape({ email_address: maybe(text), original_email_address: maybe(text) });
 
 /**
- * Who has each address (exact, trimmed, lower-cased), a hundred addresses a request. No entry: nobody has it. Null:
- * unknown, as Attio would not search for it or two people claim it; then no link changes.
+ * Who has which address. No entry: nobody. Null: unknown, as two people claim it or Attio would not search for it
+ * (`refused` of them; `answered` look-ups worked). What is unknown changes no link.
  */
-export async function lookUpPeople(attio: Service, addresses: Iterable<string>): Promise<Map<string, Person | null>> {
-  const people = new Map<string, Person | null>();
+export type PeopleFound = { readonly people: Map<string, Person | null>; refused: number; answered: number };
+
+/** What is known before the first look-up. */
+export function noPeople(): PeopleFound {
+  return { people: new Map(), refused: 0, answered: 0 };
+}
+
+/** Looks up who has each address (exact, trimmed, lower-cased). Throws where Attio refuses every look-up. */
+export async function lookUpPeople(
+  attio: Service,
+  addresses: Iterable<string>,
+  found: PeopleFound = noPeople(),
+): Promise<Map<string, Person | null>> {
+  const { people } = found;
   const wanted = new Set([...addresses].filter((address) => /^[^\s@]+@[^\s@]+$/.test(address)));
-  let refused = 0;
-  const take = ({ id: { record_id: recordId }, values }: AttioRecord): void => {
-    const company = readAs(`person ${recordId} company`, listOrNone(VALUES.reference), values["company"])[0];
-    const held = readAs(`person ${recordId} email_addresses`, listOrNone(ADDRESS), values["email_addresses"]);
-    const spellings = held.flatMap((address) => [address.email_address, address.original_email_address]);
-    for (const address of new Set(spellings.map((spelling) => (spelling ?? "").trim().toLowerCase()))) {
-      const other = people.get(address);
-      const isClaimedTwice = other === null || (other !== undefined && other.recordId !== recordId);
-      if (wanted.has(address))
-        people.set(address, isClaimedTwice ? null : { recordId, companyId: company?.target_record_id });
-    }
-  };
   const lookUp = async (batch: readonly string[]): Promise<void> => {
     const filter = { $or: batch.map((address) => ({ email_addresses: { email_address: { $eq: address } } })) };
     try {
-      await queryRecords(attio, "people", filter, take);
+      await queryRecords(attio, "people", filter, (person) => takePerson(person, wanted, people));
+      found.answered += 1;
     } catch (error) {
-      // A filter's size has an undocumented limit, and one odd address must not hide the others: halve.
       if (!(error instanceof ApiError) || error.status !== 400) throw error;
+      // A filter's size has an undocumented limit, and one odd address must not hide the others: halve, unless so many
+      // were refused that it is no matter of theirs.
       const half = batch.length >> 1;
-      if (half === 0 && (refused += 1) > 10) throw error; // no single address's fault
-      if (half === 0) for (const address of batch) people.set(address, null);
-      else for (const part of [batch.slice(0, half), batch.slice(half)]) await lookUp(part);
+      if (half > 0 && found.refused <= (found.answered === 0 ? 10 : 100)) {
+        await lookUp(batch.slice(0, half));
+        return lookUp(batch.slice(half));
+      }
+      for (const address of batch) people.set(address, null);
+      found.refused += batch.length;
+      if (found.answered === 0) lastRefusal = error;
     }
   };
-  const inPool = createPool(READ_WORKERS);
-  await Promise.all([...batches([...wanted], FILTER_BATCH)].map((batch) => inPool(() => lookUp(batch))));
+  let lastRefusal: ApiError | undefined;
+  await inBatches(wanted, lookUp);
+  if (lastRefusal !== undefined && found.answered === 0 && found.refused > 10) throw lastRefusal;
   return people;
+}
+
+/** Enters a person under each of the wanted addresses; null where another has it too. */
+function takePerson(person: AttioRecord, wanted: ReadonlySet<string>, people: PeopleFound["people"]): void {
+  const { record_id: recordId } = person.id;
+  const company = readAs(`person ${recordId} company`, listOrNone(VALUES.reference), person.values["company"])[0];
+  const held = readAs(`person ${recordId} email_addresses`, listOrNone(ADDRESS), person.values["email_addresses"]);
+  const spellings = held.flatMap((address) => [address.email_address, address.original_email_address]);
+  for (const address of new Set(spellings.map((spelling) => (spelling ?? "").trim().toLowerCase()))) {
+    if (!wanted.has(address)) continue;
+    const other = people.get(address);
+    const isClaimedTwice = other === null || (other !== undefined && other.recordId !== recordId);
+    people.set(address, isClaimedTwice ? null : { recordId, companyId: company?.target_record_id });
+  }
 }
 
 /**
@@ -2648,9 +2695,14 @@ async function gather(
 
   const payers = ledgers.filter((ledger) => getsRecord(ledger, crm.records.get(ledger.customerId)));
   const addresses = payers.map(({ customerId }) => addressOf(customers.get(customerId)));
-  const lookUps = [lookUpPeople(attio, addresses), readProductNames(stripe, books)] as const;
+  const found = noPeople();
+  const lookUps = [lookUpPeople(attio, addresses, found), readProductNames(stripe, books)] as const;
   const [people, productNames] = await together(failure, lookUps);
   log.endProgress();
+  if (found.refused > 0)
+    log.warn(
+      `Attio would not search for ${plural(found.refused, "e-mail address", "e-mail addresses")}: links of those customers stay as they are. Look for addresses in Stripe that are mistyped.`,
+    );
   const stripeRequests = stripe.stats.requests;
   return { books, customers, crm, people, productNames, spendSlugs, unmappedSlugs, t0, stripeRequests };
 }

@@ -15,6 +15,7 @@ import {
   connectAttio,
   createPerson,
   lookUpPeople,
+  noPeople,
   readAttributes,
   readCrm,
 } from "../sync.ts";
@@ -355,17 +356,20 @@ describe("Attio: who has an address", () => {
     assert.equal(sandbox.log.length, 0);
   });
 
-  test("an odd address that Attio will not search for hides no other, and no link of its own changes", async (t) => {
-    const { sandbox, attio } = await reach(t);
-    const addresses = addPeople(sandbox, 99);
-    onCalls(sandbox, ROUTE, (call) => (asked(call).includes("o'dd@example.com") ? refusal("filter_error") : undefined));
+  for (const count of [1, 12])
+    test(`${count} that Attio will not search for stay unknown, are counted, and hide no other`, async (t) => {
+      const { sandbox, attio } = await reach(t);
+      const addresses = addPeople(sandbox, 100);
+      const odd = addresses.slice(0, count);
+      for (const address of odd) sandbox.unsearchable.add(address);
+      const found = noPeople();
 
-    const people = await lookUpPeople(attio, [...addresses.slice(0, 40), "o'dd@example.com", ...addresses.slice(40)]);
+      const people = await lookUpPeople(attio, addresses, found);
 
-    assert.equal(people.get("o'dd@example.com"), null);
-    assert.equal([...people.values()].filter((person) => person !== null).length, 99);
-    assert.ok(sandbox.log.length <= 15, `${sandbox.log.length} requests`);
-  });
+      assert.deepEqual(odd.map((address) => people.get(address)), Array(count).fill(null)); // prettier-ignore
+      assert.equal([...people.values()].filter((person) => person !== null).length, 100 - count);
+      assert.equal(found.refused, count);
+    });
 
   test("a filter that is too large is halved until Attio takes it", async (t) => {
     const { sandbox, attio } = await reach(t);
@@ -378,14 +382,14 @@ describe("Attio: who has an address", () => {
     assert.deepEqual(sandbox.log.map((call) => asked(call).length), [100, 50, 25, 25, 50, 25, 25]); // prettier-ignore
   });
 
-  test("a refusal of every address is nobody's own fault and ends the run", async (t) => {
+  test("where every look-up is refused, that is no address's own fault and ends the run", async (t) => {
     const { sandbox, attio } = await reach(t);
     onCalls(sandbox, ROUTE, () => refusal("filter_error"));
 
-    const error = await failureOf(lookUpPeople(attio, addPeople(sandbox, 100)));
+    const error = await failureOf(lookUpPeople(attio, addPeople(sandbox, 1_000)));
 
     assert.ok(error instanceof ApiError);
-    assert.ok(sandbox.log.length < 60, `${sandbox.log.length} requests`);
+    assert.ok(sandbox.log.length < 200, `${sandbox.log.length} requests`);
   });
 });
 

@@ -155,6 +155,19 @@ describe("faults that stay, while writing", () => {
     assert.equal(recordOf(world, payerId(0))["person"], again);
   });
 
+  test("addresses that Attio will not search for are counted, and only their links wait", async (t) => {
+    const world = await aReadyWorld(t, { account: payers(40), hasPeople: false });
+    for (let n = 0; n < 40; n += 1) world.attio.addPerson({ emailAddresses: [`payer${n}@example.com`] });
+    for (let n = 0; n < 12; n += 1) world.attio.unsearchable.add(`payer${n}@example.com`);
+
+    const run = await world.run("sync");
+
+    assert.deepEqual([run.code, summaryOf(run).created], [0, 40], run.all);
+    assert.match(run.err, /Attio would not search for 12 e-mail addresses/);
+    const linked = world.attio.records("stripe_customers").filter(({ person }) => person !== null);
+    assert.equal(linked.length, 28);
+  });
+
   test("where CI is set a refusal shows status, code, fields and request id, but no word of Attio's", async (t) => {
     const world = await aReadyWorld(t, { account: payers(1), hasPeople: false, env: { CI: "true" } });
     const validation_errors = [
