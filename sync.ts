@@ -1155,6 +1155,8 @@ export class ApiError extends RunError {
   readonly detail: string;
   /** The paths that the service found wrong, joined by dots. */
   readonly fields: readonly string[];
+  /** What it would have taken in the place of a value, where it names that. */
+  readonly options: readonly string[];
   /** Some try ended without an answer, with a 5xx, or with a 2xx that was no JSON. */
   readonly mayHaveTakenEffect: boolean;
 
@@ -1168,12 +1170,14 @@ export class ApiError extends RunError {
     const requestId = failure.headers.get("request-id") ?? failure.headers.get("x-attio-execution-id");
     const outcome = [failure.status === 0 ? "no answer" : failure.status, code].filter(Boolean).join(" ");
     const at = `[${call.method} ${call.path} -> ${outcome}${requestId === null ? "" : `, request ${clean(requestId)}`}]`;
+    const options = faults.flatMap(({ options: named }) => (Array.isArray(named) ? named.map(String).map(clean) : []));
     const words = service.quotesWords ? `: ${detail}` : fields.length > 0 ? `: ${fields.join(", ")}` : "";
     super(`${service.name} ${failure.status === 0 ? "gave no answer" : "refused"}${words} ${at}`);
     this.status = failure.status;
     this.code = code;
     this.detail = detail;
     this.fields = fields;
+    this.options = options;
     this.mayHaveTakenEffect = mayHaveTakenEffect;
   }
 }
@@ -1636,6 +1640,12 @@ const OFFSET_PAGE = 500;
 const FILTER_BATCH = 100;
 const READ_WORKERS = 20;
 const WRITE_WORKERS = 16;
+export const COMMANDS = {
+  dryRun: "npm start -- --dry-run",
+  bootstrap: "npm run bootstrap",
+  bootstrapDryRun: "npm run bootstrap -- --dry-run",
+  suggestProducts: "npm run bootstrap -- --suggest-products",
+};
 const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
 
 /** Attio allows 100 reads and 25 writes a second per workspace: https://docs.attio.com/rest-api/guides/rate-limiting */
@@ -1694,7 +1704,7 @@ export async function readAttioKey(
 const OBJECT_SHAPE = shape({ id: shape({ object_id: text }), api_slug: maybe(text) });
 
 /** The workspace's objects: slug → id. */
-export async function readObjects(attio: Service): Promise<Map<string, string>> {
+async function readObjects(attio: Service): Promise<Map<string, string>> {
   const answer = await attioRead(attio, "/v2/objects");
   const objects = readAs("object list", shape({ data: listOf(OBJECT_SHAPE) }), answer).data;
   return new Map(objects.map(({ id, api_slug }) => [api_slug ?? "", id.object_id]));
@@ -1713,7 +1723,7 @@ const ATTRIBUTE = shape({
   is_writable: flag,
   config: maybe(CONFIG),
 });
-export type Attribute = ReadBy<typeof ATTRIBUTE>;
+type Attribute = ReadBy<typeof ATTRIBUTE>;
 
 /** A list that Attio pages by offset; `callAt` asks for a page of it, `idOf` tells one element from another. */
 type OffsetList<T> = {
@@ -1745,7 +1755,7 @@ async function readByOffset<T>(attio: Service, list: OffsetList<T>, take: (eleme
 }
 
 /** All attributes of an object, archived ones too: they still hold their slug. */
-export async function readAttributes(attio: Service, object: string): Promise<Attribute[]> {
+async function readAttributes(attio: Service, object: string): Promise<Attribute[]> {
   const attributes: Attribute[] = [];
   const callAt = (offset: number): Call => {
     const query = { show_archived: "true", limit: String(OFFSET_PAGE), offset: String(offset) };
@@ -1759,50 +1769,58 @@ export async function readAttributes(attio: Service, object: string): Promise<At
 const OPTION = shape({ title: text, is_archived: flag });
 
 /** The options of a select attribute that can be chosen, and those that are archived. */
-export async function readOptions(attio: Service, slug: string): Promise<{ title: string; is_archived: boolean }[]> {
+async function readOptions(attio: Service, slug: string): Promise<{ title: string; is_archived: boolean }[]> {
   const answer = await attioRead(attio, `/v2/objects/${OBJECT}/attributes/${slug}/options`, { show_archived: "true" });
   return readAs("option list", shape({ data: listOf(OPTION) }), answer).data;
 }
 
-/** What stands between an attribute as it is and as it is needed; what is `wrong` the bootstrap cannot mend. */
-type Difference = {
+/** What stands between an attribute as it is and as it is needed; the bootstrap can mend the first two. */
+type Fault = "missing" | "archived" | "type" | "several" | "fixed" | "not unique" | "currency" | "target";
+
+/** What is wrong with one attribute, in a few words; `held` is what it has in the place of what is needed. */
+export type Difference = {
   readonly slug: string;
-  readonly kind: "missing" | "archived" | "wrong";
-  readonly text: string;
+  readonly fault: Fault;
+  readonly words: string;
+  readonly held: string;
 };
 
 /** Compares the object's attributes with the specs; `objects` are the workspace's, for what references point to. */
-export function compareAttributes(
+function compareAttributes(
   specs: readonly AttributeSpec[],
   attributes: readonly Attribute[],
   { currency, objects }: { readonly currency: string; readonly objects: ReadonlyMap<string, string> },
 ): Difference[] {
   const bySlug = new Map(attributes.map((attribute) => [attribute.api_slug, attribute]));
-  const remedy = "change its slug in Attio › Settings › Objects, then run the bootstrap, which makes a new one.";
-  const faultOf = (spec: AttributeSpec, attribute: Attribute): string | undefined => {
-    const { type, is_multiselect, is_unique, is_writable, config } = attribute;
-    const held = config?.currency?.default_currency_code ?? "no currency";
-    const allowed = config?.record_reference?.allowed_object_ids ?? [];
-    const isFixed = `, and Attio cannot change that: ${remedy}`;
-    if (type !== spec.type) return `is of type ${clean(type)}, must be ${spec.type}${isFixed}`;
-    if (is_multiselect) return `takes several values, must take one${isFixed}`;
-    if (!is_writable) return `cannot be written: ${remedy}`;
-    if (spec.isUnique && !is_unique)
-      return `is the match key but not unique, so a customer could get two records and be counted twice. Delete duplicate records and set it to unique in Attio; or ${remedy}`;
-    if (spec.type === "currency" && held !== attioCurrency(currency))
-      return `is in ${clean(held)}, but CURRENCY says ${currency}. Set CURRENCY to the CRM's; or ${remedy}`;
-    if (spec.target !== undefined && allowed.length > 0 && !allowed.includes(objects.get(spec.target) ?? ""))
-      return `does not point to ${spec.target}${isFixed}`;
-    return undefined;
+  const faultOf = (spec: AttributeSpec): [fault: Fault, words: string, held?: string] | undefined => {
+    const attribute = bySlug.get(spec.slug);
+    if (attribute === undefined) return ["missing", "is missing"];
+    const type = clean(attribute.type);
+    const held = clean(attribute.config?.currency?.default_currency_code ?? "no currency");
+    const allowed = attribute.config?.record_reference?.allowed_object_ids ?? [];
+    const isElsewhere = allowed.length > 0 && !allowed.includes(objects.get(spec.target ?? "") ?? "");
+    if (type !== spec.type) return ["type", `is of type ${type}, must be ${spec.type}`, type];
+    if (attribute.is_multiselect) return ["several", "takes several values, must take one"];
+    if (!attribute.is_writable) return ["fixed", "cannot be written"];
+    if (spec.isUnique && !attribute.is_unique) return ["not unique", "is not unique"];
+    if (type === "currency" && held !== attioCurrency(currency))
+      return ["currency", `is in ${held}, but CURRENCY says ${currency}`, held];
+    if (spec.target !== undefined && isElsewhere) return ["target", `does not point to ${spec.target}`];
+    return attribute.is_archived ? ["archived", "is archived"] : undefined;
   };
   return specs.flatMap((spec): Difference[] => {
-    const { slug } = spec;
-    const attribute = bySlug.get(slug);
-    if (attribute === undefined) return [{ slug, kind: "missing", text: `There is no attribute ${slug}.` }];
-    const fault = faultOf(spec, attribute);
-    if (fault !== undefined) return [{ slug, kind: "wrong", text: `The attribute ${slug} ${fault}` }];
-    return attribute.is_archived ? [{ slug, kind: "archived", text: `The attribute ${slug} is archived.` }] : [];
+    const found = faultOf(spec);
+    return found === undefined ? [] : [{ slug: spec.slug, fault: found[0], words: found[1], held: found[2] ?? "" }];
   });
+}
+
+/** Where the whole object is in another currency than CURRENCY says: what to do, said once for all its amounts. */
+export function currencyRemedy(differences: readonly Difference[], currency: string): string | undefined {
+  const total = differences.find(({ slug, fault }) => slug === "total_revenue" && fault === "currency");
+  const set = total?.held === "NTD" ? "twd" : total?.held.toLowerCase();
+  return (
+    total && `Set CURRENCY=${set}: CURRENCY is ${currency}, but the object ${OBJECT} in Attio is in ${total.held}.`
+  );
 }
 
 /** Attio's name of a currency: ISO 4217 but for Taiwan's. */
@@ -1811,7 +1829,7 @@ export function attioCurrency(currency: string): string {
 }
 
 /** Every currency attribute `spend_*` belongs to the sync, whether a mapping names it or not. */
-export function spendAttributes(attributes: readonly Attribute[]): string[] {
+function spendAttributes(attributes: readonly Attribute[]): string[] {
   const ours = attributes.filter(
     ({ api_slug, type, is_archived }) => SLUG_PATTERN.test(api_slug) && type === "currency" && !is_archived,
   );
@@ -1819,37 +1837,46 @@ export function spendAttributes(attributes: readonly Attribute[]): string[] {
 }
 
 /**
- * Key, scopes, object, attributes with types, match key, currencies, options: everything that is wrong, at once.
- * `spendSlugs` are all that will be written, `unmappedSlugs` those of them that no mapping names.
+ * The object beside what it must be. `spendSlugs` are all that will be written, `unmappedSlugs` those of them that no
+ * mapping names, `options` those of subscription_status that cannot be chosen.
  */
-export async function checkAttio(attio: Service, settings: Settings) {
-  const mapped = slugsOf(settings.productSlugs);
-  const records = settings.isDryRun ? "record_permission:read" : "record_permission:read-write";
-  const found = Promise.all([
+export async function inspectObject(attio: Service, settings: Settings) {
+  const [objects, attributes, held] = await Promise.all([
     readObjects(attio),
     readAttributes(attio, OBJECT).catch(noneIfAbsent),
     readOptions(attio, "subscription_status").catch(noneIfAbsent),
   ]);
-  found.catch(() => undefined); // a key that may not look is named by what follows
-  const { workspace, scopes, problems } = await readAttioKey(attio, ["object_configuration:read", records]);
-  const unknown = { problems, workspace, spendSlugs: mapped, unmappedSlugs: [] };
-  if (!scopes.some((scope) => scope.startsWith("object_configuration:"))) return unknown;
-  const [objects, attributes, options] = await found;
-  const remedy = "Run: node bootstrap-attio.ts (on GitHub: Run workflow, bootstrap)";
-  if (!objects.has(OBJECT)) {
-    problems.push(`There is no object ${OBJECT} in Attio. ${remedy}`);
-    return unknown;
-  }
+  const mapped = slugsOf(settings.productSlugs);
   const unmappedSlugs = spendAttributes(attributes).filter((slug) => !mapped.includes(slug));
   const spendSlugs = [...mapped, ...unmappedSlugs];
-  const place = { currency: settings.currency, objects };
-  const differences = compareAttributes(attributeSpecs(spendSlugs), attributes, place);
-  for (const { kind, text: fault } of differences) problems.push(kind === "wrong" ? fault : `${fault} ${remedy}`);
-  const absent = STATUSES.filter(
-    (status) => !options.some(({ title, is_archived }) => title === status && !is_archived),
-  );
-  if (absent.length > 0 && !differences.some(({ slug }) => slug === "subscription_status"))
-    problems.push(`subscription_status lacks ${absent.join(", ")}. ${remedy}`);
+  const specs = attributeSpecs(spendSlugs);
+  const differences = compareAttributes(specs, attributes, { currency: settings.currency, objects });
+  // An attribute of another type takes no options: it is named as wrong.
+  const isOther = differences.some(({ slug, fault }) => slug === "subscription_status" && fault === "type");
+  const wanted = isOther ? [] : STATUSES;
+  const lacking = wanted.filter((status) => !held.some(({ title, is_archived }) => title === status && !is_archived));
+  const options = lacking.map((title) => ({ title, isArchived: held.some((option) => option.title === title) }));
+  return { hasObject: objects.has(OBJECT), specs, spendSlugs, unmappedSlugs, differences, options };
+}
+
+/** Key, scopes, object, attributes with types, match key, currencies, options: everything that is wrong, at once. */
+export async function checkAttio(attio: Service, settings: Settings) {
+  const records = settings.isDryRun ? "record_permission:read" : "record_permission:read-write";
+  const found = inspectObject(attio, settings);
+  found.catch(() => undefined); // a key that may not look is named by what follows
+  const { workspace, scopes, problems } = await readAttioKey(attio, ["object_configuration:read", records]);
+  if (!scopes.some((scope) => scope.startsWith("object_configuration:")))
+    return { problems, workspace, spendSlugs: slugsOf(settings.productSlugs), unmappedSlugs: [] };
+  const { hasObject, spendSlugs, unmappedSlugs, differences, options } = await found;
+  const remedy = currencyRemedy(differences, settings.currency);
+  const listed = differences.filter(({ fault }) => remedy === undefined || fault !== "currency");
+  const wrong = listed.map(({ slug, words }) => `${slug} ${words}`);
+  if (options.length > 0 && !differences.some(({ slug }) => slug === "subscription_status"))
+    wrong.push(`subscription_status lacks the option ${options.map(({ title }) => title).join(", ")}`);
+  if (!hasObject) problems.push(`There is no object ${OBJECT} in Attio. Next: ${COMMANDS.bootstrap}`);
+  else if (wrong.length > 0)
+    problems.push([`Object ${OBJECT} in Attio; what to do: ${COMMANDS.bootstrapDryRun}`, ...wrong].join("\n      "));
+  if (remedy !== undefined) problems.push(remedy);
   return { problems, workspace, spendSlugs, unmappedSlugs };
 }
 
@@ -2101,8 +2128,8 @@ export type Findings = {
   readonly stripeRequests: number;
 };
 
-/** A titled block: in the log as aligned columns, in the step summary as a table. `code` stands below it as it is. */
-export type Section = { readonly title: string; readonly rows: readonly Row[]; readonly code?: string };
+/** A titled block: in the log as aligned columns, in the step summary as a table. */
+export type Section = { readonly title: string; readonly rows: readonly Row[] };
 export type Row = readonly [label: string, count: string, amount: string, remark: string];
 
 /** A row; what is left out stays empty. */
@@ -2224,42 +2251,26 @@ function newsRows(plan: Plan, settings: Settings): Row[] {
   ];
 }
 
-/** Whose money fell into `spend_other`, largest first, and the JSON that gives each product an attribute of its own. */
+/** Whose money fell into `spend_other`, largest first. A name may be a customer's: it goes where amounts go. */
 function fallbackSection({ settings, books, productNames }: Findings): Section {
   const all = [...books.fallback].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, SAMPLE);
   const rows = all.map(([id, sum]) => {
-    const name = productNames.get(id);
+    const name = settings.showsAmounts ? productNames.get(id) : undefined;
     return row(name ?? clean(id), "", name && clean(id), amountOf(sum, books.currency, settings));
   });
-  const products = all.map(([id]) => ({ id, name: productNames.get(id) ?? id }));
-  const unmapped = products.filter(({ id }) => id !== NO_PRODUCT && id !== NO_POSITIVE_LINE);
-  const title = `In ${FALLBACK_SLUG}`;
-  if (unmapped.length === 0) return { title, rows };
-  const remedy = "for attributes of their own, add to PRODUCT_SLUGS and run the bootstrap";
-  return { title: `${title}; ${remedy}`, rows, code: mappingOf(unmapped) };
-}
-
-/** Products as the JSON that PRODUCT_SLUGS takes: "Pro plan (yearly)" → spend_pro_plan_yearly. */
-export function mappingOf(products: readonly { readonly id: string; readonly name: string }[]): string {
-  const slugOf = (name: string): string => {
-    const plain = name.normalize("NFKD").toLowerCase();
-    const words = plain.match(/[a-z0-9]+/g) ?? ["product"];
-    return `spend_${words.join("_").slice(0, 40)}`;
-  };
-  const json = JSON.stringify(Object.fromEntries(products.map(({ id, name }) => [id, slugOf(name)])));
-  // Still the same JSON, but nothing in it can steer a terminal or end a block of code.
-  const escape = (mark: string): string => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}`]|(?<=#)\[/gu, escape);
+  const isMappable = all.some(([id]) => id !== NO_PRODUCT && id !== NO_POSITIVE_LINE);
+  const remedy = isMappable ? `; for attributes of their own: ${COMMANDS.suggestProducts}` : "";
+  return { title: `In ${FALLBACK_SLUG}${remedy}`, rows };
 }
 
 /** Sections as plain lines. */
 export function logLines(sections: readonly Section[]): string[] {
-  return sections.flatMap(({ title, rows: given, code }) => {
+  return sections.flatMap(({ title, rows: given }) => {
     const rows = given.map(([label, count, sum, remark]): Row => [tame(label), tame(count), tame(sum), tame(remark)]);
     const width = (at: 0 | 1 | 2): number => Math.max(0, ...rows.map((cells) => cells[at].length));
     const line = ([label, count, amount, remark]: Row): string =>
       `  ${label.padEnd(width(0))}  ${count.padStart(width(1))}  ${amount.padStart(width(2))}  ${remark}`.trimEnd();
-    return [title, ...rows.map(line), ...(code === undefined ? [] : [`  ${code}`]), ""];
+    return [title, ...rows.map(line), ""];
   });
 }
 
@@ -2299,12 +2310,12 @@ function markdown(cell: string): string {
 }
 
 /** A section as a table, without the columns that are empty throughout. */
-function markdownTable({ rows, code }: Section): string {
+export function markdownTable({ rows }: Section): string {
   const heads = ["", "Count", "Amount", ""];
   const used = heads.map((_, at) => at).filter((at) => at === 0 || rows.some((cells) => cells[at] !== ""));
   const line = (cells: readonly string[]): string => `| ${used.map((at) => markdown(cells[at] ?? "")).join(" | ")} |`;
   const rule = `|${used.map((at) => (at === 1 || at === 2 ? "---:" : "---")).join("|")}|`;
-  return [line(heads), rule, ...rows.map(line), ...(code === undefined ? [] : ["", "```json", code, "```"])].join("\n");
+  return [line(heads), rule, ...rows.map(line)].join("\n");
 }
 
 /** What `$GITHUB_STEP_SUMMARY` shows: problems, the total, what changes, revenue by product, then the rest, folded. */
@@ -2484,7 +2495,8 @@ export async function runProgram(
   }
 }
 
-function writeStepSummary(path: string, summary: string, log: Log): void {
+/** Adds to the page of the run on GitHub; its failure fails nothing. */
+export function writeStepSummary(path: string, summary: string, log: Log): void {
   try {
     if (path !== "") appendFileSync(path, summary);
   } catch (error) {

@@ -14,9 +14,9 @@ import {
   assertRecord,
   connectAttio,
   createPerson,
+  inspectObject,
   lookUpPeople,
   noPeople,
-  readAttributes,
   readCrm,
 } from "../sync.ts";
 import type { Service } from "../sync.ts";
@@ -252,30 +252,33 @@ function fail(): never {
 }
 
 describe("Attio: attributes", () => {
+  const LISTED = "GET /v2/objects/stripe_customers/attributes";
+
   test("all pages of attributes are read, archived ones too", async (t) => {
     const { sandbox, attio } = await reach(t);
     for (let n = 0; n < 600; n += 1) sandbox.addAttribute("stripe_customers", { slug: `note_${n}`, type: "text" });
-    sandbox.archiveAttribute("stripe_customers", "note_599");
+    for (const slug of ["spend_new", "spend_old"]) sandbox.addAttribute("stripe_customers", { slug, type: "currency" });
+    sandbox.archiveAttribute("stripe_customers", "spend_old");
+    const settings = someSettings({ PRODUCT_SLUGS: '{"prod_1":"spend_pro","prod_2":"spend_old"}' });
 
-    const attributes = await readAttributes(attio, "stripe_customers");
+    const { differences, unmappedSlugs } = await inspectObject(attio, settings);
 
-    assert.equal(attributes.filter(({ api_slug }) => api_slug.startsWith("note_")).length, 600);
-    assert.equal(attributes.find(({ api_slug }) => api_slug === "note_599")?.is_archived, true);
-    assert.deepEqual(sandbox.log.map(({ query }) => query.get("offset")), ["0", "500"]); // prettier-ignore
+    assert.deepEqual(differences.map(({ slug, fault }) => [slug, fault]), [["spend_old", "archived"]]); // prettier-ignore
+    assert.deepEqual(unmappedSlugs, ["spend_new"]);
+    const pages = sandbox.log.filter(({ route }) => route === LISTED);
+    assert.deepEqual(pages.map(({ query }) => query.get("offset")), ["0", "500"]); // prettier-ignore
   });
 
-  test("a server that ignores the offset is asked twice, not for ever", async (t) => {
+  test("a list of attributes that ignores the offset is read twice, not for ever", async (t) => {
     const { sandbox, attio } = await reach(t);
     for (let n = 0; n < 500; n += 1) sandbox.addAttribute("stripe_customers", { slug: `note_${n}`, type: "text" });
     let page: string | undefined;
-    sandbox.faultRules.push(() => ({
-      name: "the first page for ever",
-      after: (reply) => ({ ...reply, text: (page ??= reply.text) }),
-    }));
+    const same: Fault = { name: "the first page", after: (reply) => ({ ...reply, text: (page ??= reply.text) }) };
+    onCalls(sandbox, LISTED, () => same);
 
-    assert.equal((await readAttributes(attio, "stripe_customers")).length, 500);
+    await inspectObject(attio, someSettings({}));
 
-    assert.equal(sandbox.log.length, 2);
+    assert.equal(sandbox.log.filter(({ route }) => route === LISTED).length, 2);
   });
 });
 
