@@ -6,7 +6,6 @@
 import {
   ApiError,
   CHARGE,
-  COMMANDS,
   FALLBACK_SLUG,
   OBJECT,
   attioCurrency,
@@ -79,7 +78,7 @@ export async function bootstrap(io: Io): Promise<number> {
     const reduce =
       "From now on the key needs only object_configuration:read and record_permission:read-write: reduce its scopes.";
     if (key.scopes.includes("object_configuration:read-write")) log.line(reduce);
-    log.line(`All is there. Next: ${COMMANDS.dryRun}`);
+    log.line(`All is there. Next: ${settings.commands.dryRun}`);
     return 0;
   });
 }
@@ -172,7 +171,7 @@ async function createAll(attio: Service, before: State, settings: Settings, log:
     return await inspectObject(attio, settings);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    const what = `Was created: ${created.join(", ") || "nothing"}. ${COMMANDS.bootstrap} goes on there.`;
+    const what = `Was created: ${created.join(", ") || "nothing"}. To go on from there: ${settings.commands.bootstrap}`;
     log.error(`${adviceOn(error, settings)}${error.message}\n${what}`);
     return undefined;
   }
@@ -215,16 +214,17 @@ async function proposeCurrency(stripe: Service, settings: Settings, log: Log): P
   const list = { path: "/v1/charges", kind: "charge", reader: CHARGE };
   const read = (query: Readonly<Record<string, string>>): Promise<readonly Charge[]> =>
     readPage(stripe, list, query, ({ objects }) => objects.filter(({ amount_captured }) => amount_captured > 0));
+  let how = "Stripe settled";
+  const onlyPaid = (): Promise<readonly Charge[]> => {
+    how = "(what Stripe settles them in, this key may not read) customers paid";
+    return read({});
+  };
   const newest = await read({ "expand[]": "data.balance_transaction" })
-    .catch(onRefusal(() => read({})))
+    .catch(onRefusal(onlyPaid))
     .catch(onRefusal(() => [])); // the sync's own check will say what is wrong with this key
-  const settled = newest.flatMap(({ balance_transaction: settlement }) =>
-    typeof settlement === "object" && settlement !== null ? [settlement.currency] : [],
+  const currencies = newest.map(({ currency, balance_transaction: settlement }) =>
+    typeof settlement === "object" && settlement !== null ? settlement.currency : currency,
   );
-  const [currencies, how] =
-    settled.length > 0
-      ? [settled, "Stripe settled"]
-      : [newest.map(({ currency }) => currency), "(what Stripe settles them in, this key may not read) customers paid"];
   const groups = [...Map.groupBy(currencies, (currency) => currency)].toSorted(([, a], [, b]) => b.length - a.length);
   const counts = groups.map(([currency, { length }]) => `${length} in ${currency}`).join(", ");
   const said = `Of the newest ${currencies.length} charges ${how} ${counts}; CURRENCY is ${settings.currency}.`;
@@ -283,4 +283,4 @@ function mappingOf(products: readonly Product[]): string {
   return JSON.stringify(Object.fromEntries(mapping));
 }
 
-if (import.meta.main) process.exitCode = await bootstrap(processIo());
+if (import.meta.main) process.exitCode = await bootstrap(processIo(import.meta.dirname));

@@ -10,11 +10,14 @@
 //
 // The file reads from top to bottom: a section uses only sections above it. Money, ledger and plan are pure.
 
-import { appendFileSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 // -------------------------------------------------------------- Settings ----
 // What a person can set, read once. All faults are reported together; a secret's value never is.
+
+export const VERSION = "1.1.0";
 
 /** Stripe product id → product slug, the attribute its revenue goes to. The PRODUCT_SLUGS setting adds to it. */
 export const PRODUCT_SLUGS: Readonly<Record<string, string>> = {
@@ -36,8 +39,7 @@ export const SETTINGS: readonly (readonly [name: string, fallback: string, meani
   ["DRY_RUN", "off", "1 or true: plan and report, write nothing (same as --dry-run)"],
   ["REFRESH_DAYS", "7", "re-stamp an unchanged record after so many days; 0 = on every run"],
   ["CREATE_PEOPLE", "off", "1 or true: create a person for a payer whose address nobody has"],
-  ["SHOW_AMOUNTS", "on", "0 or false: no amount at all in log and step summary"],
-  ["HEARTBEAT_URL", "none", "requested once after a good run, never after a dry one; a secret"],
+  ["SHOW_AMOUNTS", "on", "0 or false: no amount and no product name in log and step summary"],
   ["STRIPE_API_BASE", "https://api.stripe.com", "loopback only, for the sandbox"],
   ["ATTIO_API_BASE", "https://api.attio.com", "loopback only, for the sandbox"],
 ];
@@ -54,11 +56,16 @@ export type Usage = {
   readonly help: string;
 };
 
+/** What is wrong with the command line, and with the settings. */
+type Faults = { readonly usage: string[]; readonly settings: string[] };
+
 /** Wrong usage or settings: nothing was requested, exit 2. */
 export class SettingsError extends Error {
-  constructor(faults: readonly string[]) {
-    const head = faults.length === 1 ? "1 setting is wrong:" : `${faults.length} settings are wrong:`;
-    super([head, ...faults.map((fault) => `  - ${fault}`), "Nothing was requested."].join("\n"));
+  constructor({ usage, settings }: Faults) {
+    const block = (head: string, faults: readonly string[]): string[] =>
+      faults.length === 0 ? [] : [head, ...faults.map((fault) => `  - ${fault}`)];
+    const head = settings.length === 1 ? "1 setting is wrong:" : `${settings.length} settings are wrong:`;
+    super([...block("wrong usage:", usage), ...block(head, settings), "Nothing was requested."].join("\n"));
   }
 }
 
@@ -67,94 +74,126 @@ export class SettingsError extends Error {
  * arrives as one. Throws `SettingsError` with all faults at once.
  */
 export function readSettings(env: Environment, args: readonly string[], usage: Usage) {
-  const faults: string[] = [];
-  const value = (name: string): string => (env[name] ?? "").trim();
-  const expect = (name: string, isRight: boolean, expected: string): void => {
-    if (!isRight) faults.push(`${name} is ${shown(value(name))}: expected ${expected}.`);
-  };
-  const isOn = (name: string, fallback: boolean): boolean => {
-    const text = value(name).toLowerCase();
-    expect(name, ["", "1", "true", "0", "false"].includes(text), "1, true, 0 or false");
-    return text === "" ? fallback : text === "1" || text === "true";
-  };
-  const base = (name: string, origin: string): string => {
-    const url = value(name) === "" ? undefined : urlOf(value(name));
-    const isOrigin = url !== undefined && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
-    const isLoopback = isOrigin && LOOPBACK_HOSTS.includes(url.hostname);
-    expect(name, value(name) === "" || isLoopback, "loopback, such as http://127.0.0.1:4242: no other host gets a key");
-    if (isLoopback) warnings.push(`${name} is set: requests go to ${url.origin}`);
-    return isLoopback ? url.origin : origin;
-  };
-
-  const { flags, customerId } = readArguments(args, usage, faults);
+  const faults: Faults = { usage: [], settings: [] };
   const warnings: string[] = [];
+  const value = (name: string): string => (env[name] ?? "").trim();
+  const isGithub = value("GITHUB_ACTIONS") === "true";
+  const { flags, customerId } = readArguments(args, usage, faults.usage);
   const stripeKey = value("STRIPE_API_KEY");
   const attioKey = value("ATTIO_API_KEY");
-  faults.push(...keyFaults(stripeKey, attioKey, usage.requires));
+  faults.settings.push(...keyFaults(stripeKey, attioKey, usage.requires, isGithub));
   if (stripeKey.startsWith("sk_live_"))
-    warnings.push(
-      "STRIPE_API_KEY can move money (sk_live_…). A restricted read-only key (rk_live_…) is all this needs.",
-    );
-
+    warnings.push("STRIPE_API_KEY can move money (sk_live_…): a restricted read-only key (rk_live_…) is enough.");
   const currency = (value("CURRENCY") || "usd").toLowerCase();
-  expect("CURRENCY", /^[a-z]{3}$/.test(currency), "a three-letter code such as eur");
   const refreshDays = value("REFRESH_DAYS") || "7";
-  expect("REFRESH_DAYS", /^\d{1,4}$/.test(refreshDays), "a whole number of days such as 7");
-  const heartbeat = urlOf(value("HEARTBEAT_URL"));
-  const isSafe = heartbeat?.protocol === "https:" || LOOPBACK_HOSTS.includes(heartbeat?.hostname ?? "");
-  if (value("HEARTBEAT_URL") !== "" && (!isSafe || heartbeat?.username !== ""))
-    faults.push(
-      "HEARTBEAT_URL is not shown, as it is a secret: expected an address that starts with https://, without a password.",
-    );
-
+  const read = { value, faults: faults.settings, warnings };
+  expect(read, "CURRENCY", /^[a-z]{3}$/.test(currency), "a three-letter code such as eur");
+  expect(read, "REFRESH_DAYS", /^\d{1,4}$/.test(refreshDays), "a whole number of days such as 7");
   const settings = {
     stripeKey,
     attioKey,
-    stripeBase: base("STRIPE_API_BASE", "https://api.stripe.com"),
-    attioBase: base("ATTIO_API_BASE", "https://api.attio.com"),
+    stripeBase: readBase(read, "STRIPE_API_BASE", "https://api.stripe.com"),
+    attioBase: readBase(read, "ATTIO_API_BASE", "https://api.attio.com"),
     mode: (stripeKey.includes("_live_") ? "live" : "test") satisfies Mode as Mode,
     currency,
-    productSlugs: readProductSlugs(value("PRODUCT_SLUGS"), faults),
+    productSlugs: readProductSlugs(value("PRODUCT_SLUGS"), faults.settings),
     refreshMs: Number(refreshDays) * DAY_MS,
-    isDryRun: isOn("DRY_RUN", false) || flags.has("--dry-run"),
-    createsPeople: isOn("CREATE_PEOPLE", false),
-    showsAmounts: isOn("SHOW_AMOUNTS", true),
-    heartbeat,
+    isDryRun: readSwitch(read, "DRY_RUN", false) || flags.has("--dry-run"),
+    isUpdateOnly: flags.has("--update-only"),
+    isVerbose: flags.has("--verbose"),
+    createsPeople: readSwitch(read, "CREATE_PEOPLE", false),
+    showsAmounts: readSwitch(read, "SHOW_AMOUNTS", true),
     /** Others may read this log: no single customer's amount, no list of ids. Any value of CI but these means yes. */
     isCi: !["", "0", "false"].includes(value("CI").toLowerCase()),
+    commands: isGithub ? ON_GITHUB : BY_HAND,
     stepSummaryPath: value("GITHUB_STEP_SUMMARY"),
     flags,
     customerId,
     warnings,
   };
-  if (faults.length > 0) throw new SettingsError(faults);
+  if (faults.usage.length + faults.settings.length > 0) throw new SettingsError(faults);
   return Object.freeze(settings);
 }
 
+/** How a person runs what a message advises, where the message is read. */
+const BY_HAND = {
+  sync: "npm start",
+  dryRun: "npm start -- --dry-run",
+  bootstrap: "npm run bootstrap",
+  bootstrapDryRun: "npm run bootstrap -- --dry-run",
+  suggestProducts: "npm run bootstrap -- --suggest-products",
+  testOne: "npm run test-one -- cus_…",
+  force: "npm start -- --force",
+};
+const ON_GITHUB: typeof BY_HAND = {
+  sync: 'Run workflow with "sync"',
+  dryRun: 'Run workflow with "sync" and a tick at "Dry run"',
+  bootstrap: 'Run workflow with "bootstrap"',
+  bootstrapDryRun: 'Run workflow with "bootstrap" and a tick at "Dry run"',
+  suggestProducts: 'Run workflow with "suggest products"',
+  testOne: "Run workflow with the customer's id in the last field",
+  force: 'Run workflow with "sync" and a tick at "Force"',
+};
+
+/** What reads one setting needs: its value, and where to say what is wrong or odd. */
+type Reading = { readonly value: (name: string) => string; readonly faults: string[]; readonly warnings: string[] };
+
+function expect({ value, faults }: Reading, name: string, isRight: boolean, expected: string): void {
+  if (!isRight) faults.push(`${name} is ${shown(value(name))}: expected ${expected}.`);
+}
+
+function readSwitch(reading: Reading, name: string, fallback: boolean): boolean {
+  const text = reading.value(name).toLowerCase();
+  expect(reading, name, ["", "1", "true", "0", "false"].includes(text), "1, true, 0 or false");
+  return text === "" ? fallback : text === "1" || text === "true";
+}
+
+/** The origin requests go to: the service's own, or one on this machine. */
+function readBase(reading: Reading, name: string, origin: string): string {
+  const given = reading.value(name);
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  const isOrigin = url !== undefined && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
+  const isLoopback = isOrigin && LOOPBACK_HOSTS.includes(url.hostname);
+  expect(
+    reading,
+    name,
+    given === "" || isLoopback,
+    "loopback, such as http://127.0.0.1:4242: no other host gets a key",
+  );
+  if (isLoopback) reading.warnings.push(`${name} is set: requests go to ${url.origin}`);
+  return isLoopback ? url.origin : origin;
+}
+
+/** Options and the customer's id, which may stand in the address of the customer's page in the dashboard. */
 function readArguments(args: readonly string[], usage: Usage, faults: string[]) {
   const words = args.filter((arg) => !arg.startsWith("-")).map((word) => word.trim());
   const flags = new Set(args.filter((arg) => arg.startsWith("-")));
-  const known = [...usage.flags, "--help"].join(", ");
+  const known = [...usage.flags, "--help", "--version"].join(", ");
   for (const flag of flags)
     if (!usage.flags.includes(flag)) faults.push(`${shown(flag)} is not an option. Options: ${known}.`);
-  const customerId = words[0] ?? "";
+  const [word = ""] = words;
+  const customerId =
+    /^(?:https:\/\/dashboard\.stripe\.com\/\S*\b(cus_\w+)\S*|(cus_\w+))$/.exec(word)?.slice(1).join("") ?? "";
   const given = words.map(shown).join(" ") || "none";
   if (usage.takesCustomer !== true && words.length > 0) faults.push(`unexpected argument ${given}. See --help.`);
-  if (usage.takesCustomer === true && (words.length !== 1 || !/^cus_\w+$/.test(customerId)))
+  if (usage.takesCustomer === true && (words.length !== 1 || customerId === ""))
     faults.push(`expected one Stripe customer id such as cus_NffrFeUfNV2Hib, got ${given}.`);
   return { flags, customerId };
 }
 
-function keyFaults(stripeKey: string, attioKey: string, required: readonly string[]): string[] {
+function keyFaults(stripeKey: string, attioKey: string, required: readonly string[], isGithub: boolean): string[] {
   const faults: string[] = [];
+  const place = isGithub ? "Settings › Secrets and variables › Actions › Secrets" : "the file .env beside this program";
   if (stripeKey === "" && required.includes("STRIPE_API_KEY"))
-    faults.push("STRIPE_API_KEY is not set: expected a restricted read-only key such as rk_live_….");
+    faults.push(`STRIPE_API_KEY is not set: put a restricted read-only key such as rk_live_… into ${place}.`);
   else if (stripeKey.startsWith("pk_"))
     faults.push("STRIPE_API_KEY is a publishable key (pk_…), which cannot read: expected rk_live_… or rk_test_….");
   else if (stripeKey !== "" && !/^((rk|sk)_(live|test)|rkcs_test)_[A-Za-z0-9_]+$/.test(stripeKey))
     faults.push("STRIPE_API_KEY is no Stripe key (not shown): expected one that starts with rk_live_ or rk_test_.");
   if (attioKey === "" && required.includes("ATTIO_API_KEY"))
-    faults.push("ATTIO_API_KEY is not set: expected an access token (Attio › Workspace settings › Developers).");
+    faults.push(
+      `ATTIO_API_KEY is not set: put an access token (Attio › Workspace settings › Developers) into ${place}.`,
+    );
   else if (/^(sk|rk|pk|rkcs)_/.test(attioKey))
     faults.push("ATTIO_API_KEY holds a Stripe key: expected an Attio access token. Were the two swapped?");
   else if (!/^[\x21-\x7e]*$/.test(attioKey))
@@ -165,19 +204,38 @@ function keyFaults(stripeKey: string, attioKey: string, required: readonly strin
 /** The map in this file with the setting's JSON laid over it. A Map: a product may be named `__proto__`. */
 function readProductSlugs(json: string, faults: string[]): ReadonlyMap<string, string> {
   const given = json === "" ? {} : parseJson(json);
-  if (given === undefined) faults.push(`PRODUCT_SLUGS is not JSON such as {"prod_ABC123":"spend_pro"}.`);
+  if (given === undefined)
+    faults.push(`PRODUCT_SLUGS is not JSON such as {"prod_ABC123":"spend_pro"}${whereJsonBreaks(json)}.`);
   const slugs = new Map<string, string>();
-  for (const [productId, slug] of [...Object.entries(PRODUCT_SLUGS), ...Object.entries(given ?? {})])
-    if (typeof slug === "string" && SLUG_PATTERN.test(slug)) slugs.set(productId, slug);
-    else
-      faults.push(
-        `PRODUCT_SLUGS gives ${shown(productId)} the slug ${clean(JSON.stringify(slug))}: expected spend_ and then a-z, 0-9 or _.`,
-      );
+  for (const [productId, slug] of [...Object.entries(PRODUCT_SLUGS), ...Object.entries(given ?? {})]) {
+    const what = `PRODUCT_SLUGS gives ${shown(productId)} the slug ${shown(String(slug))}`;
+    if (productId.startsWith("price_")) faults.push(`${what}: expected a product's id (prod_…), not a price's.`);
+    else if (typeof slug === "string" && SLUG_PATTERN.test(slug)) slugs.set(productId, slug);
+    else faults.push(`${what}: expected spend_ and then a-z, 0-9 or _.`);
+  }
   return slugs;
 }
 
-function urlOf(text: string): URL | undefined {
-  return URL.canParse(text) ? new URL(text) : undefined;
+/** Where text stops being a JSON object from text to text, with what stands there; the usual slips by name. */
+function whereJsonBreaks(json: string): string {
+  let at = 0;
+  const take = (token: RegExp): boolean => {
+    token.lastIndex = at;
+    const isThere = token.test(json);
+    if (isThere) at = token.lastIndex;
+    return isThere;
+  };
+  const quotedText = /\s*"(?:[^"\\]|\\.)*"\s*/y;
+  let hasComma = false;
+  if (take(/\s*\{\s*/y))
+    do hasComma = take(quotedText) && take(/:\s*/y) && take(quotedText) && take(/,\s*/y);
+    while (hasComma && json[at] !== "}");
+  if (!hasComma) take(/\}\s*/y);
+  const curly = /[“”„«»‘’]/.test(json[at] ?? "") ? ', a curly quote, where only " will do' : "";
+  const comma = hasComma ? ", after a comma too many" : "";
+  const hidden = json.replace(KEY_LIKE, (key) => "•".repeat(key.length));
+  const around = shown(hidden.slice(Math.max(0, at - 20), at + 20));
+  return `: it breaks at character ${at + 1}, in ${around}${curly}${comma}`;
 }
 
 /**
@@ -195,11 +253,11 @@ function tame(outside: string): string {
   return line.replaceAll("::", ": :").replaceAll("##[", "## [");
 }
 
+const KEY_LIKE = /\b(sk|rk|pk|rkcs)_\w+|[\w-]{40,}/g;
+
 /** What a person typed, quoted back; what may be a key by mistake is not. */
 function shown(typed: string): string {
-  return `"${clean(typed)
-    .replace(/\b(sk|rk|pk|rkcs)_\w+|[\w-]{40,}/g, "(looks like a key)")
-    .slice(0, 60)}"`;
+  return `"${clean(typed).replace(KEY_LIKE, "(looks like a key)").slice(0, 60)}"`;
 }
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -450,9 +508,10 @@ export function splitMinor(amount: Minor, weights: readonly number[]): Minor[] {
 // Pure: no network, no clock, no settings. The money rules, in the order in which DECISIONS.md explains them. Money
 // without a customer (guests) or without a rate (set aside) is counted apart: reported, never dropped, never guessed.
 
-/** Captured for good: not `paid`, which is also true of an authorisation that still waits for its capture. */
-export function isCaptured(charge: Charge): boolean {
-  return charge.status === "succeeded" && charge.captured;
+/** Captured for good is not `paid`, which is also true of an authorisation that still waits for its capture. */
+function stateOf(charge: Charge): "captured" | "uncaptured" | "pending" | "failed" {
+  if (charge.status === "succeeded") return charge.captured ? "captured" : "uncaptured";
+  return charge.status === "failed" ? "failed" : "pending";
 }
 
 /** The part of an authorisation that was never captured. */
@@ -463,15 +522,15 @@ function releasedOf(charge: Charge): number {
 /** A partial capture whose `amount_refunded` may hold its released part, or may not: it was made before or since basil. */
 function isAmbiguous(charge: Charge): boolean {
   const released = releasedOf(charge);
-  return isCaptured(charge) && !charge.refunded && released > 0 && charge.amount_refunded >= released;
+  return stateOf(charge) === "captured" && released > 0 && charge.amount_refunded >= released;
 }
 
 /**
- * Which amount of a charge its balance transaction settles. Before API 2025-03-31.basil a partial capture settled what
+ * Which amount of a charge its balance transaction is for. Before API 2025-03-31.basil a partial capture settled what
  * was authorised and took the released part back as a refund; since then it settles what was captured.
  * https://docs.stripe.com/changelog/basil/2025-03-31/remove-refund-from-partial-capture-and-payment-cancellation-flow
  */
-export function settles(charge: Charge): "authorised" | "captured" | "undecided" {
+function basisOf(charge: Charge): "authorised" | "captured" | "undecided" {
   if (!isAmbiguous(charge)) return "captured";
   const balance = charge.balance_transaction;
   if (!isObject(balance)) return "undecided";
@@ -481,68 +540,147 @@ export function settles(charge: Charge): "authorised" | "captured" | "undecided"
   return distanceTo(charge.amount_captured) < distanceTo(charge.amount) ? "captured" : "authorised";
 }
 
-/** What was really given back of a captured charge: between 0 and what was captured. */
-export function givenBackMinor(charge: Charge): Minor {
-  if (charge.refunded) return minor(charge.amount_captured);
-  const refunded = charge.amount_refunded - (settles(charge) === "captured" ? 0 : releasedOf(charge));
-  return minor(Math.min(charge.amount_captured, Math.max(0, refunded)));
-}
-
-/** What a charge brought in: captured less given back, before Stripe's fees; 0 unless it is captured. */
-export function netMinor(charge: Charge): Minor {
-  return isCaptured(charge) ? minor(charge.amount_captured - givenBackMinor(charge)) : ZERO;
-}
-
-/** True of a charge that cannot be counted without its balance transaction, where this has not been asked for. */
-export function needsBalance(charge: Charge, currency: string): boolean {
-  if (typeof charge.balance_transaction !== "string") return false;
-  return isAmbiguous(charge) || (charge.currency !== currency && charge.customer !== null && netMinor(charge) > 0);
-}
-
-/** A charge's net in the account's currency; `balance` is what Stripe settled for `basis` of the charge. */
-type Settled = { readonly settled: Minor; readonly balance: Minor; readonly basis: Minor };
-
 /**
- * Net as it is, or what Stripe itself settled it for, in proportion. Undefined where Stripe settled it in yet another
- * currency, or where that cannot be read.
+ * True of a charge that cannot be counted without its balance transaction, where this has not been asked for. One in
+ * another currency is needed although it was refunded in full: it is part of its customer's rate.
  */
-export function settledValue(charge: Charge, currency: string): Settled | undefined {
-  const net = netMinor(charge);
-  if (charge.currency === currency) return { settled: net, balance: net, basis: net };
-  const balance = charge.balance_transaction;
-  if (!isObject(balance) || balance.currency !== currency) return undefined;
-  const basis = minor(settles(charge) === "captured" ? charge.amount_captured : charge.amount);
-  return { settled: scaleMinor(net, balance.amount, basis), balance: minor(balance.amount), basis };
+export function needsBalance(charge: Charge, currency: string): boolean {
+  if (typeof charge.balance_transaction !== "string" || stateOf(charge) !== "captured") return false;
+  const isForeign = charge.currency !== currency && charge.customer !== null;
+  return isForeign || (isAmbiguous(charge) && !charge.refunded);
 }
 
-/** What an invoice collected through Stripe: paid, less what was paid outside. */
-export function collectedMinor(invoice: Invoice): Minor {
-  return minor(Math.max(0, invoice.amount_paid - (invoice.amount_paid_off_stripe ?? 0)));
+/** What one charge brought in, and why. In minor units of its own currency, but for what is settled and counted. */
+export type ExplainedCharge = {
+  readonly state: ReturnType<typeof stateOf>;
+  readonly basis: ReturnType<typeof basisOf>;
+  readonly capturedMinor: Minor;
+  /** What was really given back: between 0 and what was captured. */
+  readonly refundedMinor: Minor;
+  /** Captured less refunded, before Stripe's fees. */
+  readonly netMinor: Minor;
+  /** Of another currency: what Stripe settled in the account's, for so much of the charge. Undefined: it did not. */
+  readonly rate: { readonly settledMinor: Minor; readonly ofMinor: Minor } | undefined;
+  readonly outcome: "counted" | "guest" | "set aside" | "nothing";
+  /** 0 unless it counts. */
+  readonly countedMinor: Minor;
+};
+
+/** Explains one charge: the ledger is built from this, and test-one shows it. */
+export function explainCharge(charge: Charge, currency: string): ExplainedCharge {
+  const [state, basis] = [stateOf(charge), basisOf(charge)];
+  const capturedMinor = state === "captured" ? minor(charge.amount_captured) : ZERO;
+  const refunded = charge.amount_refunded - (basis === "captured" ? 0 : releasedOf(charge));
+  const refundedMinor = charge.refunded ? capturedMinor : minor(Math.min(capturedMinor, Math.max(0, refunded)));
+  const netMinor = minor(capturedMinor - refundedMinor);
+  const balance = charge.balance_transaction;
+  const ofMinor = basis === "captured" ? capturedMinor : minor(charge.amount);
+  const isSettled = isObject(balance) && balance.currency === currency && ofMinor > 0;
+  const rate = isSettled ? { settledMinor: minor(balance.amount), ofMinor } : undefined;
+  const isHome = charge.currency === currency;
+  const worth = isHome ? netMinor : rate && scaleMinor(netMinor, rate.settledMinor, ofMinor);
+  const outcome =
+    netMinor === 0 ? "nothing" : charge.customer === null ? "guest" : worth === undefined ? "set aside" : "counted";
+  const countedMinor = outcome === "counted" && worth !== undefined ? worth : ZERO;
+  return {
+    state,
+    basis,
+    capturedMinor,
+    refundedMinor,
+    netMinor,
+    rate: isHome ? undefined : rate,
+    outcome,
+    countedMinor,
+  };
 }
 
 /** Why money has no product of its own. */
 export const NO_PRODUCT = "invoice lines without a product";
 export const NO_POSITIVE_LINE = "invoices without a positive line";
-type Weight = { readonly product: string; readonly amount: number };
+/** Where no product is mapped, all lines of an invoice go to one attribute, and those beyond the tenth are not read. */
+export const LINES_NOT_READ = "invoices of more than ten lines, not read";
+export const NOT_PRODUCTS: ReadonlySet<string> = new Set([NO_PRODUCT, NO_POSITIVE_LINE, LINES_NOT_READ]);
 
-/** What an invoice is split by: its lines with a positive amount. */
-export function weightsOf(invoice: Invoice): Weight[] {
-  const positive = invoice.lines.data.filter(({ amount }) => amount > 0);
-  return positive.map(({ amount, price, pricing }) => {
-    return { product: pricing?.price_details?.product ?? price?.product ?? NO_PRODUCT, amount };
+/** An invoice reduced to what its split needs. `weights`: its lines with a positive amount, `line` being their place. */
+type Bill = {
+  readonly customerId: string | null;
+  readonly currency: string;
+  readonly collectedMinor: Minor;
+  readonly weights: readonly { readonly line: number; readonly product: string; readonly amount: number }[];
+};
+
+/** Collected through Stripe is what was paid, less what was paid outside. */
+function billOf({ customer, currency, amount_paid, amount_paid_off_stripe, lines }: Invoice): Bill {
+  const collectedMinor = minor(Math.max(0, amount_paid - (amount_paid_off_stripe ?? 0)));
+  const weights = lines.data.flatMap(({ amount, price, pricing }, line) => {
+    const product = pricing?.price_details?.product ?? price?.product ?? NO_PRODUCT;
+    return amount > 0 ? [{ line, product, amount }] : [];
   });
+  const whole = (product: string): Bill["weights"] => [{ line: -1, product, amount: 1 }];
+  const split = lines.has_more ? whole(LINES_NOT_READ) : weights.length === 0 ? whole(NO_POSITIVE_LINE) : weights;
+  return { customerId: customer, currency, collectedMinor, weights: split };
 }
 
-/** The lines' shares of what an invoice collected; without a positive line the whole is one share. */
-export function sharesOf(collected: Minor, weights: readonly Weight[]): { product: string; share: Minor }[] {
-  if (weights.length === 0) return [{ product: NO_POSITIVE_LINE, share: collected }];
-  const amounts = weights.map(({ amount }) => amount);
-  const shares = splitMinor(collected, amounts);
-  return weights.map(({ product }, at) => ({ product, share: shares[at] ?? ZERO }));
+/** What one invoice collected, for which products, and why. */
+export type ExplainedInvoice = {
+  readonly outcome: "split" | "paid later" | "nothing" | "set aside";
+  /** Through Stripe, in minor units of the invoice's currency. */
+  readonly collectedMinor: Minor;
+  /** The same in the account's currency; 0 unless it is split. */
+  readonly convertedMinor: Minor;
+  /** They add up to `convertedMinor`. `line` is the line's place, -1 for what is not split by line. */
+  readonly shares: readonly { readonly line: number; product: string; slug: string; shareMinor: Minor }[];
+};
+
+/** Explains one paid invoice, once all charges are in: the ledger is built from this, and test-one shows it. */
+export function explainInvoice(books: Books, invoice: Invoice): ExplainedInvoice {
+  const bill = billOf(invoice);
+  const later = { collectedMinor: bill.collectedMinor, convertedMinor: ZERO, shares: [] };
+  return isPaidLater(books, invoice) ? { ...later, outcome: "paid later" } : explainBill(books, bill);
+}
+
+/** Paid at or after T0: the next run's. */
+function isPaidLater({ t0 }: Books, { status_transitions: { paid_at } }: Invoice): boolean {
+  return (paid_at ?? 0) >= t0;
+}
+
+function explainBill(books: Books, bill: Bill): ExplainedInvoice {
+  const { currency, collectedMinor, weights } = bill;
+  const unsplit = { collectedMinor, convertedMinor: ZERO, shares: [] };
+  if (collectedMinor === 0) return { ...unsplit, outcome: "nothing" };
+  const convertedMinor = currency === books.currency ? collectedMinor : convertBill(books, bill);
+  if (convertedMinor === undefined) return { ...unsplit, outcome: "set aside" };
+  const amounts = splitMinor(
+    convertedMinor,
+    weights.map(({ amount }) => amount),
+  );
+  const shares = weights.map(({ line, product }, at) => {
+    return { line, product, slug: books.productSlugs.get(product) ?? FALLBACK_SLUG, shareMinor: amounts[at] ?? ZERO };
+  });
+  return { outcome: "split", collectedMinor, convertedMinor, shares };
+}
+
+/** At the rate of all the customer's captured charges in that currency; undefined where one of them has none. */
+function convertBill(books: Books, { customerId, currency, collectedMinor }: Bill): Minor | undefined {
+  const sums = books.ledgers.get(customerId ?? "")?.currencies.get(currency);
+  if (sums === undefined || sums.isPartlyUnsettled || sums.ofMinor === 0) return undefined;
+  return scaleMinor(collectedMinor, sums.settledMinor, sums.ofMinor);
 }
 
 /** How many, and how much in minor units. */
-type Tally = { count: number; minor: Minor };
+export type Tally = { count: number; minor: Minor };
+
+/** One customer's money in one currency, in its minor units. */
+type CurrencySums = {
+  capturedMinor: Minor;
+  /** By paid invoices. */
+  collectedMinor: Minor;
+  /** The customer's own rate: what Stripe settled for so much of all captured charges, refunded ones too. */
+  settledMinor: Minor;
+  ofMinor: Minor;
+  /** Some captured charge was not settled in the account's currency: there is no rate, then. */
+  isPartlyUnsettled: boolean;
+};
 
 /** One customer's sums, in the account's currency. */
 export type Ledger = {
@@ -550,46 +688,59 @@ export type Ledger = {
   /** All charges, failed ones too: says that the customer belongs to this account. */
   charges: number;
   totalMinor: Minor;
+  /** Of the charges that count. */
   firstChargeUnix: number | undefined;
   lastChargeUnix: number | undefined;
-  /** By currency of the charge: the net counted, and what Stripe settled, which is the customer's own rate. */
-  readonly countedIn: Map<string, { net: Minor; settled: Minor; balance: Minor; basis: Minor }>;
+  lastCapturedUnix: number | undefined;
+  lastFailedUnix: number | undefined;
+  readonly currencies: Map<string, CurrencySums>;
   /** By product slug. */
   readonly spend: Map<string, Minor>;
   readonly invoices: Tally;
 };
 
-/** captured − givenBack − guests − setAside = counted. */
-const BRIDGE_KINDS = ["captured", "givenBack", "guests", "setAside", "counted"] as const;
-/** What stands beside it; the last two are of invoices. */
-const BESIDE_KINDS = ["uncaptured", "pending", "failed", "disputed", "undecided", "paidOutside", "noRate"] as const;
-export type BridgeKind = (typeof BRIDGE_KINDS)[number] | (typeof BESIDE_KINDS)[number];
-type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
+/** captured − refunded − guests − set aside = counted, which in the account's currency is `countedAs`. */
+const BRIDGE_KINDS = ["captured", "refunded", "guests", "setAside", "counted", "countedAs"] as const;
+/** What stands beside it: of charges, then of invoices; `beyondCharges` is of customers. */
+const BESIDE_CHARGES = ["uncaptured", "pending", "failed", "disputed", "undecided"] as const;
+const BESIDE_INVOICES = ["paidOutside", "noRate", "beyondCharges"] as const;
+const ALL_KINDS = [...BRIDGE_KINDS, ...BESIDE_CHARGES, ...BESIDE_INVOICES];
+export type BridgeKind = (typeof ALL_KINDS)[number];
+export type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
+
+/** By the currency that Stripe settled in: what is set aside, and charges in the account's currency, for a rate. */
+type Elsewhere = { readonly setAside: Tally; readonly home: Tally; readonly homeSettled: Tally };
+
+function noTally(): Tally {
+  return { count: 0, minor: ZERO };
+}
 
 /** All that is summed while reading. Sums, not objects (but for invoices in other currencies): it stays small. */
 export type Books = ReturnType<typeof openBooks>;
 
-export function openBooks(currency: string, productSlugs: ReadonlyMap<string, string>) {
+/** Empty books; `t0` is the instant in unix seconds as of which everything is read. */
+export function openBooks({ currency, productSlugs }: Pick<Settings, "currency" | "productSlugs">, t0: number) {
   return {
     currency,
     productSlugs,
+    t0,
     ledgers: new Map<string, Ledger>(),
     /** By currency of the charge or invoice. */
     bridge: new Map<string, BridgeLine>(),
     /** What went to `spend_other` unasked, by product id or reason. */
     fallback: new Map<string, Minor>(),
     counts: { charges: 0, invoices: 0, longInvoices: 0, paidLater: 0, subscriptions: 0 },
-    /** Currencies that charges set aside are settled in → how many: a hint for the CURRENCY setting. */
-    settledElsewhere: new Map<string, number>(),
-    /** Invoices in other currencies, reduced to what the split needs, until their customer's rate is known. */
-    foreignInvoices: [] as { customerId: string; currency: string; collected: Minor; weights: Weight[] }[],
+    /** By the currency that Stripe settled in. */
+    elsewhere: new Map<string, Elsewhere>(),
+    /** Invoices in other currencies, until their customer's rate is known. */
+    foreignBills: [] as Bill[],
     /** By customer, the subscription that decides the status. */
     standings: new Map<string, Standing>(),
   };
 }
 
 /** The value of a key, made at first use. */
-function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+function valueAt<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   let value = map.get(key);
   if (value === undefined) map.set(key, (value = make()));
   return value;
@@ -605,115 +756,141 @@ function addAt<K>(sums: Map<K, Minor>, key: K, amount: Minor): void {
 }
 
 function bridgeLine(books: Books, currency: string): BridgeLine {
-  return entry(books.bridge, currency, () => {
-    const tallies = [...BRIDGE_KINDS, ...BESIDE_KINDS].map((kind) => [kind, { count: 0, minor: ZERO }]);
-    return Object.fromEntries(tallies) as Record<BridgeKind, Tally>;
-  });
+  const make = (): BridgeLine =>
+    Object.fromEntries(ALL_KINDS.map((kind) => [kind, noTally()])) as Record<BridgeKind, Tally>;
+  return valueAt(books.bridge, currency, make);
 }
 
 export function ledgerOf(books: Books, customerId: string): Ledger {
-  return entry(books.ledgers, customerId, () => ({
+  return valueAt(books.ledgers, customerId, () => ({
     customerId,
     charges: 0,
     totalMinor: ZERO,
     firstChargeUnix: undefined,
     lastChargeUnix: undefined,
-    countedIn: new Map(),
+    lastCapturedUnix: undefined,
+    lastFailedUnix: undefined,
+    currencies: new Map(),
     spend: new Map(),
-    invoices: { count: 0, minor: ZERO },
+    invoices: noTally(),
   }));
 }
 
-/** Enters one charge: its net into the customer's ledger, every part of it into the bridge. */
+function sumsOf(ledger: Ledger, currency: string): CurrencySums {
+  const none = { capturedMinor: ZERO, collectedMinor: ZERO, settledMinor: ZERO, ofMinor: ZERO };
+  return valueAt(ledger.currencies, currency, () => ({ ...none, isPartlyUnsettled: false }));
+}
+
+/** Enters one charge: every part of it into the bridge, and what is its customer's into the ledger. */
 export function addCharge(books: Books, charge: Charge): void {
-  const { currency } = charge;
-  const line = bridgeLine(books, currency);
-  const ledger = charge.customer === null ? undefined : ledgerOf(books, charge.customer);
+  const explained = explainCharge(charge, books.currency);
+  const { state, basis, capturedMinor, refundedMinor, netMinor, outcome, countedMinor } = explained;
+  const line = bridgeLine(books, charge.currency);
   books.counts.charges += 1;
-  if (ledger !== undefined) ledger.charges += 1;
-  if (!isCaptured(charge)) {
-    if (charge.status === "succeeded") return addTo(line.uncaptured, charge.amount);
-    return addTo(charge.status === "failed" ? line.failed : line.pending, charge.amount);
-  }
-
-  const net = netMinor(charge);
-  addTo(line.captured, charge.amount_captured);
-  if (givenBackMinor(charge) > 0) addTo(line.givenBack, givenBackMinor(charge));
-  if (charge.disputed) addTo(line.disputed, charge.amount_captured);
-  if (settles(charge) === "undecided")
-    addTo(line.undecided, net - Math.max(0, charge.amount_captured - charge.amount_refunded));
-  if (net === 0) return;
-  if (ledger === undefined) return addTo(line.guests, net);
-  const value = settledValue(charge, books.currency);
-  if (value === undefined) {
-    const settledIn = isObject(charge.balance_transaction) ? charge.balance_transaction.currency : charge.currency;
-    books.settledElsewhere.set(settledIn, (books.settledElsewhere.get(settledIn) ?? 0) + 1);
-    return addTo(line.setAside, net);
-  }
-
-  addTo(line.counted, net);
-  const sums = entry(ledger.countedIn, currency, () => ({ net: ZERO, settled: ZERO, balance: ZERO, basis: ZERO }));
-  sums.net = addMinor(sums.net, net);
-  for (const part of ["settled", "balance", "basis"] as const) sums[part] = addMinor(sums[part], value[part]);
-  ledger.totalMinor = addMinor(ledger.totalMinor, value.settled);
-  ledger.firstChargeUnix = Math.min(ledger.firstChargeUnix ?? Infinity, charge.created);
-  ledger.lastChargeUnix = Math.max(ledger.lastChargeUnix ?? -Infinity, charge.created);
+  if (charge.customer !== null) enterCharge(ledgerOf(books, charge.customer), charge, explained, books.currency);
+  if (state !== "captured") return addTo(line[state], charge.amount);
+  addTo(line.captured, capturedMinor);
+  if (refundedMinor > 0) addTo(line.refunded, refundedMinor);
+  if (charge.disputed) addTo(line.disputed, capturedMinor);
+  if (basis === "undecided" && !charge.refunded)
+    addTo(line.undecided, netMinor - Math.max(0, capturedMinor - charge.amount_refunded));
+  noteElsewhere(books, charge, explained);
+  if (outcome === "guest") addTo(line.guests, netMinor);
+  if (outcome === "set aside") addTo(line.setAside, netMinor);
+  if (outcome !== "counted") return;
+  addTo(line.counted, netMinor);
+  addTo(line.countedAs, countedMinor);
 }
 
-/** Enters one paid invoice with all its lines, unless it was paid at or after `t0` (unix seconds): the next run's. */
-export function addInvoice(books: Books, invoice: Invoice, t0: number): void {
-  if ((invoice.status_transitions.paid_at ?? 0) >= t0) return void (books.counts.paidLater += 1);
+function enterCharge(ledger: Ledger, charge: Charge, explained: ExplainedCharge, currency: string): void {
+  const { state, rate, capturedMinor, outcome, countedMinor } = explained;
+  const { created } = charge;
+  ledger.charges += 1;
+  if (state === "failed") ledger.lastFailedUnix = Math.max(ledger.lastFailedUnix ?? 0, created);
+  if (state !== "captured") return;
+  ledger.lastCapturedUnix = Math.max(ledger.lastCapturedUnix ?? 0, created);
+  const sums = sumsOf(ledger, charge.currency);
+  sums.capturedMinor = addMinor(sums.capturedMinor, capturedMinor);
+  sums.settledMinor = addMinor(sums.settledMinor, rate?.settledMinor ?? ZERO);
+  sums.ofMinor = addMinor(sums.ofMinor, rate?.ofMinor ?? ZERO);
+  if (charge.currency !== currency && rate === undefined) sums.isPartlyUnsettled = true;
+  if (outcome !== "counted") return;
+  ledger.totalMinor = addMinor(ledger.totalMinor, countedMinor);
+  ledger.firstChargeUnix = Math.min(ledger.firstChargeUnix ?? Infinity, created);
+  ledger.lastChargeUnix = Math.max(ledger.lastChargeUnix ?? 0, created);
+}
+
+/** What the CURRENCY setting should be is told by what Stripe settles in. */
+function noteElsewhere(
+  books: Books,
+  charge: Charge,
+  { outcome, netMinor, capturedMinor, basis }: ExplainedCharge,
+): void {
+  const balance = isObject(charge.balance_transaction) ? charge.balance_transaction : undefined;
+  const settledIn = balance?.currency ?? charge.currency;
+  const isAside = outcome === "set aside";
+  if (settledIn === books.currency || !(isAside || charge.currency === books.currency)) return;
+  const make = (): Elsewhere => ({ setAside: noTally(), home: noTally(), homeSettled: noTally() });
+  const { setAside, home, homeSettled } = valueAt(books.elsewhere, settledIn, make);
+  const ofMinor = basis === "captured" ? capturedMinor : minor(charge.amount);
+  if (isAside) return addTo(setAside, balance === undefined ? netMinor : scaleMinor(netMinor, balance.amount, ofMinor));
+  addTo(home, ofMinor);
+  addTo(homeSettled, balance?.amount ?? 0);
+}
+
+/** Enters one paid invoice, unless it was paid at or after T0: the next run's. */
+export function addInvoice(books: Books, invoice: Invoice): void {
+  if (isPaidLater(books, invoice)) return void (books.counts.paidLater += 1);
+  const { amount_paid_off_stripe: outside, lines, currency, customer } = invoice;
+  const bill = billOf(invoice);
   books.counts.invoices += 1;
-  if (invoice.lines.data.length > 10) books.counts.longInvoices += 1;
-  const { currency } = invoice;
-  const collected = collectedMinor(invoice);
-  if ((invoice.amount_paid_off_stripe ?? 0) > 0)
-    addTo(bridgeLine(books, currency).paidOutside, invoice.amount_paid_off_stripe ?? 0);
-  if (collected === 0) return;
-  const customerId = invoice.customer ?? ""; // nobody's ledger: it never gets a record, and is reported
-  const weights = weightsOf(invoice);
-  if (currency === books.currency) enterSplit(books, ledgerOf(books, customerId), collected, weights);
-  else books.foreignInvoices.push({ customerId, currency, collected, weights });
+  if (lines.has_more || lines.data.length > 10) books.counts.longInvoices += 1;
+  if (outside !== null && outside > 0) addTo(bridgeLine(books, currency).paidOutside, outside);
+  if (bill.collectedMinor === 0) return;
+  if (customer !== null) {
+    const sums = sumsOf(ledgerOf(books, customer), currency);
+    sums.collectedMinor = addMinor(sums.collectedMinor, bill.collectedMinor);
+  }
+  if (currency === books.currency) enterBill(books, bill);
+  else books.foreignBills.push(bill);
 }
 
-function enterSplit(books: Books, ledger: Ledger, collected: Minor, weights: readonly Weight[]): void {
-  addTo(ledger.invoices, collected);
-  for (const { product, share } of sharesOf(collected, weights)) {
-    addAt(ledger.spend, books.productSlugs.get(product) ?? FALLBACK_SLUG, share);
-    if (!books.productSlugs.has(product)) addAt(books.fallback, product, share);
+function enterBill(books: Books, bill: Bill): void {
+  const { outcome, convertedMinor, shares } = explainBill(books, bill);
+  if (outcome === "set aside") return addTo(bridgeLine(books, bill.currency).noRate, bill.collectedMinor);
+  const ledger = ledgerOf(books, bill.customerId ?? ""); // nobody's: it never gets a record, and is reported
+  addTo(ledger.invoices, convertedMinor);
+  for (const { product, slug, shareMinor } of shares) {
+    addAt(ledger.spend, slug, shareMinor);
+    if (!books.productSlugs.has(product)) addAt(books.fallback, product, shareMinor);
   }
 }
 
-/** A customer's invoice in another currency at the rate of its own charges; undefined where it has none. */
-export function convertedMinor(books: Books, customerId: string, currency: string, amount: Minor): Minor | undefined {
-  const rate = books.ledgers.get(customerId)?.countedIn.get(currency);
-  return rate === undefined ? undefined : scaleMinor(amount, rate.balance, rate.basis);
+/** How much more a customer's paid invoices collected than all charges captured, by currency: it came some other way. */
+export function beyondCharges({ currencies }: Ledger): [currency: string, amount: Minor][] {
+  return [...currencies].flatMap(([currency, { capturedMinor, collectedMinor }]): [string, Minor][] =>
+    collectedMinor > capturedMinor ? [[currency, minor(collectedMinor - capturedMinor)]] : [],
+  );
 }
 
 /** Once all charges are in: converts and splits the invoices in other currencies, then proves the bridge. */
 export function closeBooks(books: Books): void {
-  for (const { customerId, currency, collected, weights } of books.foreignInvoices.splice(0)) {
-    const converted = convertedMinor(books, customerId, currency, collected);
-    if (converted === undefined) addTo(bridgeLine(books, currency).noRate, collected);
-    else enterSplit(books, ledgerOf(books, customerId), converted, weights);
-  }
+  for (const bill of books.foreignBills.splice(0)) enterBill(books, bill);
+  for (const ledger of books.ledgers.values())
+    for (const [currency, amount] of beyondCharges(ledger)) addTo(bridgeLine(books, currency).beyondCharges, amount);
   proveBridge(books);
 }
 
 /** Adds the bridge up from both ends. Throws `UnexpectedError` if a unit is missing: that would be a bug of ours. */
 export function proveBridge(books: Books): void {
-  const inLedgers = new Map<string, Minor>();
-  for (const { customerId, countedIn, totalMinor } of books.ledgers.values()) {
-    for (const [currency, { net }] of countedIn) addAt(inLedgers, currency, net);
-    const settled = sumMinor([...countedIn.values()].map((sums) => sums.settled));
-    if (settled !== totalMinor) throw notClosed(`for ${customerId}`);
-  }
+  const lines = [...books.bridge.values()];
   for (const [currency, line] of books.bridge) {
-    const left = line.captured.minor - line.givenBack.minor - line.guests.minor - line.setAside.minor;
-    const counted = inLedgers.get(currency) ?? 0;
+    const left = line.captured.minor - line.refunded.minor - line.guests.minor - line.setAside.minor;
     if (left !== line.counted.minor) throw notClosed(`in ${currency}`);
-    if (left !== counted) throw notClosed(`between charges and ledgers in ${currency}`);
   }
+  const inLedgers = sumMinor([...books.ledgers.values()].map(({ totalMinor }) => totalMinor));
+  if (inLedgers !== sumMinor(lines.map(({ countedAs }) => countedAs.minor)))
+    throw notClosed("between charges and ledgers");
 }
 
 function notClosed(where: string): UnexpectedError {
@@ -725,12 +902,21 @@ export function unallocatedMinor(ledger: Ledger): Minor {
   return minor(ledger.totalMinor - sumMinor(ledger.spend.values()));
 }
 
-/** The CURRENCY this account should be synced in, if more of its charges are set aside than counted. */
-export function currencyToSet(books: Books): string | undefined {
-  const lines = [...books.bridge.values()];
-  const isMostly = lines.reduce((sum, { counted, setAside }) => sum + setAside.count - counted.count, 0) > 0;
-  const bySize = [...books.settledElsewhere].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
-  return isMostly ? bySize[0]?.[0] : undefined;
+/**
+ * The CURRENCY that would count most of what is set aside, and whether more is set aside than counted: in money, at the
+ * rates of the account's own charges; by number where Stripe settles no charge of one currency in the other.
+ */
+export function adviseCurrency(books: Books): { readonly currency: string; readonly isMost: boolean } | undefined {
+  const others = [...books.elsewhere].filter(([, { setAside }]) => setAside.count > 0);
+  const [first] = others.toSorted(([a, x], [b, y]) => y.setAside.count - x.setAside.count || (a < b ? -1 : 1));
+  if (first === undefined) return undefined;
+  const hasRates = others.every(([, { homeSettled }]) => homeSettled.minor > 0);
+  const sizeOf = (tally: Tally): Minor => (hasRates ? tally.minor : minor(tally.count));
+  const aside = others.map(([, { setAside, home, homeSettled }]) =>
+    hasRates ? scaleMinor(setAside.minor, home.minor, homeSettled.minor) : sizeOf(setAside),
+  );
+  const counted = [...books.bridge.values()].map(({ countedAs }) => sizeOf(countedAs));
+  return { currency: first[0], isMost: sumMinor(aside) > sumMinor(counted) };
 }
 
 export const STATUSES = [
@@ -773,7 +959,9 @@ export function statusOf(books: Books, customerId: string): Status {
 }
 
 // ------------------------------------------------------------------ Plan ----
-// Pure: compares what every record should hold with what the CRM holds. Decides everything, writes nothing.
+// Pure: what a record holds, and how that differs from what the CRM holds. Decides everything, writes nothing. A
+// record's values are texts by attribute slug ("12.50", an ISO instant, a record id), so that equal means equal
+// whatever the wire format; an empty value has no entry.
 
 export type AttributeType = "text" | "currency" | "select" | "timestamp" | "record-reference";
 
@@ -787,17 +975,21 @@ export type AttributeSpec = {
   readonly target: "people" | "companies" | undefined;
 };
 
-type SpecRow = readonly [slug: string, type: AttributeType, title: string, description: string];
+type Attributes = readonly (readonly [slug: string, type: AttributeType, title: string, description: string])[];
 const MATCH_KEY = "stripe_customer_id";
-const ROWS_ABOVE: readonly SpecRow[] = [
+const BEFORE_SPEND: Attributes = [
   [MATCH_KEY, "text", "Stripe customer ID", "The match key, cus_…"],
   ["name", "text", "Name", "The customer's name in Stripe"],
   ["email", "text", "Email", "The customer's e-mail address in Stripe"],
   ["total_revenue", "currency", "Total revenue", "Lifetime revenue: captured less refunded, before Stripe's fees"],
 ];
-const ROWS_BELOW: readonly SpecRow[] = [
+const AFTER_SPEND: Attributes = [
   ["unallocated_revenue", "currency", "Unallocated revenue", "Total revenue less all spend attributes"],
   ["subscription_status", "select", "Subscription status", "The best of the customer's Stripe subscriptions"],
+  ["mrr", "currency", "MRR", "Monthly value of the subscriptions that count; empty where it cannot be told exactly"],
+  ["renews_at", "timestamp", "Renews at", "The next renewal of a subscription"],
+  ["cancels_at", "timestamp", "Cancels at", "The next scheduled end of a subscription"],
+  ["payment_failed_at", "timestamp", "Payment failed at", "The latest failed charge, if none was captured since"],
   ["person", "record-reference", "Person", "Who has exactly this e-mail address"],
   ["company", "record-reference", "Company", "The linked person's company"],
   ["first_charge_at", "timestamp", "First charge at", "Earliest charge that counts"],
@@ -808,12 +1000,12 @@ const ROWS_BELOW: readonly SpecRow[] = [
 
 /** All attributes of the object, in the order a person reads them. */
 export function attributeSpecs(spendSlugs: readonly string[]): AttributeSpec[] {
-  const spend = spendSlugs.map((slug): SpecRow => {
+  const spend = spendSlugs.map((slug): Attributes[number] => {
     const what = slug === FALLBACK_SLUG ? "all other products" : "this product";
     const title = `Spend ${slug.replace("spend_", "").replaceAll("_", " ")}`;
     return [slug, "currency", title, `Collected for ${what}, before refunds`];
   });
-  return [...ROWS_ABOVE, ...spend, ...ROWS_BELOW].map(([slug, type, title, description]) => {
+  return [...BEFORE_SPEND, ...spend, ...AFTER_SPEND].map(([slug, type, title, description]) => {
     const target = slug === "person" ? "people" : slug === "company" ? "companies" : undefined;
     return { slug, type, title, description, isUnique: slug === MATCH_KEY, target };
   });
@@ -826,15 +1018,42 @@ export function slugsOf(productSlugs: ReadonlyMap<string, string>): string[] {
     .concat(FALLBACK_SLUG);
 }
 
-/** One record of ours as the CRM holds it; `setByHand` are the slugs whose present value a workspace member set. */
+/** One record of ours as the CRM holds it; `setByOthers`: the slugs whose value anybody but an access token set. */
 export type CrmRecord = {
   readonly recordId: string;
-  readonly row: ReadonlyMap<string, string>;
-  readonly setByHand: ReadonlySet<string>;
+  readonly values: ReadonlyMap<string, string>;
+  readonly setByOthers: ReadonlySet<string>;
+};
+
+/** Records by customer id; `duplicates` are customer ids with more than one, with all their record ids. */
+export type Crm = {
+  readonly records: Map<string, CrmRecord>;
+  readonly duplicates: Map<string, string[]>;
+  withoutKey: number;
 };
 
 /** A person found by address; `companyId` is undefined where the person has no company. */
 export type Person = { readonly recordId: string; readonly companyId: string | undefined };
+
+/** Everything that a run found, before it plans. */
+export type Findings = {
+  readonly settings: Settings;
+  readonly books: Books;
+  readonly customers: ReadonlyMap<string, Customer>;
+  readonly crm: Crm;
+  /** By address; null where it is unknown whose it is, no entry where it is nobody's. */
+  readonly people: ReadonlyMap<string, Person | null>;
+  /** All spend attributes that are written, and those of them that no mapping names. */
+  readonly spendSlugs: readonly string[];
+  readonly unmappedSlugs: readonly string[];
+  /** Names by product id, as far as the key may read them. */
+  readonly productNames: ReadonlyMap<string, string>;
+  readonly nowMs: number;
+  readonly stripeRequests: number;
+};
+
+/** What planning needs of it. */
+export type PlanInput = Pick<Findings, "settings" | "books" | "customers" | "crm" | "people" | "spendSlugs" | "nowMs">;
 
 /** What is to be done about one customer's record. `left out`: it would be created, but for --update-only. */
 type Outcome = "create" | "update" | "refresh" | "unchanged" | "left out";
@@ -853,23 +1072,14 @@ export type Change = {
   readonly newPerson: { readonly address: string; readonly name: string } | undefined;
 };
 
-export type PlanInput = {
-  readonly books: Books;
-  readonly customers: ReadonlyMap<string, Customer>;
-  readonly records: ReadonlyMap<string, CrmRecord>;
-  readonly people: ReadonlyMap<string, Person | null>;
-  readonly spendSlugs: readonly string[];
-  readonly settings: Pick<Settings, "mode" | "refreshMs" | "createsPeople">;
-  readonly nowMs: number;
-  readonly isUpdateOnly: boolean;
-};
-
 /** All changes, the largest change of revenue first, and what the records of this account will add up to. */
 export type Plan = {
   readonly changes: readonly Change[];
   readonly counts: Readonly<Record<Outcome, number>>;
   /** Records whose customer has no charge in this account. */
   readonly leftAlone: number;
+  /** What the records of this account add up to now, and will. */
+  readonly beforeMinor: Minor;
   readonly totalMinor: Minor;
   /** By slug; with `unallocated` they add up to the total. */
   readonly columns: ReadonlyMap<string, Minor>;
@@ -890,8 +1100,8 @@ export function getsRecord(ledger: Ledger, record: CrmRecord | undefined): boole
 
 /** Plans all customers. Throws `UnexpectedError` if the records would not add up to the ledgers. */
 export function planChanges(input: PlanInput): Plan {
-  const { books, records } = input;
-  const ledgers = [...books.ledgers.values()];
+  const { records } = input.crm;
+  const ledgers = [...input.books.ledgers.values()];
   const recorded = ledgers.filter((ledger) => getsRecord(ledger, records.get(ledger.customerId)));
   const isRecorded = new Set(recorded.map(({ customerId }) => customerId));
   const columns = new Map(input.spendSlugs.map((slug) => [slug, ZERO]));
@@ -902,44 +1112,44 @@ export function planChanges(input: PlanInput): Plan {
     withoutRecord.count += invoices.count;
     withoutRecord.minor = addMinor(withoutRecord.minor, invoices.minor);
   }
-  const changes = recorded.map((ledger) => planChange(ledger, records.get(ledger.customerId), input));
+  const changes = recorded.map((ledger) => planChange(ledger, input));
   const size = (change: Change): number => Math.abs(change.afterMinor - change.beforeMinor);
   changes.sort((a, b) => size(b) - size(a) || (a.customerId < b.customerId ? -1 : 1));
   const counts = { create: 0, update: 0, refresh: 0, unchanged: 0, "left out": 0 };
   for (const { outcome } of changes) counts[outcome] += 1;
 
+  const beforeMinor = sumMinor(changes.map((change) => change.beforeMinor));
   const totalMinor = sumMinor(changes.map(({ afterMinor }) => afterMinor));
   const unallocated = sumMinor(recorded.map(unallocatedMinor));
-  const inColumns = sumMinor([...columns.values(), unallocated]);
+  if (sumMinor([...columns.values(), unallocated]) !== totalMinor) throw notClosed("between records and columns");
   const inLedgers = sumMinor(ledgers.map((ledger) => ledger.totalMinor));
-  if (inColumns !== totalMinor) throw notClosed("between records and product columns");
   if (inLedgers !== totalMinor) throw notClosed("between records and ledgers");
   const leftAlone = records.size - changes.filter(({ record }) => record !== undefined).length;
-  return { changes, counts, leftAlone, totalMinor, columns, unallocated, withoutRecord };
+  return { changes, counts, leftAlone, beforeMinor, totalMinor, columns, unallocated, withoutRecord };
 }
 
 /** Plans one customer's record. */
-export function planChange(ledger: Ledger, record: CrmRecord | undefined, input: PlanInput): Change {
+export function planChange(ledger: Ledger, input: PlanInput): Change {
   const { customerId } = ledger;
-  const { settings } = input;
+  const { settings, nowMs } = input;
+  const record = input.crm.records.get(customerId);
   const customer = input.customers.get(customerId);
   const links = desiredLinks(customer, record, input.people);
   const values = new Map<string, string | undefined>();
-  for (const [slug, value] of [...desiredValues(ledger, customer, input), ...links])
-    if (record?.row.get(slug) !== value) values.set(slug, value);
+  for (const [slug, value] of [...desiredValues(ledger, input), ...links])
+    if (record?.values.get(slug) !== value) values.set(slug, value);
 
+  const person = links.has("person") ? links.get("person") : record?.values.get("person");
+  const isLeftOut = record === undefined && settings.isUpdateOnly;
   const address = addressOf(customer);
-  const isNobodys =
-    links.has("person") && links.get("person") === undefined && /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(address);
-  const createsPerson =
-    settings.createsPeople && isNobodys && ledger.totalMinor > 0 && !(record === undefined && input.isUpdateOnly);
-  const ageMs = input.nowMs - Date.parse(record?.row.get("last_synced_at") ?? "");
+  const isNobodys = links.has("person") && person === undefined && /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(address);
+  const createsPerson = settings.createsPeople && isNobodys && ledger.totalMinor > 0 && !isLeftOut;
+  const ageMs = nowMs - Date.parse(record?.values.get("last_synced_at") ?? "");
   let outcome: Outcome =
     values.size > 0 || createsPerson ? "update" : ageMs < settings.refreshMs ? "unchanged" : "refresh";
-  if (record === undefined) outcome = input.isUpdateOnly ? "left out" : "create";
-  if (outcome === "left out") values.clear();
-  else if (outcome !== "unchanged")
-    values.set("stripe_customer_id", customerId).set("last_synced_at", new Date(input.nowMs).toISOString());
+  if (record === undefined) outcome = isLeftOut ? "left out" : "create";
+  if (isLeftOut) values.clear();
+  else if (outcome !== "unchanged") values.set(MATCH_KEY, customerId).set("last_synced_at", isoOf(nowMs));
   return {
     outcome,
     customerId,
@@ -947,45 +1157,60 @@ export function planChange(ledger: Ledger, record: CrmRecord | undefined, input:
     record,
     beforeMinor: revenueOf(record, input.books.currency),
     afterMinor: ledger.totalMinor,
-    hasPerson: (links.has("person") ? links.get("person") : record?.row.get("person")) !== undefined,
+    hasPerson: person !== undefined,
     newPerson: createsPerson ? { address, name: (customer?.name ?? "").trim() } : undefined,
   };
 }
 
-/** What a record says the customer paid; 0 where that is no amount. */
+function isoOf(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** An amount that a record holds; 0 where that is no amount. */
+function amountOf(value: string | undefined, currency: string): Minor {
+  return parseMinor(value ?? "", currency) ?? ZERO;
+}
+
+/** What a record says the customer paid. */
 function revenueOf(record: CrmRecord | undefined, currency: string): Minor {
-  return parseMinor(record?.row.get("total_revenue") ?? "", currency) ?? ZERO;
+  return amountOf(record?.values.get("total_revenue"), currency);
 }
 
 /** All that a record should hold but its links; undefined clears. Amounts as decimals, instants in ISO form. */
 export function desiredValues(
   ledger: Ledger,
-  customer: Customer | undefined,
-  input: Pick<PlanInput, "books" | "spendSlugs" | "settings">,
+  { books, customers, spendSlugs, settings }: Pick<PlanInput, "books" | "customers" | "spendSlugs" | "settings">,
 ): Map<string, string | undefined> {
-  const decimalText = (amount: Minor): string => formatMinor(amount, input.books.currency);
+  const decimalText = (amount: Minor): string => formatMinor(amount, books.currency);
   const instant = (unix: number | undefined): string | undefined =>
-    unix === undefined ? undefined : new Date(unix * 1000).toISOString();
+    unix === undefined ? undefined : isoOf(unix * 1000);
   const { customerId } = ledger;
+  const customer = customers.get(customerId);
   const address = addressOf(customer);
-  const dashboard = `https://dashboard.stripe.com/${input.settings.mode === "test" ? "test/" : ""}`;
+  const isFailing = (ledger.lastFailedUnix ?? -1) > (ledger.lastCapturedUnix ?? -1);
   return new Map([
-    ["stripe_customer_id", customerId],
+    [MATCH_KEY, customerId],
     ["name", (customer?.name ?? "").trim() || address || customerId],
     ["email", address || undefined],
     ["total_revenue", decimalText(ledger.totalMinor)],
-    ...input.spendSlugs.map((slug) => [slug, decimalText(ledger.spend.get(slug) ?? ZERO)] as const),
+    ...spendSlugs.map((slug) => [slug, decimalText(ledger.spend.get(slug) ?? ZERO)] as const),
     ["unallocated_revenue", decimalText(unallocatedMinor(ledger))],
-    ["subscription_status", statusOf(input.books, customerId)],
+    ["subscription_status", statusOf(books, customerId)],
+    ["payment_failed_at", isFailing ? instant(ledger.lastFailedUnix) : undefined],
     ["first_charge_at", instant(ledger.firstChargeUnix)],
     ["last_charge_at", instant(ledger.lastChargeUnix)],
-    ["stripe_url", `${dashboard}customers/${customerId}`],
+    ["stripe_url", dashboardUrl(settings.mode, `customers/${customerId}`)],
   ]);
 }
 
+/** A page of Stripe's dashboard, such as `customers/cus_…`. */
+export function dashboardUrl(mode: Mode, page: string): string {
+  return `https://dashboard.stripe.com/${mode === "test" ? "test/" : ""}${page}`;
+}
+
 /**
- * The links the sync may write: none where a workspace member chose the person, or where the address is unknown (an
- * old link then stays); no company where a member chose it. An address that is nobody's clears what the sync linked.
+ * The links the sync may write: none where anybody else chose the person, or where the address is unknown (an old link
+ * then stays); no company where anybody else chose it. An address that is nobody's clears what the sync linked.
  */
 function desiredLinks(
   customer: Customer | undefined,
@@ -995,52 +1220,82 @@ function desiredLinks(
   const links = new Map<string, string | undefined>();
   const address = addressOf(customer);
   const person = people.get(address);
-  if (address === "" || person === null || record?.setByHand.has("person") === true) return links;
+  if (address === "" || person === null || record?.setByOthers.has("person") === true) return links;
   links.set("person", person?.recordId);
-  if (record?.setByHand.has("company") !== true) links.set("company", person?.companyId);
+  if (record?.setByOthers.has("company") !== true) links.set("company", person?.companyId);
   return links;
 }
 
 /** Why a run stops before its first write, and whether `--force` goes past it. */
 export type Brake = { readonly isForceable: boolean; readonly message: string };
 
-/** The four accidents a plan can look like; undefined for a plan that looks like a day's business. */
-export function findBrake(
-  plan: Plan,
-  records: ReadonlyMap<string, CrmRecord>,
-  books: Books,
-  mode: Mode,
-): Brake | undefined {
-  const urls = [...records.values()].map(({ row }) => row.get("stripe_url") ?? "").filter(Boolean);
-  const inTest = urls.filter((url) => url.includes("/test/")).length;
-  const [same, others] = mode === "test" ? [inTest, urls.length - inTest] : [urls.length - inTest, inTest];
-  const paying = [...records.values()].filter((record) => revenueOf(record, books.currency) > 0).length;
-  const other = mode === "live" ? "test" : "live";
-  const stop = (isForceable: boolean, message: string): Brake => ({ isForceable, message });
-  if (others > 0 && others >= same)
+/** The accidents a plan can look like, the first that fits; undefined for a plan that looks like a day's business. */
+export function findBrake(plan: Plan, { crm, books, settings }: Pick<Findings, "crm" | "books" | "settings">) {
+  const { dryRun, testOne, force } = settings.commands;
+  const records = [...crm.records.values()];
+  const paying = records.filter((record) => revenueOf(record, books.currency) > 0).length;
+  const own = plan.changes.filter(({ beforeMinor }) => beforeMinor > 0);
+  const stop = (isForceable: boolean, what: string): Brake => {
+    const how = isForceable
+      ? `Look at ${dryRun}, ${testOne}. If it is right: ${force}.`
+      : "--force does not help here.";
+    return { isForceable, message: `${what} ${how}` };
+  };
+  const other = settings.mode === "live" ? "test" : "live";
+  const urls = records.map(({ values }) => values.get("stripe_url") ?? "").filter(Boolean);
+  const inTest = urls.filter((url) => url.startsWith(dashboardUrl("test", ""))).length;
+  const ofOther = other === "test" ? inTest : urls.length - inTest;
+  if (ofOther > 0 && ofOther * 2 >= urls.length)
     return stop(
       false,
-      `STRIPE_API_KEY is a ${mode} key, but ${others} of ${records.size} records in Attio are of ${other} mode. Use the ${other} key (rk_${other}_…); or, if those records are left over from a trial, delete them in Attio. --force does not help here.`,
+      `STRIPE_API_KEY is a ${settings.mode} key, but ${ofOther} of ${records.length} records are of ${other} mode. Use a ${other} key or delete them.`,
     );
   if (books.counts.charges === 0 && paying > 0)
     return stop(
       false,
-      `Stripe has no charge at all, but ${paying} records in Attio have revenue: most likely the key of another, empty account. Check STRIPE_API_KEY; if the account is right, delete the records in Attio. --force does not help here.`,
+      `Stripe has no charge, but ${paying} records have revenue: another account's key? Use the right one or delete the records.`,
     );
-  const known = plan.changes.filter(({ beforeMinor }) => beforeMinor > 0);
-  if (paying >= 10 && known.length === 0)
+  if (paying >= 3 && own.length * 5 < paying)
     return stop(
       true,
-      `None of the ${paying} records in Attio that have revenue belongs to this Stripe account. Check that STRIPE_API_KEY is of the right one. If a second account is meant to join the first, run once with --force.`,
+      `Only ${own.length} of ${paying} records with revenue belong to this Stripe account: another account's key?`,
     );
-  const toZero = known.filter(({ afterMinor }) => afterMinor === 0).length;
-  const before = sumMinor(known.map(({ beforeMinor }) => beforeMinor));
-  const fall = before - sumMinor(known.map(({ afterMinor }) => afterMinor));
-  if (known.length < 10 || (toZero * 5 <= known.length && fall * 5 <= before)) return undefined;
-  return stop(
-    true,
-    `Of ${known.length} records with revenue ${toZero} would fall to 0, and their sum by ${Math.max(0, Math.round((100 * fall) / before))} %. More than 20 % looks like an accident: a key that sees only part of the account, refunds by mistake. Look at --dry-run and at node test-one.ts cus_…; if it is right, run once with --force.`,
-  );
+  const fault = fallOf(own) ?? lossOf(plan, books);
+  return fault === undefined ? undefined : stop(true, fault);
+}
+
+/** Revenue that falls as on no day of business; `own` are the changes of records that have revenue. */
+function fallOf(own: readonly Change[]): string | undefined {
+  const toZero = own.filter(({ afterMinor }) => afterMinor === 0).length;
+  const before = sumMinor(own.map(({ beforeMinor }) => beforeMinor));
+  const fall = before - sumMinor(own.map(({ afterMinor }) => afterMinor));
+  const isLarge = fall * 5 > before || (toZero * 5 > own.length && fall * 20 >= before);
+  if (own.length < 10 || !isLarge) return undefined;
+  const percent = Math.round((100 * fall) / before);
+  return `Of ${own.length} records with revenue ${toZero} would fall to 0, and their sum by ${percent} %.`;
+}
+
+/** People, addresses or products that go, as they do where a list came back empty or the mapping is gone. */
+function lossOf({ changes }: Plan, books: Books): string | undefined {
+  const existing = changes.filter(({ record }) => record !== undefined);
+  if (existing.length < 10) return undefined;
+  const before = ({ record }: Change, slug: string): string | undefined => record?.values.get(slug);
+  const after = (change: Change, slug: string): string | undefined =>
+    change.values.has(slug) ? change.values.get(slug) : before(change, slug);
+  for (const slug of ["person", "email"]) {
+    const lost = existing.filter((change) => before(change, slug) !== undefined && after(change, slug) === undefined);
+    if (lost.length * 5 > existing.length)
+      return `${lost.length} of ${existing.length} records would lose their ${slug}: did a list come back empty?`;
+  }
+  const slugs = new Set(existing.flatMap(({ record, values }) => [...(record?.values.keys() ?? []), ...values.keys()]));
+  const spend = [...slugs].filter((slug) => SLUG_PATTERN.test(slug));
+  const holding = (at: typeof before): string[] =>
+    spend.filter((slug) => existing.some((change) => amountOf(at(change, slug), books.currency) > 0));
+  const [now, then] = [holding(before), holding(after)];
+  const isMapped = (slug: string): boolean => slug !== FALLBACK_SLUG;
+  if (now.some(isMapped) ? then.some(isMapped) : now.length === 0 || then.length > 0) return undefined;
+  const what = now.some(isMapped) ? "No product's attribute" : `Not even ${FALLBACK_SLUG}`;
+  return `${what} would hold money any more (now: ${now.join(", ")}): is PRODUCT_SLUGS right?`;
 }
 
 // ------------------------------------------------------------------ HTTP ----
@@ -1102,7 +1357,7 @@ export function createGate(
 type Stats = { requests: number; retries: number; throttled: number };
 
 export type Service = {
-  readonly name: "Stripe" | "Attio" | "Heartbeat";
+  readonly name: "Stripe" | "Attio";
   readonly base: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly clock: Clock;
@@ -1640,12 +1895,6 @@ const OFFSET_PAGE = 500;
 const FILTER_BATCH = 100;
 const READ_WORKERS = 20;
 const WRITE_WORKERS = 16;
-export const COMMANDS = {
-  dryRun: "npm start -- --dry-run",
-  bootstrap: "npm run bootstrap",
-  bootstrapDryRun: "npm run bootstrap -- --dry-run",
-  suggestProducts: "npm run bootstrap -- --suggest-products",
-};
 const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
 
 /** Attio allows 100 reads and 25 writes a second per workspace: https://docs.attio.com/rest-api/guides/rate-limiting */
@@ -1873,9 +2122,11 @@ export async function checkAttio(attio: Service, settings: Settings) {
   const wrong = listed.map(({ slug, words }) => `${slug} ${words}`);
   if (options.length > 0 && !differences.some(({ slug }) => slug === "subscription_status"))
     wrong.push(`subscription_status lacks the option ${options.map(({ title }) => title).join(", ")}`);
-  if (!hasObject) problems.push(`There is no object ${OBJECT} in Attio. Next: ${COMMANDS.bootstrap}`);
+  if (!hasObject) problems.push(`There is no object ${OBJECT} in Attio. Next: ${settings.commands.bootstrap}`);
   else if (wrong.length > 0)
-    problems.push([`Object ${OBJECT} in Attio; what to do: ${COMMANDS.bootstrapDryRun}`, ...wrong].join("\n      "));
+    problems.push(
+      [`Object ${OBJECT} in Attio; what to do: ${settings.commands.bootstrapDryRun}`, ...wrong].join("\n      "),
+    );
   if (remedy !== undefined) problems.push(remedy);
   return { problems, workspace, spendSlugs, unmappedSlugs };
 }
@@ -1920,13 +2171,6 @@ async function inBatches(all: Iterable<string>, read: (batch: readonly string[])
   await Promise.all([...batches([...all], FILTER_BATCH)].map((batch) => inPool(() => read(batch))));
 }
 
-/** Records by customer id; `duplicates` are customer ids with more than one, with all their record ids. */
-export type Crm = {
-  readonly records: Map<string, CrmRecord>;
-  readonly duplicates: Map<string, string[]>;
-  withoutKey: number;
-};
-
 /** Reads the object's records into `crm`: all of them, or those of some customers. */
 export async function readCrm(
   attio: Service,
@@ -1938,13 +2182,13 @@ export async function readCrm(
   const wanted = customerIds && new Set(customerIds);
   const take = (read: AttioRecord): void => {
     const record = comparableRecord(read, specs, currency);
-    const key = record.row.get(MATCH_KEY);
+    const key = record.values.get(MATCH_KEY);
     if (key === undefined) crm.withoutKey += 1;
     if (key === undefined || wanted?.has(key) === false) return; // filters ignore case
     const other = crm.records.get(key);
     if (other === undefined) crm.records.set(key, record);
     else if (other.recordId !== record.recordId)
-      entry(crm.duplicates, key, () => [other.recordId]).push(record.recordId);
+      valueAt(crm.duplicates, key, () => [other.recordId]).push(record.recordId);
   };
   if (customerIds === undefined) await queryRecords(attio, OBJECT, undefined, take);
   await inBatches(customerIds ?? [], (batch) => queryRecords(attio, OBJECT, { [MATCH_KEY]: { $in: batch } }, take));
@@ -1954,18 +2198,18 @@ export async function readCrm(
 /** A record's values as text, and who set them; an attribute without a value has no entry. */
 function comparableRecord(read: AttioRecord, specs: readonly AttributeSpec[], currency: string): CrmRecord {
   const recordId = read.id.record_id;
-  const row = new Map<string, string>();
-  const setByHand = new Set<string>();
+  const values = new Map<string, string>();
+  const setByOthers = new Set<string>();
   for (const spec of specs) {
     const kind = `record ${recordId} ${spec.slug}`;
     const value = readAs(kind, listOrNone(anyObject), read.values[spec.slug])[0];
     if (value === undefined) continue;
     const written = readAs(kind, (wire) => canonical(spec, wire, currency), value);
-    if (written !== "") row.set(spec.slug, written);
+    if (written !== "") values.set(spec.slug, written);
     const author = readAs(kind, ACTOR, value).created_by_actor?.type ?? "api-token";
-    if (author !== "api-token") setByHand.add(spec.slug);
+    if (author !== "api-token") setByOthers.add(spec.slug);
   }
-  return { recordId, row, setByHand };
+  return { recordId, values, setByOthers };
 }
 
 /** One value as text that can be compared: "12.50" however Attio writes 12.5, an instant in ISO form, ids and titles. */
@@ -2114,20 +2358,6 @@ export async function createPerson(
 
 const SAMPLE = 20;
 
-/** Everything a report can say about a run. */
-export type Findings = {
-  readonly settings: Settings;
-  readonly books: Books;
-  readonly plan: Plan;
-  readonly crm: Crm;
-  readonly customers: ReadonlyMap<string, Customer>;
-  readonly unmappedSlugs: readonly string[];
-  /** Names by product id, as far as the key may read them. */
-  readonly productNames: ReadonlyMap<string, string>;
-  readonly t0: number;
-  readonly stripeRequests: number;
-};
-
 /** A titled block: in the log as aligned columns, in the step summary as a table. */
 export type Section = { readonly title: string; readonly rows: readonly Row[] };
 export type Row = readonly [label: string, count: string, amount: string, remark: string];
@@ -2142,16 +2372,16 @@ function plural(count: number, one: string, many = `${one}s`): string {
 }
 
 /** Account-wide amounts; nothing where amounts are not to be shown. */
-function amountOf(amount: Minor, currency: string, settings: Settings): string {
+function shownAmount(amount: Minor, currency: string, settings: Settings): string {
   return settings.showsAmounts ? `${formatMinor(amount, currency)} ${clean(currency)}` : "";
 }
 
 /** Label, count and where to find the same figure in the Stripe dashboard, for each term of the bridge. */
 const BRIDGE_LABELS: readonly (readonly [kind: BridgeKind, label: string, remark: string])[] = [
   ["captured", "captured", "Payments › Succeeded and Refunded: the captured amounts"],
-  ["givenBack", "- given back", "Payments › Refunded and Partially refunded: the refunds"],
+  ["refunded", "- refunded", "Payments › Refunded and Partially refunded: the refunds"],
   ["guests", "- guests", "charges without a customer; the dashboard has no such figure"],
-  ["setAside", "- set aside", "settled in another currency; the dashboard has no such figure"],
+  ["setAside", "- not included", "settled in another currency; the dashboard has no such figure"],
   ["counted", "= counted", "net of refunds, before Stripe's fees; the dashboard has no such figure"],
   ["uncaptured", "· uncaptured", "Payments › Uncaptured and Canceled; in no sum"],
   ["pending", "· pending", "Payments › Pending; counted once they succeed"],
@@ -2159,18 +2389,18 @@ const BRIDGE_LABELS: readonly (readonly [kind: BridgeKind, label: string, remark
   ["disputed", "· disputed", "Payments › Disputes, lost ones too; counted above, never subtracted"],
   ["undecided", "· undecided", "partial captures whose balance transaction cannot be read: what depends on it"],
   ["paidOutside", "· paid outside", "Invoices › Paid, marked as paid outside of Stripe; in no sum"],
+  ["beyondCharges", "· beyond charges", "customers whose paid invoices collected more than all their charges captured"],
   ["noRate", "· no rate", "paid invoices of customers without a counted charge in this currency; in no column"],
 ];
 
 /** The way from what was captured to what the records hold: by charge currency, then at settled value. */
-export function bridgeSections({ settings, books, plan, unmappedSlugs }: Findings): Section[] {
-  const show = (amount: Minor, currency = books.currency): string => amountOf(amount, currency, settings);
+export function bridgeSections({ settings, books, unmappedSlugs }: Findings, plan: Plan): Section[] {
+  const show = (amount: Minor, currency = books.currency): string => shownAmount(amount, currency, settings);
   const isMain = (currency: string): number => Number(currency === books.currency);
   const lines = [...books.bridge].toSorted(([a], [b]) => isMain(b) - isMain(a) || (a < b ? -1 : 1));
   const byCurrency = lines.map(([currency, line]): Section => {
-    const settled = [...books.ledgers.values()].map(({ countedIn }) => countedIn.get(currency)?.settled ?? ZERO);
     const place = "Balances › All activity: gross of these charges, in proportion";
-    const rate = row("= settled at", "", place, show(sumMinor(settled)));
+    const rate = row("= settled at", "", place, show(line.countedAs.minor));
     const rows = BRIDGE_LABELS.flatMap(([kind, label, remark]): Row[] => {
       const { count, minor: sum } = line[kind];
       if (count === 0 && kind !== "captured" && kind !== "counted") return [];
@@ -2193,14 +2423,14 @@ export function bridgeSections({ settings, books, plan, unmappedSlugs }: Finding
 }
 
 /** The report before anything is written: what was read, the bridge, the plan, what a person may want to mend. */
-export function reportSections(findings: Findings): Section[] {
-  const { settings, books, plan, crm } = findings;
+export function reportSections(findings: Findings, plan: Plan): Section[] {
+  const { settings, books, crm } = findings;
   const { counts } = books;
   const monthly = findings.stripeRequests * 30;
   const newPeople = new Set(plan.changes.flatMap(({ newPerson }) => newPerson?.address ?? [])).size;
   const some = (...rows: Row[]): Row[] => rows.filter(([, count]) => count !== "0");
   const read = [
-    row("charges", counts.charges, `created before ${new Date(findings.t0 * 1000).toISOString()}, as all below`),
+    row("charges", counts.charges, `created before ${new Date(books.t0 * 1000).toISOString()}, as all below`),
     row("paid invoices", counts.invoices, `${counts.longInvoices} with more than ten lines`),
     row("customers", findings.customers.size),
     row("subscriptions", counts.subscriptions, "of every status"),
@@ -2223,7 +2453,7 @@ export function reportSections(findings: Findings): Section[] {
   ];
   return [
     { title: "Read", rows: read },
-    ...bridgeSections(findings),
+    ...bridgeSections(findings, plan),
     { title: "Plan", rows: planned },
     { title: "What changes", rows: some(...newsRows(plan, settings)) },
     fallbackSection(findings),
@@ -2256,10 +2486,10 @@ function fallbackSection({ settings, books, productNames }: Findings): Section {
   const all = [...books.fallback].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, SAMPLE);
   const rows = all.map(([id, sum]) => {
     const name = settings.showsAmounts ? productNames.get(id) : undefined;
-    return row(name ?? clean(id), "", name && clean(id), amountOf(sum, books.currency, settings));
+    return row(name ?? clean(id), "", name && clean(id), shownAmount(sum, books.currency, settings));
   });
-  const isMappable = all.some(([id]) => id !== NO_PRODUCT && id !== NO_POSITIVE_LINE);
-  const remedy = isMappable ? `; for attributes of their own: ${COMMANDS.suggestProducts}` : "";
+  const isMappable = all.some(([id]) => !NOT_PRODUCTS.has(id));
+  const remedy = isMappable ? `; for attributes of their own: ${settings.commands.suggestProducts}` : "";
   return { title: `In ${FALLBACK_SLUG}${remedy}`, rows };
 }
 
@@ -2275,11 +2505,11 @@ export function logLines(sections: readonly Section[]): string[] {
 }
 
 /** What a dry run shows of its changes: ids and attributes; by hand also the revenue. */
-export function changeSection({ plan, settings, books }: Findings): Section {
+export function changeSection({ settings, books }: Findings, plan: Plan): Section {
   const writes = plan.changes.filter(({ values }) => values.size > 0);
   const showsRevenue = settings.showsAmounts && !settings.isCi;
   const rows = writes.slice(0, SAMPLE).map(({ outcome, customerId, values, record, afterMinor, newPerson }): Row => {
-    const revenue = `${record?.row.get("total_revenue") ?? "none"} -> ${formatMinor(afterMinor, books.currency)}`;
+    const revenue = `${record?.values.get("total_revenue") ?? "none"} -> ${formatMinor(afterMinor, books.currency)}`;
     const slugs = [...values.keys()].filter((slug) => slug !== MATCH_KEY && slug !== "last_synced_at");
     const attributes = record === undefined ? "all attributes" : slugs.join(", ");
     return [outcome, customerId, showsRevenue ? revenue : "", attributes + (newPerson ? ", a new person" : "")];
@@ -2319,32 +2549,36 @@ export function markdownTable({ rows }: Section): string {
 }
 
 /** What `$GITHUB_STEP_SUMMARY` shows: problems, the total, what changes, revenue by product, then the rest, folded. */
-export function stepSummary(problems: Log["problems"], findings?: Findings, lastLine = ""): string {
+export function stepSummary(
+  problems: Log["problems"],
+  told?: { readonly findings: Findings; readonly plan: Plan; readonly lastLine: string },
+): string {
   const isBad = problems.some(({ kind }) => kind === "error");
   const quoted = problems
     .slice(0, 50)
     .map(({ kind, line }) => `> **${kind}** ${line.split("\n").map(markdown).join("  \n> ")}`);
   const parts = [isBad ? "## Stripe to Attio: needs attention" : "## Stripe to Attio", ...quoted];
   if (problems.length > 50) parts.push(`> and ${problems.length - 50} more, in the log`);
-  if (findings === undefined) return `${parts.join("\n\n")}\n`;
-  const { settings, plan, books } = findings;
+  if (told === undefined) return `${parts.join("\n\n")}\n`;
+  const { findings, plan, lastLine } = told;
+  const { settings, books } = findings;
   const total = settings.showsAmounts
-    ? `**${amountOf(plan.totalMinor, books.currency, settings)}** lifetime revenue of `
+    ? `**${shownAmount(plan.totalMinor, books.currency, settings)}** lifetime revenue of `
     : "";
   parts.push(`${total}${plural(plan.changes.length, "customer")}.`, `\`${lastLine}\``);
   const rank = ({ title }: Section): number =>
     ["What changes", "Plan", "All currencies"].findIndex((start) => title.startsWith(start));
-  const sections = reportSections(findings);
+  const sections = reportSections(findings, plan);
   for (const section of sections.filter((candidate) => rank(candidate) >= 0).toSorted((a, b) => rank(a) - rank(b)))
     parts.push(`### ${markdown(section.title)}`, markdownTable(section));
-  parts.push(...pie(findings));
+  parts.push(...pie(findings, plan));
   for (const section of sections.filter((candidate) => rank(candidate) < 0))
     parts.push(`<details><summary>${markdown(section.title)}</summary>`, markdownTable(section), "</details>");
   return `${parts.join("\n\n")}\n`;
 }
 
 /** Revenue by product, slices below 2 % taken together. A pie has no negative slice: that is left to the table. */
-function pie({ plan, books, settings }: Findings): string[] {
+function pie({ books, settings }: Findings, plan: Plan): string[] {
   const slices = [...plan.columns, ["unallocated", plan.unallocated] as const].filter(([, amount]) => amount > 0);
   if (!settings.showsAmounts || slices.length === 0) return [];
   const whole = sumMinor(slices.map(([, amount]) => amount));
@@ -2379,7 +2613,7 @@ export type Log = ReturnType<typeof createLog>;
 /** Prints lines; a key never passes. Problems are also GitHub annotations, and kept for the step summary. */
 export function createLog(io: Io) {
   const problems: { readonly kind: "error" | "warning"; readonly line: string }[] = [];
-  const secrets = ["STRIPE_API_KEY", "ATTIO_API_KEY", "HEARTBEAT_URL"].map((name) => (io.env[name] ?? "").trim());
+  const secrets = ["STRIPE_API_KEY", "ATTIO_API_KEY"].map((name) => (io.env[name] ?? "").trim());
   let isDrawn = false;
   let endTimer = (): void => undefined;
   const safe = (line: string): string =>
@@ -2439,8 +2673,8 @@ export function helpText(
   const listed = SETTINGS.filter(([name]) => settings.includes(name));
   return [
     `usage: ${usage}\n\n${purpose}\n\noptions:`,
-    ...[...options, ["--help", "show this"] as const].map(two),
-    "\nsettings (environment variables), with their defaults:",
+    ...[...options, ["--help", "show this"] as const, ["--version", "show the version"] as const].map(two),
+    "\nsettings (environment variables, or lines of the file .env beside the program), with their defaults:",
     ...listed.map(([name, fallback, meaning]) => two([name, `${meaning} (${fallback})`])),
     "\nexamples:",
     ...examples.map((example) => `  ${example}`),
@@ -2449,17 +2683,18 @@ export function helpText(
 }
 
 const USAGE: Usage = {
-  flags: ["--dry-run", "--update-only", "--force"],
+  flags: ["--dry-run", "--update-only", "--force", "--verbose"],
   requires: ["STRIPE_API_KEY", "ATTIO_API_KEY"],
   help: helpText(
-    "node sync.ts [--dry-run] [--update-only] [--force]",
+    "node sync.ts [--dry-run] [--update-only] [--force] [--verbose]",
     "Reads what every customer paid from Stripe and keeps one record per paying customer in Attio.",
     [
       ["--dry-run", "everything but the writes: report, plan, up to 20 changes"],
       ["--update-only", "write to records that exist, create none"],
-      ["--force", "go on although no record belongs to this account, or revenue falls by over 20 %"],
+      ["--force", "go on where a brake that can be passed stopped the run"],
+      ["--verbose", "report every id, currency and remark"],
     ],
-    ["node sync.ts --dry-run", "node --env-file-if-exists=.env sync.ts", "CURRENCY=eur node sync.ts --update-only"],
+    ["npm start -- --dry-run", "npm start", "CURRENCY=eur npm start -- --update-only"],
   ),
 };
 
@@ -2474,6 +2709,10 @@ export async function runProgram(
 ): Promise<number> {
   if (io.args.includes("--help") || io.args.includes("-h")) {
     io.out(usage.help);
+    return 0;
+  }
+  if (io.args.includes("--version")) {
+    io.out(`stripe-attio-sync ${VERSION}\n`);
     return 0;
   }
   const log = createLog(io);
@@ -2520,7 +2759,7 @@ function readStripe(stripe: Service, books: Books, t0: number, onRow: () => void
   const isUnclear = (charge: Charge): boolean => needsBalance(charge, books.currency);
   const work = [
     readCharges(stripe, { t0, isUnclear }, (charge) => (onRow(), addCharge(books, charge))),
-    readPaidInvoices(stripe, { t0 }, (invoice) => (onRow(), addInvoice(books, invoice, t0))),
+    readPaidInvoices(stripe, { t0 }, (invoice) => (onRow(), addInvoice(books, invoice))),
     readCustomers(stripe, { t0 }, (customer) => (onRow(), void customers.set(customer.id, customer))),
     readSubscriptions(stripe, { t0 }, (subscription) => (onRow(), addSubscription(books, subscription))),
   ] as const;
@@ -2536,16 +2775,16 @@ function refuseToPlan(books: Books, crm: Crm): void {
     throw new RunError(
       `${plural(duplicates.length, "customer")} with more than one record in Attio, counted twice there:\n  - ${duplicates.slice(0, SAMPLE).join("\n  - ")}\nDelete all but one record of each in Attio, then run again: the sync brings the one that stays up to date.`,
     );
-  const currency = currencyToSet(books);
-  if (currency !== undefined)
+  const advice = adviseCurrency(books);
+  if (advice?.isMost === true && crm.records.size === 0)
     throw new RunError(
-      `Most charges of this account are not settled in ${books.currency}, so most of its revenue would be missing. Set CURRENCY=${currency} (and run the bootstrap for an object in ${currency}).`,
+      `More of this account's revenue is settled in ${advice.currency} than in ${books.currency}. Set CURRENCY=${advice.currency}, and make the object in it.`,
     );
 }
 
 /** Names for the products that fell into `spend_other`; none where the key may not read products, which is no fault. */
 async function readProductNames(stripe: Service, books: Books): Promise<Map<string, string>> {
-  const ids = [...books.fallback.keys()].filter((id) => id !== NO_PRODUCT && id !== NO_POSITIVE_LINE);
+  const ids = [...books.fallback.keys()].filter((id) => !NOT_PRODUCTS.has(id));
   const products = await readProducts(stripe, ids).catch((error: unknown) => {
     if (error instanceof ApiError) return [];
     throw error;
@@ -2649,26 +2888,12 @@ type NewPeople = Map<string, ReturnType<typeof createPerson>>;
 async function newLinks(attio: Service, { newPerson, record }: Change, people: NewPeople): Promise<[string, string][]> {
   if (newPerson === undefined) return [];
   const { address, name } = newPerson;
-  const person = await entry(people, address, () => createPerson(attio, address, name));
+  const person = await valueAt(people, address, () => createPerson(attio, address, name));
   if (person === undefined) return [];
   const links: [string, string][] = [["person", person.recordId]];
-  if (person.companyId !== undefined && record?.setByHand.has("company") !== true)
+  if (person.companyId !== undefined && record?.setByOthers.has("company") !== true)
     links.push(["company", person.companyId]);
   return links;
-}
-
-/** Tells the dead-man's switch that all is well. Its address is a secret; its failure is no fault of the run's. */
-async function ping(heartbeat: URL, connection: Connection, log: Log): Promise<void> {
-  const gate = createGate(connection.clock, { all: 10, lane: () => 10 });
-  const own = { name: "Heartbeat", base: heartbeat.origin, headers: {}, timeoutMs: 10_000 } as const;
-  const stats = { requests: 0, retries: 0, throttled: 0 };
-  const service: Service = { ...connection, ...own, gate, stats, cutsInFlight: false, quotesWords: false };
-  for (let tries = 1; tries <= 3; tries += 1) {
-    const call = { method: "GET", path: heartbeat.pathname + heartbeat.search } as const;
-    const { status } = await attempt(service, call, () => undefined);
-    if (status >= 200 && status < 300) return;
-  }
-  log.warn("HEARTBEAT_URL did not answer: the watcher may raise an alarm. The run itself was good.");
 }
 
 /** Steps 1 and 2 of a run: the check, then everything both services have, as of one instant, with the books closed. */
@@ -2684,11 +2909,13 @@ async function gather(
   if (problems.length > 0)
     throw new RunError([`${plural(problems.length, "thing")} to put right before a run:`, ...problems].join("\n  - "));
   const { spendSlugs, unmappedSlugs } = check;
-  log.line(`check: both keys work, Stripe in ${settings.mode} mode, Attio workspace "${check.workspace}"\n`);
+  log.line(
+    `check: both keys work, Stripe in ${settings.mode} mode, Attio workspace "${check.workspace}", version ${VERSION}\n`,
+  );
 
   const startedAt = clock.now();
   const t0 = Math.floor(startedAt / 1000);
-  const books = openBooks(settings.currency, settings.productSlugs);
+  const books = openBooks(settings, t0);
   let rows = 0;
   log.follow(() => {
     const rate = (1000 * rows) / Math.max(1, clock.now() - startedAt);
@@ -2716,7 +2943,7 @@ async function gather(
       `Attio would not search for ${plural(found.refused, "e-mail address", "e-mail addresses")}: links of those customers stay as they are. Look for addresses in Stripe that are mistyped.`,
     );
   const stripeRequests = stripe.stats.requests;
-  return { books, customers, crm, people, productNames, spendSlugs, unmappedSlugs, t0, stripeRequests };
+  return { settings, books, customers, crm, people, productNames, spendSlugs, unmappedSlugs, stripeRequests };
 }
 
 /** One run. Returns the exit code. */
@@ -2732,16 +2959,13 @@ export async function main(io: Io): Promise<number> {
       failure.abort(error); // nobody goes on reading, or speaks up, after the error
       throw error;
     });
-    const { books } = gathered;
-    const { records } = gathered.crm;
+    const { isUpdateOnly } = settings;
+    const findings: Findings = { ...gathered, nowMs: io.clock.now() };
+    const plan = planChanges(findings);
+    logLines(reportSections(findings, plan)).forEach(log.line);
+    if (settings.isDryRun) logLines([changeSection(findings, plan)]).forEach(log.line);
 
-    const isUpdateOnly = settings.flags.has("--update-only");
-    const plan = planChanges({ ...gathered, records, settings, isUpdateOnly, nowMs: io.clock.now() });
-    const findings: Findings = { ...gathered, settings, plan };
-    logLines(reportSections(findings)).forEach(log.line);
-    if (settings.isDryRun) logLines([changeSection(findings)]).forEach(log.line);
-
-    const brake = findBrake(plan, records, books, settings.mode);
+    const brake = findBrake(plan, findings);
     const isBraked = brake !== undefined && !(brake.isForceable && settings.flags.has("--force"));
     if (isBraked) log.error(`Stopped before the first write. ${brake.message}\nNothing was written.`);
     else if (brake !== undefined) log.warn(`Going on because of --force. ${brake.message}`);
@@ -2758,18 +2982,23 @@ export async function main(io: Io): Promise<number> {
       applied = result.applied;
       isGood = applied.failed === 0 && result.ending === "";
       if (result.newPeople > 0) notes.push(`${plural(result.newPeople, "person", "people")} created`);
-      if (isGood && settings.heartbeat !== undefined) await ping(settings.heartbeat, connection, log);
     }
     const seconds = `${((io.clock.now() - startedAt) / 1000).toFixed(1)} s`;
     const lastLine = summaryLine(applied, stripe.stats, attio.stats, [seconds, ...notes]);
-    writeStepSummary(settings.stepSummaryPath, stepSummary(log.problems, findings, lastLine), log);
+    writeStepSummary(settings.stepSummaryPath, stepSummary(log.problems, { findings, plan, lastLine }), log);
     log.line(lastLine);
     return isGood ? 0 : 1;
   });
 }
 
-/** The process as a program sees it. */
-export function processIo(): Io {
+/** The process as a program sees it, with the settings in the file `.env` of a directory, if one is named. */
+export function processIo(directory?: string): Io {
+  const envFile = directory === undefined ? "" : join(directory, ".env");
+  try {
+    if (existsSync(envFile)) process.loadEnvFile(envFile); // what is set already wins
+  } catch (error) {
+    process.stderr.write(`${envFile} could not be read: ${clean(String(error))}\n`);
+  }
   const stop = new AbortController();
   // A reader that is gone (`| head`) is no reason to end a run half-way.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
@@ -2798,4 +3027,13 @@ export function processIo(): Io {
   };
 }
 
-if (import.meta.main) process.exitCode = await main(processIo());
+// Older ones know no `import.meta.main`, or warn of types: they would run nothing, and exit 0.
+const [major = 0, minorVersion = 0] = process.versions.node.split(".").map(Number);
+if (major < 24 || (major === 24 && minorVersion < 12)) {
+  process.stderr.write(
+    `Node ${process.versions.node} is too old: 24.12 is needed. After npm ci, npm start brings its own.\n`,
+  );
+  process.exit(2);
+}
+
+if (import.meta.main) process.exitCode = await main(processIo(import.meta.dirname));

@@ -13,25 +13,21 @@ import {
   addressOf,
   attributeSpecs,
   checkAttio,
-  clean,
   closeBooks,
-  collectedMinor,
+  explainCharge,
+  explainInvoice,
   connectAttio,
   connectStripe,
-  convertedMinor,
   desiredValues,
   formatMinor,
   getsRecord,
-  givenBackMinor,
   helpText,
-  isCaptured,
   ledgerOf,
   logLines,
   lookUpPeople,
   maybe,
   minor,
   needsBalance,
-  netMinor,
   openBooks,
   planChange,
   processIo,
@@ -43,16 +39,11 @@ import {
   readSubscriptions,
   request,
   runProgram,
-  settledValue,
-  settles,
   shape,
-  sharesOf,
   slugsOf,
   statusOf,
-  sumMinor,
   text,
   unallocatedMinor,
-  weightsOf,
 } from "./sync.ts";
 import type {
   Books,
@@ -161,9 +152,9 @@ async function readAccount(stripe: Service, settings: Settings, t0: number): Pro
   const newestFirst = (a: { created: number; id: string }, b: { created: number; id: string }): number =>
     b.created - a.created || (a.id < b.id ? 1 : -1);
   for (const list of [charges, invoices, subscriptions]) list.sort(newestFirst);
-  const books = openBooks(currency, settings.productSlugs);
+  const books = openBooks(settings, t0);
   for (const charge of charges) addCharge(books, charge);
-  for (const invoice of invoices) addInvoice(books, invoice, t0);
+  for (const invoice of invoices) addInvoice(books, invoice);
   for (const subscription of subscriptions) addSubscription(books, subscription);
   closeBooks(books);
   const paidBy = await readPayments(stripe, invoices, charges);
@@ -217,8 +208,8 @@ async function readCrmSide(
   ]);
   const record = crm.records.get(customer.id);
   const customers = new Map([[customer.id, customer]]);
-  const input = { books, customers, records: crm.records, people, spendSlugs, settings, nowMs, isUpdateOnly: false };
-  const change = getsRecord(ledger, record) ? planChange(ledger, record, input) : undefined;
+  const input = { books, customers, crm, people, spendSlugs, settings, nowMs };
+  const change = getsRecord(ledger, record) ? planChange(ledger, input) : undefined;
   return { crm, person: people.get(address), change };
 }
 
@@ -245,7 +236,7 @@ function asJson(
       last_charge_at: instant(ledger.lastChargeUnix),
       person: side?.person?.recordId ?? null,
       company: side?.person?.companyId ?? null,
-      crm: record === undefined ? null : { record_id: record.recordId, ...Object.fromEntries(record.row) },
+      crm: record === undefined ? null : { record_id: record.recordId, ...Object.fromEntries(record.values) },
       next_sync: side === undefined ? null : (side.change?.outcome ?? "no record"),
     },
     null,
@@ -286,12 +277,12 @@ function statement(
   const totals: Row[] = [
     [
       "total revenue",
-      String(charges.filter((charge) => netMinor(charge) > 0 && settledValue(charge, currency) !== undefined).length),
+      String(charges.filter((charge) => explainCharge(charge, currency).outcome === "counted").length),
       show(ledger.totalMinor),
       "the nets above",
     ],
     ...spend,
-    ["= unallocated", "", show(unallocatedMinor(ledger)), "charges without an invoice, less refunds"],
+    ["= unallocated", "", show(unallocatedMinor(ledger)), "paid without an invoice, less refunds"],
   ];
   const standings = subscriptions.map(({ id, status, ended_at, cancellation_details }): Row => {
     const end = ended_at === null ? "" : `, ended ${day(ended_at)}`;
@@ -302,7 +293,7 @@ function statement(
     { title: "Charges: what each brought in", rows: charges.map((charge) => chargeRow(charge, currency, dashboard)) },
     {
       title: "Paid invoices, split by line",
-      rows: invoices.flatMap((invoice) => invoiceRows(invoice, account, run.t0, dashboard)),
+      rows: invoices.flatMap((invoice) => invoiceRows(invoice, account, dashboard)),
     },
     { title: "Totals", rows: totals },
     { title: `Subscription status: ${statusOf(books, customer.id)}`, rows: standings },
@@ -310,76 +301,49 @@ function statement(
   ];
 }
 
-/** One charge with captured, given back, net, and a few words on what is special about it. */
+/** One charge with captured, refunded, net, and a few words on what is special about it. */
 function chargeRow(charge: Charge, currency: string, dashboard: string): Row {
   const show = (amount: number, unit = charge.currency): string => `${formatMinor(minor(amount), unit)} ${unit}`;
+  const { state, basis, capturedMinor, refundedMinor, netMinor, rate, outcome, countedMinor } = explainCharge(
+    charge,
+    currency,
+  );
   const words: string[] = [];
-  if (!isCaptured(charge))
-    words.push(
-      charge.status === "succeeded" ? "authorised, not captured: not counted" : `${charge.status}: not counted`,
-    );
+  if (state !== "captured") words.push(`${state}: not counted`);
   else {
-    words.push(`captured ${show(charge.amount_captured)}, given back ${show(givenBackMinor(charge))}`);
+    words.push(`captured ${show(capturedMinor)}, refunded ${show(refundedMinor)}`);
     if (charge.refunded) words.push("refunded in full");
-    if (charge.amount_captured < charge.amount) words.push(partialCapture(charge, show));
+    if (charge.amount_captured < charge.amount) words.push(`${show(charge.amount)} authorised, settled: ${basis}`);
     if (charge.disputed) words.push("disputed: still counted");
-    if (charge.currency !== currency && netMinor(charge) > 0) words.push(settlement(charge, currency));
+    if (outcome === "set aside") words.push(`not settled in ${currency}: not included`);
+    if (rate !== undefined)
+      words.push(
+        `counts as ${show(countedMinor, currency)} (Stripe settled ${show(rate.settledMinor, currency)} for ${show(rate.ofMinor)})`,
+      );
   }
   words.push(`${dashboard}payments/${charge.id}`);
-  return [charge.id, day(charge.created), `net ${show(netMinor(charge))}`, words.join("; ")];
-}
-
-function partialCapture(charge: Charge, show: (amount: number) => string): string {
-  const captured = `${show(charge.amount)} authorised, ${show(charge.amount_captured)} captured`;
-  if (charge.amount_refunded === 0) return captured;
-  const by = settles(charge);
-  const released = show(charge.amount - charge.amount_captured);
-  if (charge.refunded) return captured; // all of it went back, whatever of it was only released
-  if (by === "captured") return `${captured}: the refunded ${show(charge.amount_refunded)} is real`;
-  const why = by === "authorised" ? "Stripe settled the authorised amount" : "its balance transaction cannot be read";
-  return `${captured}: of ${show(charge.amount_refunded)} refunded, ${released} was only released (${why})`;
-}
-
-function settlement(charge: Charge, currency: string): string {
-  const value = settledValue(charge, currency);
-  if (value === undefined) return `not settled in ${currency}: set aside`;
-  const rate = `Stripe settled ${formatMinor(value.balance, currency)} ${currency} for ${formatMinor(value.basis, charge.currency)} ${charge.currency}`;
-  return `counts as ${formatMinor(value.settled, currency)} ${currency} (${rate})`;
+  return [charge.id, day(charge.created), `net ${show(netMinor)}`, words.join("; ")];
 }
 
 /** One invoice: what was collected, and each line's share of it. */
-function invoiceRows(invoice: Invoice, { books, paidBy, customer }: Account, t0: number, dashboard: string): Row[] {
+function invoiceRows(invoice: Invoice, { books, paidBy }: Account, dashboard: string): Row[] {
   const show = (amount: number, unit = invoice.currency): string => `${formatMinor(minor(amount), unit)} ${unit}`;
-  const collected = collectedMinor(invoice);
-  const outside = invoice.amount_paid_off_stripe ?? 0;
-  const words = [`paid ${show(invoice.amount_paid)}`];
-  if (outside > 0) words.push(`of it ${show(outside)} outside Stripe: not split`);
+  const { outcome, collectedMinor, convertedMinor, shares } = explainInvoice(books, invoice);
+  const words = [`paid ${show(invoice.amount_paid)}`, outcome === "split" ? "" : outcome];
   if (paidBy.get(invoice.id)) words.push(`by ${paidBy.get(invoice.id)}`);
-  const head = (remark: string): Row => {
-    const all = [...words, remark, `${dashboard}invoices/${invoice.id}`].filter(Boolean);
-    return [invoice.id, day(invoice.created), `collected ${show(collected)}`, all.join("; ")];
-  };
-  if ((invoice.status_transitions.paid_at ?? 0) >= t0) return [head("paid after this began: not counted yet")];
-  if (collected === 0) return [head("nothing to split")];
-  const isForeign = invoice.currency !== books.currency;
-  const split = isForeign ? convertedMinor(books, customer.id, invoice.currency, collected) : collected;
-  if (split === undefined) return [head("no counted charge in this currency, so no rate: set aside")];
-  const weights = weightsOf(invoice);
-  const shares = sharesOf(split, weights);
-  const others = invoice.lines.data.length - weights.length;
-  const lines = invoice.lines.data.filter(({ amount }) => amount > 0);
-  const billed = sumMinor(lines.map(({ amount }) => minor(amount)));
-  const rows = shares.map(({ product, share }, at): Row => {
-    const { amount, description } = lines[at] ?? {};
-    const slug = books.productSlugs.get(product) ?? FALLBACK_SLUG;
-    const words = [amount && `billed ${show(amount)}`, `${product} -> ${slug}`, description && clean(description)];
-    return ["", "", show(share, books.currency), words.filter(Boolean).join("; ")];
+  if (invoice.currency !== books.currency && outcome === "split")
+    words.push(`${show(convertedMinor, books.currency)} at this customer's own rate`);
+  const all = [...words, `${dashboard}invoices/${invoice.id}`].filter(Boolean);
+  const rows = shares.map(({ line, product, slug, shareMinor }): Row => {
+    const { description } = invoice.lines.data[line] ?? {};
+    return [
+      "",
+      "",
+      show(shareMinor, books.currency),
+      [`${product} -> ${slug}`, description].filter(Boolean).join("; "),
+    ];
   });
-  const notes = [isForeign ? `${show(split, books.currency)} at this customer's own rate` : ""];
-  if (lines.length > 0 && billed !== collected)
-    notes.push(`${show(billed)} billed: discounts, credits, tax and shipping are spread over the lines`);
-  if (others > 0) notes.push(`no share for ${others} of its lines, at 0 or below (credits, prorations)`);
-  return [head(notes.filter(Boolean).join("; ")), ...rows];
+  return [[invoice.id, day(invoice.created), `collected ${show(collectedMinor)}`, all.join("; ")], ...rows];
 }
 
 /** Each attribute as the CRM holds it and as the next sync would write it. */
@@ -409,19 +373,21 @@ function recordRows(
     return [...rows, ["record", "", "", `${record.recordId}: left alone, as Stripe has no charge of this customer`]];
   if (change === undefined) return [...rows, ["no record", "", "", "never paid, and has no record: gets none"]];
   rows.push(["next sync", "", "", change.outcome], ["record", "", "", record?.recordId ?? "none yet"]);
-  const desired = desiredValues(ledger, customer, { books, spendSlugs, settings });
+  const desired = desiredValues(ledger, { books, customers: new Map([[customer.id, customer]]), spendSlugs, settings });
   for (const { slug } of attributeSpecs(spendSlugs)) {
-    const now = record?.row.get(slug) ?? "empty";
+    const now = record?.values.get(slug) ?? "empty";
     const next = change.values.has(slug)
       ? (change.values.get(slug) ?? "empty")
       : record === undefined
         ? (desired.get(slug) ?? "empty")
         : now;
     const byHand =
-      record?.setByHand.has(slug) === true && (slug === "person" || slug === "company") ? " (set by hand: stays)" : "";
+      record?.setByOthers.has(slug) === true && (slug === "person" || slug === "company")
+        ? " (set by hand: stays)"
+        : "";
     rows.push([slug, "", "", next === now ? `${now}${byHand}` : `${now} -> ${next}`]);
   }
   return rows;
 }
 
-if (import.meta.main) process.exitCode = await testOne(processIo());
+if (import.meta.main) process.exitCode = await testOne(processIo(import.meta.dirname));

@@ -151,7 +151,7 @@ describe("Attio: the records of the CRM", () => {
         unallocated_revenue: -0.07,
       });
 
-      const row = (await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" })).records.get("cus_1")?.row;
+      const row = (await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" })).records.get("cus_1")?.values;
 
       const read = ["total_revenue", "spend_pro", "unallocated_revenue", "spend_other"].map((slug) => row?.get(slug));
       assert.deepEqual(read, ["499.00", "12.50", "-0.07", undefined]);
@@ -163,7 +163,7 @@ describe("Attio: the records of the CRM", () => {
     addRecord(sandbox, { stripe_customer_id: "cus_1", total_revenue: 500 });
 
     assert.equal(
-      (await readCrm(attio, { spendSlugs: SLUGS, currency: "jpy" })).records.get("cus_1")?.row.get("total_revenue"),
+      (await readCrm(attio, { spendSlugs: SLUGS, currency: "jpy" })).records.get("cus_1")?.values.get("total_revenue"),
       "500",
     );
   });
@@ -178,7 +178,7 @@ describe("Attio: the records of the CRM", () => {
     const { records } = await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" });
 
     assert.match(sent, /"2026-11-21T07:17:00\.000000000Z"/);
-    assert.equal(records.get("cus_1")?.row.get("first_charge_at"), "2026-11-21T07:17:00.000Z");
+    assert.equal(records.get("cus_1")?.values.get("first_charge_at"), "2026-11-21T07:17:00.000Z");
   });
 
   test("a select is read by its title, a reference by its record, and nothing where there is no value", async (t) => {
@@ -187,7 +187,7 @@ describe("Attio: the records of the CRM", () => {
     const values = { subscription_status: "Past Due", person: [{ target_object: "people", target_record_id: person }] };
     addRecord(sandbox, { stripe_customer_id: "cus_1", ...values });
 
-    const row = (await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" })).records.get("cus_1")?.row;
+    const row = (await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" })).records.get("cus_1")?.values;
 
     assert.deepEqual(Object.fromEntries(row ?? []), {
       stripe_customer_id: "cus_1",
@@ -217,7 +217,7 @@ describe("Attio: the records of the CRM", () => {
 
       const { records } = await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" });
 
-      assert.deepEqual([...(records.get("cus_1")?.setByHand ?? [])], isAnother ? ["person"] : []);
+      assert.deepEqual([...(records.get("cus_1")?.setByOthers ?? [])], isAnother ? ["person"] : []);
     });
 
   test("reading one customer's record leaves out an id that differs in case only", async (t) => {
@@ -451,7 +451,7 @@ describe("Attio: writing a record", () => {
 
     assert.equal(sandbox.records("stripe_customers")[0]?.["total_revenue"], "10000000000.07");
     assert.equal(
-      (await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" })).records.get("cus_1")?.row.get("total_revenue"),
+      (await readCrm(attio, { spendSlugs: SLUGS, currency: "usd" })).records.get("cus_1")?.values.get("total_revenue"),
       "10000000000.07",
     );
   });

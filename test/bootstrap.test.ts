@@ -19,13 +19,17 @@ import type { Run, World } from "./world.ts";
 
 const OBJECT = { slug: "stripe_customers", singular: "Stripe customer", plural: "Stripe customers" };
 const ATTRIBUTES = [
+  "cancels_at",
   "company",
   "email",
   "first_charge_at",
   "last_charge_at",
   "last_synced_at",
+  "mrr",
   "name",
+  "payment_failed_at",
   "person",
+  "renews_at",
   "spend_other",
   "spend_pro",
   "stripe_customer_id",
@@ -34,8 +38,8 @@ const ATTRIBUTES = [
   "total_revenue",
   "unallocated_revenue",
 ];
-/** The object itself, its 14 attributes, the other sides of 2 links, and 6 options. */
-const ALL = 23;
+/** The object itself, its 18 attributes, the other sides of 2 links, and 6 options. */
+const ALL = 27;
 
 /** A workspace in which nothing was made yet, and a Stripe account of two payers. */
 function anEmptyWorld(t: TestContext, attio: AttioOptions = {}, env: Record<string, string> = {}): Promise<World> {
@@ -223,7 +227,7 @@ describe("bootstrap: healing", () => {
 
     assert.match(
       run.err,
-      /^Was created: object stripe_customers, total_revenue, stripe_customer_id, email\. npm run bootstrap goes on there\.$/m,
+      /^Was created: object stripe_customers, total_revenue, stripe_customer_id, email\. To go on from there: npm run bootstrap$/m,
     );
   });
 

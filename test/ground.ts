@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
@@ -244,14 +244,16 @@ export function assertNoSecrets(more: readonly string[] = []): void {
 
 export type Child = { readonly process: ChildProcess; readonly ended: Promise<Run> };
 
-/** Node keeps what it compiled here, so that only the first process strips the types. Gone with this process. */
-const compiled = mkdtempSync(join(tmpdir(), "stripe-attio-compiled-"));
-process.on("exit", () => rmSync(compiled, { recursive: true, force: true }));
+/** Copies of the programs, so that none reads the file .env of who runs the tests, and what Node compiled of them. */
+const folder = mkdtempSync(join(tmpdir(), "stripe-attio-programs-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+for (const file of ["sync.ts", "bootstrap-attio.ts", "test-one.ts", "package.json"])
+  copyFileSync(join(import.meta.dirname, "..", file), join(folder, file));
 
 /** Starts a program as a person does, with these settings only. */
 export function start(program: string, args: readonly string[], env: Readonly<Record<string, string>>): Child {
-  const child = spawn(process.execPath, [`${import.meta.dirname}/../${program}`, ...args], {
-    env: { ...env, NODE_COMPILE_CACHE: compiled },
+  const child = spawn(process.execPath, [join(folder, program), ...args], {
+    env: { ...env, NODE_COMPILE_CACHE: join(folder, "compiled") },
   });
   let out = "";
   let err = "";

@@ -102,6 +102,7 @@ export type ExpectedRecord = {
   subscription_status: string;
   person: string | null;
   company: string | null;
+  payment_failed_at: string | null;
   first_charge_at: string | null;
   last_charge_at: string | null;
   stripe_url: string;
@@ -112,7 +113,7 @@ export type Sum = { count: number; amount: bigint };
 /** What the report says of one charge or invoice currency, in that currency (`settled` apart). */
 export type CurrencyTotals = {
   captured: Sum; // every captured charge that succeeded
-  givenBack: Sum; // captured less net, over the charges of which something was given back
+  refunded: Sum; // captured less net, over the charges of which something was given back
   guests: Sum; // net of charges without a customer
   setAside: Sum; // net of customers' charges that cannot be counted
   counted: Sum; // net of customers' charges that make up total revenue
@@ -263,11 +264,9 @@ function judge(charge: Charge, transactions: Map<string, BalanceTransaction>, cu
     fate: "nothing",
     settled: 0n,
   };
-  if (charge.status !== "succeeded" || charge.captured !== true) return verdict;
+  if (!isCaptured(charge)) return verdict;
 
   verdict.captured = BigInt(charge.amount_captured);
-  if (charge.refunded === true) return verdict;
-
   const refunded = BigInt(charge.amount_refunded);
   const released = atLeastZero(BigInt(charge.amount) - verdict.captured);
   const netSinceBasil = atLeastZero(verdict.captured - refunded);
@@ -283,6 +282,10 @@ function judge(charge: Charge, transactions: Map<string, BalanceTransaction>, cu
       verdict.undecided = true;
       verdict.atStake = verdict.net - netSinceBasil;
     }
+  }
+  if (charge.refunded === true) {
+    verdict.net = 0n;
+    verdict.undecided = false;
   }
   if (verdict.net === 0n) return verdict;
 
@@ -348,7 +351,8 @@ function paidInvoices(input: OracleInput): PaidInvoice[] {
 
 /**
  * The amount collected for an invoice, in CURRENCY; null when nothing says what it is worth there.
- * A foreign one is worth what the same customer's charges in that currency settled at, on average.
+ * A foreign one is worth what all captured charges of the same customer in that currency settled at, on average,
+ * refunded or not; nothing if any of them did not settle in CURRENCY.
  */
 function collectedInCurrency(paid: PaidInvoice, ofCustomer: readonly Verdict[], currency: string): bigint | null {
   if (sameCurrency(paid.currency, currency)) return paid.collected;
@@ -356,8 +360,8 @@ function collectedInCurrency(paid: PaidInvoice, ofCustomer: readonly Verdict[], 
   let settledSum = 0n;
   let chargedSum = 0n;
   for (const verdict of ofCustomer) {
-    if (verdict.fate !== "counted" || verdict.bt === null) continue;
-    if (!sameCurrency(verdict.currency, paid.currency)) continue;
+    if (verdict.captured === 0n || !sameCurrency(verdict.currency, paid.currency)) continue;
+    if (verdict.bt === null || !sameCurrency(verdict.bt.currency, currency)) return null;
     settledSum += BigInt(verdict.bt.amount);
     chargedSum += verdict.settles;
   }
@@ -486,6 +490,19 @@ function revenueOf(verdicts: readonly Verdict[]): Revenue {
   return revenue;
 }
 
+/** The latest failure, unless money was captured in that second or after it. */
+function failedAt(verdicts: readonly Verdict[]): string | null {
+  const failed = verdicts.filter(({ charge }) => charge.status === "failed");
+  const standing = failed.filter(({ charge }) =>
+    verdicts.every((other) => other.charge.created < charge.created || !isCaptured(other.charge)),
+  );
+  return standing.length === 0 ? null : instantOf(Math.max(...standing.map(({ charge }) => charge.created)));
+}
+
+function isCaptured(charge: Charge): boolean {
+  return charge.status === "succeeded" && charge.captured === true;
+}
+
 function spendOf(
   input: OracleInput,
   invoices: readonly PaidInvoice[],
@@ -552,6 +569,7 @@ export function expectedRecords(input: OracleInput): Map<string, ExpectedRecord>
       subscription_status: statusOf(subscriptionsOf.get(customerId) ?? []),
       person: person === null ? null : person.recordId,
       company: person === null ? null : person.companyRecordId,
+      payment_failed_at: failedAt(verdicts),
       first_charge_at: firstUnix === null ? null : instantOf(firstUnix),
       last_charge_at: lastUnix === null ? null : instantOf(lastUnix),
       stripe_url: `https://dashboard.stripe.com/${input.livemode ? "" : "test/"}customers/${customerId}`,
@@ -577,7 +595,7 @@ function totalsOf(byCurrency: Map<string, CurrencyTotals>, currency: string): Cu
 
   const fresh: CurrencyTotals = {
     captured: nothing(),
-    givenBack: nothing(),
+    refunded: nothing(),
     guests: nothing(),
     setAside: nothing(),
     counted: nothing(),
@@ -603,7 +621,7 @@ function addCharge(totals: CurrencyTotals, verdict: Verdict): void {
   if (charge.captured !== true) return add(totals.uncaptured, BigInt(charge.amount));
 
   add(totals.captured, captured);
-  if (captured > net) add(totals.givenBack, captured - net);
+  if (captured > net) add(totals.refunded, captured - net);
   if (verdict.undecided) add(totals.undecided, verdict.atStake);
   if (fate === "guest") add(totals.guests, net);
   if (fate === "set aside") add(totals.setAside, net);

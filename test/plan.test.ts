@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { connectAttio, findBrake, getsRecord, ledgerOf, minor, planChanges, readCrm } from "../sync.ts";
-import type { Brake, Change, Charge, CrmRecord, Mode, Person } from "../sync.ts";
+import type { Brake, Change, Charge, CrmRecord, Person } from "../sync.ts";
 import { serve } from "../sandbox/server.ts";
 import { decimalOf, expectedRecords } from "./oracle.ts";
 import { NOW_MS, virtualClock } from "./world.ts";
@@ -16,9 +16,8 @@ import {
   aRecord,
   aSubscription,
   anInvoice,
-  booksOf,
   holds,
-  inputOf,
+  findingsOf,
   oracleInputOf,
   payers,
   planOf,
@@ -52,8 +51,8 @@ function changeAfter(scene: Scene, records: ReadonlyMap<string, CrmRecord> = LIN
   return changeOf({ ...ADA, records, nowMs: NOW_MS + 1000, ...scene });
 }
 
-function recordWith(row: Readonly<Record<string, string | undefined>>): Map<string, CrmRecord> {
-  const change = { ...changeOf(ADA), values: new Map([...changeOf(ADA).values, ...Object.entries(row)]) };
+function recordWith(values: Readonly<Record<string, string | undefined>>): Map<string, CrmRecord> {
+  const change = { ...changeOf(ADA), values: new Map([...changeOf(ADA).values, ...Object.entries(values)]) };
   return new Map([["cus_1", recordAfter(change)]]);
 }
 
@@ -101,7 +100,7 @@ describe("a new payer's record", () => {
           slugs.map((slug) => values.get(slug)),
           [...amounts, record.unallocated_revenue].map((amount) => decimalOf(amount, "usd")),
         );
-        for (const slug of ["first_charge_at", "last_charge_at"] as const)
+        for (const slug of ["first_charge_at", "last_charge_at", "payment_failed_at"] as const)
           assert.equal(values.get(slug) ?? null, record[slug], slug);
         // Which of two that ended in the same second gives the reason, nothing says.
         const withoutReason = (status = ""): string => status.replace(/ \(.+\)$/, "");
@@ -111,7 +110,7 @@ describe("a new payer's record", () => {
   });
 
   it("is left out under --update-only, and counted", () => {
-    const plan = planOf({ ...ADA, isUpdateOnly: true });
+    const plan = planOf({ ...ADA, args: ["--update-only"] });
     assert.deepEqual(plan.counts, { create: 0, update: 0, refresh: 0, unchanged: 0, "left out": 1 });
     assert.equal(plan.changes[0]?.values.size, 0);
     assert.equal(plan.totalMinor, 10_000);
@@ -159,7 +158,7 @@ describe("an existing record", () => {
       ...Object.fromEntries(
         ["stripe_customer_id", "name", "email", "stripe_url"].map((slug) => [
           slug,
-          [{ value: LINKED.get("cus_1")?.row.get(slug) }],
+          [{ value: LINKED.get("cus_1")?.values.get(slug) }],
         ]),
       ),
       total_revenue: money(100),
@@ -252,13 +251,40 @@ describe("an existing record", () => {
   });
 
   it("is updated under --update-only as well", () => {
-    const change = changeAfter({ isUpdateOnly: true, customers: [aCustomer({ name: "Ada B." })] });
+    const change = changeAfter({ args: ["--update-only"], customers: [aCustomer({ name: "Ada B." })] });
     assert.deepEqual(written(change), { name: "Ada B." });
   });
 
   it("has its attributes that no mapping names any more set to 0", () => {
     const change = changeAfter({ spendSlugs: [...SPEND_SLUGS, "spend_old"] }, recordWith({ spend_old: "12.00" }));
     assert.deepEqual(written(change), { spend_old: "0.00" });
+  });
+});
+
+describe("payment_failed_at", () => {
+  const failed = (created: number) => aCharge({ created, status: "failed", captured: false, amount_captured: 0 });
+  const failedAt = (...charges: readonly Charge[]) =>
+    changeOf({ charges: [aCharge({ created: 100 }), ...charges] }).values.get("payment_failed_at");
+
+  it("is the latest failed charge, if none was captured in that second or later, refunded or not", () => {
+    const refunded = { refunded: true, amount_refunded: 10_000 };
+    assert.equal(failedAt(), undefined);
+    assert.equal(failedAt(failed(160), failed(220)), "1970-01-01T00:03:40.000Z");
+    assert.equal(failedAt(failed(100)), undefined);
+    assert.equal(failedAt(failed(99)), undefined);
+    assert.equal(failedAt(failed(160), aCharge({ created: 161 })), undefined);
+    assert.equal(failedAt(failed(160), aCharge({ created: 161, ...refunded })), undefined);
+    assert.equal(failedAt(failed(160), aCharge({ created: 161, captured: false })), "1970-01-01T00:02:40.000Z");
+  });
+
+  it("is cleared once a charge is captured again", () => {
+    const held = recordsAfter({ ...ADA, charges: [aCharge(), failed(1_900_000_000)] });
+    const change = changeAfter(
+      { charges: [aCharge(), failed(1_900_000_000), aCharge({ created: 1_900_000_001 })] },
+      held,
+    );
+    assert.equal(written(change)["payment_failed_at"], undefined);
+    assert.ok(change.values.has("payment_failed_at"));
   });
 });
 
@@ -323,12 +349,12 @@ describe("links", () => {
     assert.equal(changeAfter(people(null)).hasPerson, true);
   });
 
-  it("that a member set to a person by hand stay, and the company with them", () => {
+  it("that anybody else set to a person stay, and the company with them", () => {
     for (const person of [{ recordId: "per_bob", companyId: "com_bob" }, undefined])
       assert.equal(changeAfter(people(person), recordsAfter(ADA, ["person"])).outcome, "unchanged");
   });
 
-  it("that a member set to a company by hand stay, while the person moves", () => {
+  it("that anybody else set to a company stay, while the person moves", () => {
     const change = changeAfter(people({ recordId: "per_bob", companyId: "com_bob" }), recordsAfter(ADA, ["company"]));
     assert.deepEqual(written(change), { person: "per_bob" });
   });
@@ -340,10 +366,10 @@ describe("links", () => {
 
   it("do not keep a member's edit of an amount", () => {
     const records = recordWith({ total_revenue: "1.00" });
-    const byHand = new Map(
-      [...records].map(([id, record]) => [id, { ...record, setByHand: new Set(["total_revenue"]) }]),
+    const others = new Map(
+      [...records].map(([id, record]) => [id, { ...record, setByOthers: new Set(["total_revenue"]) }]),
     );
-    assert.deepEqual(written(changeAfter({}, byHand)), { total_revenue: "100.00" });
+    assert.deepEqual(written(changeAfter({}, others)), { total_revenue: "100.00" });
   });
 });
 
@@ -373,7 +399,7 @@ describe("CREATE_PEOPLE", () => {
 
   it("creates nobody for a record that a member linked by hand, or that --update-only leaves out", () => {
     assert.equal(newPersonOf({ records: recordsAfter(ADA, ["person"]) }), undefined);
-    assert.equal(newPersonOf({ isUpdateOnly: true }), undefined);
+    assert.equal(newPersonOf({ args: ["--update-only"] }), undefined);
   });
 
   it("turns an otherwise unchanged record into an update", () => {
@@ -419,7 +445,7 @@ describe("the plan", () => {
   });
 
   it("stops where the records would not hold what the ledgers hold", () => {
-    const input = inputOf(ADA);
+    const input = findingsOf(ADA);
     const negative = ledgerOf(input.books, "cus_2");
     negative.totalMinor = minor(-5); // gets no record, so its amount is in none
     assert.equal(getsRecord(negative, undefined), false);
@@ -433,8 +459,9 @@ describe("the brake", () => {
     new Map(
       Array.from({ length: count }, (_, at) => [`cus_${at}`, aRecord({ total_revenue: revenue, stripe_url: url })]),
     );
-  const brakeFor = (charges: readonly Charge[], held: ReadonlyMap<string, CrmRecord>, mode: Mode = "test"): Brake | undefined =>
-    findBrake(planOf({ charges, records: held }), held, booksOf({ charges }), mode); // prettier-ignore
+  const brakeOf = (scene: Scene): Brake | undefined => findBrake(planOf(scene), findingsOf(scene));
+  const brakeFor = (charges: readonly Charge[], held: ReadonlyMap<string, CrmRecord>, mode = "test") =>
+    brakeOf({ charges, records: held, env: { STRIPE_API_KEY: `rk_${mode}_1` } });
   /** The charges of `payers`, of which the first few are refunded in full, the next ones by so much. */
   const refunded = (all: readonly Charge[], fully: number, next: readonly number[] = []) =>
     all.map((charge, at) => {
@@ -452,10 +479,10 @@ describe("the brake", () => {
   it("(a) stops a live key before records of test mode, and the other way round, --force or not", () => {
     const inTest = brakeFor(payers(3, 1000), records(3), "live");
     assert.equal(inTest?.isForceable, false);
-    assert.match(inTest?.message ?? "", /live key, but 3 of 3 records.+test mode.+rk_test_.+--force does not help/);
+    assert.match(inTest?.message ?? "", /live key, but 3 of 3 records.+test mode.+test key.+--force does not help/);
     const inLive = brakeFor(payers(1, 1000), records(1, "10.00", "https://dashboard.stripe.com/customers/x"), "test");
     assert.equal(inLive?.isForceable, false);
-    assert.match(inLive?.message ?? "", /test key, but 1 of 1 records.+live mode.+rk_live_.+--force does not help/);
+    assert.match(inLive?.message ?? "", /test key, but 1 of 1 records.+live mode.+live key.+--force does not help/);
   });
 
   it("(a) stops also where the records of the other mode have no revenue, or nothing was charged", () => {
@@ -467,28 +494,40 @@ describe("the brake", () => {
     for (const count of [1, 9, 10, 500]) {
       const brake = brakeFor([], records(count));
       assert.equal(brake?.isForceable, false);
-      assert.match(brake?.message ?? "", new RegExp(`no charge at all, but ${count} records.+--force does not help`));
+      assert.match(brake?.message ?? "", new RegExp(`no charge, but ${count} records.+--force does not help`));
     }
     assert.equal(brakeFor([], records(30, "0.00")), undefined);
-    assert.equal(brakeFor([aCharge({ customer: null })], records(9)), undefined);
+    assert.equal(brakeFor([aCharge({ customer: null })], records(2)), undefined);
   });
 
-  it("(c) stops where none of 10 or more paying records is of this account, unless forced", () => {
+  it("(c) stops where under a fifth of 3 or more paying records is of this account, unless forced", () => {
     const others = payers(3, 1000).map((charge) => ({ ...charge, customer: `other_${charge.customer}` }));
-    assert.equal(brakeFor(others, records(9)), undefined);
-    const brake = brakeFor(others, records(10));
-    assert.equal(brake?.isForceable, true);
-    assert.match(brake?.message ?? "", /^None of the 10 records.+belongs to this Stripe account.+--force\.$/);
-    assert.equal(brakeFor([...others, ...payers(1, 1000)], records(10)), undefined);
-  });
+    const own = (count: number) => [...others, ...payers(count, 1000)];
+    assert.equal(brakeFor(own(0), records(2)), undefined);
+    for (const [count, held] of [[0, 3], [0, 9], [1, 6], [1, 200]] as const) {
+      const brake = brakeFor(own(count), records(held));
+      assert.equal(brake?.isForceable, true);
+      assert.match(brake?.message ?? "", new RegExp(`^Only ${count} of ${held} records with revenue belong to this`));
+      assert.match(brake?.message ?? "", /npm start -- --dry-run.+npm start -- --force\.$/);
+    }
+    assert.equal(brakeFor(own(1), records(5)), undefined);
+    assert.equal(brakeFor(own(3), records(15)), undefined);
+  }); // prettier-ignore
 
-  it("(d) stops where over 20 % of 10 or more records would fall to 0, unless forced", () => {
-    const rich = payers(10, 1_000_000);
-    assert.equal(brakeFor(refunded(rich, 2), records(10)), undefined);
-    assert.equal(brakeFor(refunded(payers(9, 1000), 9), records(9)), undefined);
-    const brake = brakeFor(refunded(rich, 3), records(10));
+  it("(d) stops where over 20 % of 10 or more would fall to 0 and their sum by 5 %, unless forced", () => {
+    const mixed = (small: number) => [...payers(12, small).slice(0, 3), ...payers(12, 1000).slice(3)];
+    const held = (small: number) =>
+      new Map([...records(12)].map(([id, record], at) => {
+        return [id, at < 3 ? { ...record, values: new Map([...record.values, ["total_revenue", `${small}.00`]]) } : record];
+      })); // prettier-ignore
+    assert.equal(brakeFor(refunded(mixed(100), 3), held(1)), undefined); // 3 of 12 small payers: a day's business
+    const brake = brakeFor(refunded(mixed(200), 3), held(2));
     assert.equal(brake?.isForceable, true);
-    assert.match(brake?.message ?? "", /^Of 10 records with revenue 3 would fall to 0.+--force\.$/);
+    assert.match(
+      brake?.message ?? "",
+      /^Of 12 records with revenue 3 would fall to 0, and their sum by 6 %.+--force\.$/,
+    );
+    assert.equal(brakeFor(refunded(payers(9, 1000), 9), records(9)), undefined);
   });
 
   it("(d) stops where their sum would fall by over 20 %, unless forced", () => {
@@ -505,5 +544,50 @@ describe("the brake", () => {
     const held = new Map([...records(10), ...[...records(40)].map(([id, record]) => [`other_${id}`, record] as const)]);
     const brake = brakeFor([...refunded(payers(10, 1000), 3), ...newcomers], held);
     assert.match(brake?.message ?? "", /^Of 10 records with revenue 3 would fall to 0/);
+  });
+
+  /** `count` payers with a customer, a person and an invoice each, in the CRM as a run leaves them. */
+  const business = (count: number): Scene => {
+    const ids = Array.from({ length: count }, (_, at) => `cus_${at}`);
+    const scene = {
+      charges: payers(count, 1000),
+      invoices: ids.map((id) =>
+        anInvoice([aLine(600), aLine(300, "prod_team"), aLine(100, "prod_x")], { customer: id }),
+      ),
+      customers: ids.map((id) => aCustomer({ id, email: `${id}@example.com` })),
+      people: new Map(ids.map((id) => [`${id}@example.com`, { recordId: `per_${id}`, companyId: undefined }])),
+    };
+    return { ...scene, records: recordsAfter(scene) };
+  };
+  const some = (scene: Scene, kept: number): Scene => ({ people: new Map([...(scene.people ?? [])].slice(0, kept)) });
+
+  it("(e) stops where over 20 % of 10 or more records would lose their person or their e-mail, unless forced", () => {
+    const all = business(10);
+    assert.equal(brakeOf({ ...all, ...some(all, 8) }), undefined);
+    assert.match(brakeOf({ ...all, ...some(all, 7) })?.message ?? "", /^3 of 10 records would lose their person: /);
+    assert.match(brakeOf({ ...all, customers: [] })?.message ?? "", /^10 of 10 records would lose their email: /);
+    assert.equal(brakeOf({ ...all, customers: [] })?.isForceable, true);
+    assert.equal(brakeOf({ ...business(9), customers: [], people: new Map() }), undefined);
+  });
+
+  it("(e) stops where no product's attribute would hold money any more, or none at all", () => {
+    const all = business(10);
+    const unmapped = (invoices = all.invoices): Scene => ({
+      ...all,
+      invoices: (invoices ?? []).map(({ customer }) => anInvoice([aLine(1000, "prod_x")], { customer })),
+    });
+    assert.match(brakeOf(unmapped())?.message ?? "", /^No product's attribute .+spend_pro, spend_team.+PRODUCT_SLUGS/);
+    assert.match(brakeOf({ ...all, invoices: [] })?.message ?? "", /^No product's attribute would hold money/);
+    const other = { ...unmapped(), records: recordsAfter(unmapped()) };
+    assert.match(brakeOf({ ...other, invoices: [] })?.message ?? "", /^Not even spend_other would hold money/);
+    assert.equal(brakeOf({ ...business(9), invoices: [] }), undefined);
+  });
+
+  it("(e) lets one product less pass, and money that moves out of spend_other into a new attribute", () => {
+    const all = business(10);
+    const one = (all.invoices ?? []).map(({ customer }) => anInvoice([aLine(1000)], { customer }));
+    assert.equal(brakeOf({ ...all, invoices: one }), undefined);
+    const before = { ...all, invoices: one.map((invoice) => ({ ...invoice, lines: { data: [], has_more: false } })) };
+    assert.equal(brakeOf({ ...all, invoices: one, records: recordsAfter(before) }), undefined);
   });
 });

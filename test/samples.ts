@@ -117,9 +117,9 @@ export type Account = {
 
 /** The books of an account, not yet closed. */
 export function openBooksOf(account: Partial<Account>, currency = "usd"): Books {
-  const books = openBooks(currency, SLUGS);
+  const books = openBooks({ currency, productSlugs: SLUGS }, T0);
   for (const charge of account.charges ?? []) addCharge(books, charge);
-  for (const invoice of account.invoices ?? []) addInvoice(books, invoice, T0);
+  for (const invoice of account.invoices ?? []) addInvoice(books, invoice);
   for (const subscription of account.subscriptions ?? []) addSubscription(books, subscription);
   return books;
 }
@@ -139,7 +139,7 @@ export function leavesOf(value: unknown, path = ""): Map<string, unknown> {
 }
 
 const USAGE: Usage = {
-  flags: ["--dry-run", "--update-only", "--force"],
+  flags: ["--dry-run", "--update-only", "--force", "--verbose"],
   requires: ["STRIPE_API_KEY", "ATTIO_API_KEY"],
   help: "",
 };
@@ -155,55 +155,54 @@ export function aCustomer(overrides: Partial<Customer> = {}): Customer {
 }
 
 /** What a plan is made of; customers, records and people default to none. */
-export type Scene = Partial<Omit<PlanInput, "books" | "customers" | "records" | "settings">> &
+export type Scene = Partial<Pick<PlanInput, "people" | "spendSlugs" | "nowMs">> &
   Partial<Account> & {
     readonly customers?: readonly Customer[];
     readonly records?: ReadonlyMap<string, CrmRecord>;
     readonly env?: Environment;
+    readonly args?: readonly string[];
     readonly currency?: string;
   };
 
-export function inputOf({
-  customers = [],
-  records = new Map(),
-  env = {},
-  currency = "usd",
-  ...scene
-}: Scene): PlanInput {
+/** Everything a plan and a report are made of. */
+export function findingsOf(scene: Scene, overrides: Partial<Findings> = {}): Findings {
+  const { customers = [], records = new Map(), env = {}, args = [], currency = "usd" } = scene;
   return {
-    people: new Map(),
-    spendSlugs: SPEND_SLUGS,
-    nowMs: NOW_MS,
-    isUpdateOnly: false,
-    ...scene,
+    people: scene.people ?? new Map(),
+    spendSlugs: scene.spendSlugs ?? SPEND_SLUGS,
+    nowMs: scene.nowMs ?? NOW_MS,
     books: booksOf(scene, currency),
     customers: new Map(customers.map((customer) => [customer.id, customer])),
-    records,
-    settings: settingsOf({ CURRENCY: currency, ...env }),
+    crm: { records: new Map(records), duplicates: new Map(), withoutKey: 0 },
+    settings: settingsOf({ CURRENCY: currency, ...env }, args),
+    unmappedSlugs: [],
+    productNames: new Map(),
+    stripeRequests: 30,
+    ...overrides,
   };
 }
 
 export function planOf(scene: Scene): Plan {
-  return planChanges(inputOf(scene));
+  return planChanges(findingsOf(scene));
 }
 
 /** A record as the CRM holds it after a change was written. */
-export function recordAfter(change: Change, setByHand: readonly string[] = []): CrmRecord {
-  const row = new Map(change.record?.row);
+export function recordAfter(change: Change, setByOthers: readonly string[] = []): CrmRecord {
+  const values = new Map(change.record?.values);
   for (const [slug, value] of change.values)
-    if (value === undefined) row.delete(slug);
-    else row.set(slug, value);
-  return { recordId: `rec_${change.customerId}`, row, setByHand: new Set(setByHand) };
+    if (value === undefined) values.delete(slug);
+    else values.set(slug, value);
+  return { recordId: `rec_${change.customerId}`, values, setByOthers: new Set(setByOthers) };
 }
 
 /** What the CRM holds after a run over a scene. */
-export function recordsAfter(scene: Scene, setByHand: readonly string[] = []): Map<string, CrmRecord> {
-  return new Map(planOf(scene).changes.map((change) => [change.customerId, recordAfter(change, setByHand)]));
+export function recordsAfter(scene: Scene, setByOthers: readonly string[] = []): Map<string, CrmRecord> {
+  return new Map(planOf(scene).changes.map((change) => [change.customerId, recordAfter(change, setByOthers)]));
 }
 
 /** A record with some attributes only. */
-export function aRecord(row: Readonly<Record<string, string>>, setByHand: readonly string[] = []): CrmRecord {
-  return { recordId: "rec_1", row: new Map(Object.entries(row)), setByHand: new Set(setByHand) };
+export function aRecord(values: Readonly<Record<string, string>>): CrmRecord {
+  return { recordId: "rec_1", values: new Map(Object.entries(values)), setByOthers: new Set() };
 }
 
 /** `count` customers who each paid `amount`, one charge each. */
@@ -211,26 +210,9 @@ export function payers(count: number, amount: number): Charge[] {
   return Array.from({ length: count }, (_, at) => aCharge({ id: `ch_${at}`, customer: `cus_${at}`, amount }));
 }
 
-/** Everything a report is made of. */
-export function findingsOf(scene: Scene, overrides: Partial<Findings> = {}): Findings {
-  const input = inputOf(scene);
-  return {
-    settings: settingsOf({ CURRENCY: scene.currency, ...scene.env }),
-    books: input.books,
-    plan: planChanges(input),
-    crm: { records: new Map(input.records), duplicates: new Map(), withoutKey: 0 },
-    customers: input.customers,
-    unmappedSlugs: [],
-    productNames: new Map(),
-    t0: T0,
-    stripeRequests: 30,
-    ...overrides,
-  };
-}
-
 /** The rows of the report section whose title starts like this. */
 export function rowsOf(findings: Findings, title: string): readonly Row[] {
-  return reportSections(findings).find((section) => section.title.startsWith(title))?.rows ?? [];
+  return reportSections(findings, planChanges(findings)).find((section) => section.title.startsWith(title))?.rows ?? [];
 }
 
 /** A log that keeps what it prints. */
@@ -273,7 +255,7 @@ const charge = fc
   })
   .map(({ fate, amount, released, refund, isBeforeBasil, settledIn, rate, ...rest }): Charge => {
     const captured = fate === "captured" ? amount - Math.floor(amount * released) : 0;
-    const givenBack = Math.floor(captured * refund);
+    const refunded = Math.floor(captured * refund);
     const settled = isBeforeBasil ? amount : captured;
     const isConverted = rest.currency !== settledIn;
     const balance =
@@ -283,10 +265,10 @@ const charge = fc
       id: "ch_random",
       amount,
       amount_captured: captured,
-      amount_refunded: givenBack + (isBeforeBasil ? amount - captured : 0),
+      amount_refunded: refunded + (isBeforeBasil ? amount - captured : 0),
       balance_transaction: fate === "captured" ? balance : null,
       captured: fate === "captured",
-      refunded: captured > 0 && givenBack === captured,
+      refunded: captured > 0 && refunded === captured,
       status: fate === "pending" || fate === "failed" ? fate : "succeeded",
     };
   });

@@ -21,7 +21,9 @@ const SECRET = "4242hush4242";
 
 /** Each wrong setting with what its message must say: the name, and an example of what is right. */
 const WRONG: readonly (readonly [env: Environment, said: readonly string[]])[] = [
-  [{ STRIPE_API_KEY: "" }, ["STRIPE_API_KEY is not set", "rk_live_"]],
+  [{ STRIPE_API_KEY: "" }, ["STRIPE_API_KEY is not set", "rk_live_", "into the file .env beside this program"]],
+  [{ STRIPE_API_KEY: "", GITHUB_ACTIONS: "true" }, ["STRIPE_API_KEY is not set", "Actions › Secrets"]],
+  [{ ATTIO_API_KEY: "", GITHUB_ACTIONS: "true" }, ["ATTIO_API_KEY is not set", "Actions › Secrets"]],
   [{ STRIPE_API_KEY: "   " }, ["STRIPE_API_KEY is not set", "rk_live_"]],
   [{ STRIPE_API_KEY: `pk_live_${SECRET}` }, ["STRIPE_API_KEY is a publishable key", "rk_live_"]],
   [{ STRIPE_API_KEY: `whsec_${SECRET}` }, ["STRIPE_API_KEY is no Stripe key", "rk_live_"]],
@@ -38,6 +40,13 @@ const WRONG: readonly (readonly [env: Environment, said: readonly string[]])[] =
   [{ CURRENCY: "€" }, ["CURRENCY is", "such as eur"]],
   [{ CURRENCY: "us1" }, ['CURRENCY is "us1"', "such as eur"]],
   [{ PRODUCT_SLUGS: "prod_1=spend_pro" }, ["PRODUCT_SLUGS is not JSON", '{"prod_ABC123":"spend_pro"}']],
+  [{ PRODUCT_SLUGS: '{"prod_1":"spend_a",}' }, ["at character 21,", '"spend_a",}', "after a comma too many"]],
+  [{ PRODUCT_SLUGS: '{"prod_1":"spend_a" "prod_2":"spend_b"}' }, ["at character 21,", '"spend_a" "prod_2"']],
+  [{ PRODUCT_SLUGS: '{"prod_1": “spend_a”}' }, ["at character 12,", "“spend_a”", "a curly quote"]],
+  [{ PRODUCT_SLUGS: '{"prod_1":"spend_a"' }, ["at character 20,"]],
+  [{ PRODUCT_SLUGS: `{"prod_1":"rk_live_${SECRET}${"x".repeat(30)}" "a":"b"}` }, ["at character", "•••"]],
+  [{ PRODUCT_SLUGS: `{"prod_1":"rk_live_${SECRET}"}` }, ['"prod_1"', "looks like a key", "expected spend_"]],
+  [{ PRODUCT_SLUGS: '{"price_1":"spend_a"}' }, ['"price_1"', "expected a product's id (prod_…), not a price's"]],
   [{ PRODUCT_SLUGS: '["spend_pro"]' }, ["PRODUCT_SLUGS is not JSON", '{"prod_ABC123":"spend_pro"}']],
   [{ PRODUCT_SLUGS: '"spend_pro"' }, ["PRODUCT_SLUGS is not JSON", '{"prod_ABC123":"spend_pro"}']],
   [{ PRODUCT_SLUGS: "null" }, ["PRODUCT_SLUGS is not JSON", '{"prod_ABC123":"spend_pro"}']],
@@ -54,9 +63,6 @@ const WRONG: readonly (readonly [env: Environment, said: readonly string[]])[] =
   [{ REFRESH_DAYS: "-1" }, ['REFRESH_DAYS is "-1"', "such as 7"]],
   [{ REFRESH_DAYS: "1.5" }, ['REFRESH_DAYS is "1.5"', "such as 7"]],
   [{ REFRESH_DAYS: "weekly" }, ['REFRESH_DAYS is "weekly"', "such as 7"]],
-  [{ HEARTBEAT_URL: `http://hc.example/${SECRET}` }, ["HEARTBEAT_URL is not shown", "https://"]],
-  [{ HEARTBEAT_URL: SECRET }, ["HEARTBEAT_URL is not shown", "https://"]],
-  [{ HEARTBEAT_URL: `file:///${SECRET}` }, ["HEARTBEAT_URL is not shown", "https://"]],
 ];
 
 describe("a wrong setting", () => {
@@ -78,14 +84,13 @@ describe("a wrong setting", () => {
       REFRESH_DAYS: "x",
       CREATE_PEOPLE: "2",
       SHOW_AMOUNTS: "off",
-      HEARTBEAT_URL: `ftp://${SECRET}`,
       STRIPE_API_BASE: "https://api.stripe.com",
       ATTIO_API_BASE: "https://evil.example",
     };
     const message = faultOf(env, ["--dryrun", "cus_1"]);
     const lines = message.split("\n").filter((line) => line.startsWith("  - "));
-    assert.equal(lines.length, 14, message);
-    assert.ok(message.startsWith("14 settings are wrong:\n"), message);
+    assert.equal(lines.length, 13, message);
+    assert.match(message, /^wrong usage:\n(  - .+\n){2}11 settings are wrong:\n(  - .+\n){11}Nothing was requested\.$/);
     for (const name of [...Object.keys(env), "prod_1", "prod_2", "--dryrun", "cus_1"])
       assert.ok(message.includes(name), `${name} is missing in:\n${message}`);
     assert.ok(!message.includes(SECRET), message);
@@ -147,7 +152,7 @@ describe("keys", () => {
 describe("an empty setting", () => {
   it("counts as unset", () => {
     const names = ["CURRENCY", "PRODUCT_SLUGS", "DRY_RUN", "REFRESH_DAYS", "CREATE_PEOPLE", "SHOW_AMOUNTS"];
-    const others = ["HEARTBEAT_URL", "STRIPE_API_BASE", "ATTIO_API_BASE", "CI", "GITHUB_STEP_SUMMARY"];
+    const others = ["GITHUB_ACTIONS", "STRIPE_API_BASE", "ATTIO_API_BASE", "CI", "GITHUB_STEP_SUMMARY"];
     const empty = Object.fromEntries([...names, ...others].map((name) => [name, ""]));
     const blank = Object.fromEntries([...names, ...others].map((name) => [name, " \n"]));
     assert.deepEqual(settingsOf(empty), settingsOf());
@@ -162,7 +167,6 @@ describe("an empty setting", () => {
     assert.equal(settings.refreshMs, 7 * 86_400_000);
     assert.equal(settings.createsPeople, false);
     assert.equal(settings.showsAmounts, true);
-    assert.equal(settings.heartbeat, undefined);
     assert.equal(settings.stripeBase, "https://api.stripe.com");
     assert.equal(settings.attioBase, "https://api.attio.com");
     assert.deepEqual(settings.warnings, []);
@@ -197,7 +201,8 @@ describe("the command line", () => {
     for (const typo of ["--dryrun", "--dry_run", "-n", "--dry-run=true", "--Force", "--"]) {
       const message = faultOf({}, [typo]);
       assert.ok(message.includes(`"${typo}" is not an option`), message);
-      assert.ok(message.includes("--dry-run, --update-only, --force, --help"), message);
+      assert.ok(message.includes("--dry-run, --update-only, --force, --verbose, --help, --version"), message);
+      assert.ok(!message.includes("setting"), message);
     }
   });
 
@@ -208,7 +213,17 @@ describe("the command line", () => {
   it("takes exactly one customer id where one is needed", () => {
     const usage = { takesCustomer: true };
     assert.equal(settingsOf({}, ["cus_NffrFeUfNV2Hib"], usage).customerId, "cus_NffrFeUfNV2Hib");
-    for (const args of [[], ["ch_1"], ["cus_1", "cus_2"], ["cus_../charges"], ["cus_1?x=1"], ["cus_"]])
+    for (const page of ["customers/cus_1", "acct_1/test/customers/cus_1?tab=x#y", "test/customers/cus_1/"])
+      assert.equal(settingsOf({}, [`https://dashboard.stripe.com/${page}`], usage).customerId, "cus_1");
+    for (const args of [
+      ["https://evil.example/cus_1"],
+      [],
+      ["ch_1"],
+      ["cus_1", "cus_2"],
+      ["cus_../charges"],
+      ["cus_1?x=1"],
+      ["cus_"],
+    ])
       assert.match(faultOf({}, args, usage), /expected one Stripe customer id such as cus_/, args.join());
   });
 });
@@ -273,10 +288,10 @@ describe("PRODUCT_SLUGS", () => {
   });
 });
 
-describe("HEARTBEAT_URL", () => {
-  it("may be any https address, and loopback for a trial", () => {
-    assert.equal(settingsOf({ HEARTBEAT_URL: "https://hc.example/a?b" }).heartbeat?.href, "https://hc.example/a?b");
-    assert.equal(settingsOf({ HEARTBEAT_URL: "http://127.0.0.1:9/a" }).heartbeat?.host, "127.0.0.1:9");
+describe("the commands that messages name", () => {
+  it("are npm's by hand, and the workflow's choices on GitHub", () => {
+    assert.equal(settingsOf().commands.bootstrapDryRun, "npm run bootstrap -- --dry-run");
+    assert.match(settingsOf({ GITHUB_ACTIONS: "true" }).commands.bootstrap, /^Run workflow with "bootstrap"$/);
   });
 });
 
