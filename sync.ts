@@ -1032,6 +1032,9 @@ export type Crm = {
   withoutKey: number;
 };
 
+/** In a plan, the record id of a person whom CREATE_PEOPLE is yet to create. */
+const NEW_PERSON = "a new person";
+
 /** A person found by address; `companyId` is undefined where the person has no company. */
 export type Person = { readonly recordId: string; readonly companyId: string | undefined };
 
@@ -1068,8 +1071,6 @@ export type Change = {
   readonly beforeMinor: Minor;
   readonly afterMinor: Minor;
   readonly hasPerson: boolean;
-  /** The person to create first, where that is asked for. */
-  readonly newPerson: { readonly address: string; readonly name: string } | undefined;
 };
 
 /** All changes, the largest change of revenue first, and what the records of this account will add up to. */
@@ -1141,12 +1142,8 @@ export function planChange(ledger: Ledger, input: PlanInput): Change {
 
   const person = links.has("person") ? links.get("person") : record?.values.get("person");
   const isLeftOut = record === undefined && settings.isUpdateOnly;
-  const address = addressOf(customer);
-  const isNobodys = links.has("person") && person === undefined && /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(address);
-  const createsPerson = settings.createsPeople && isNobodys && ledger.totalMinor > 0 && !isLeftOut;
   const ageMs = nowMs - Date.parse(record?.values.get("last_synced_at") ?? "");
-  let outcome: Outcome =
-    values.size > 0 || createsPerson ? "update" : ageMs < settings.refreshMs ? "unchanged" : "refresh";
+  let outcome: Outcome = values.size > 0 ? "update" : ageMs < settings.refreshMs ? "unchanged" : "refresh";
   if (record === undefined) outcome = isLeftOut ? "left out" : "create";
   if (isLeftOut) values.clear();
   else if (outcome !== "unchanged") values.set(MATCH_KEY, customerId).set("last_synced_at", isoOf(nowMs));
@@ -1158,7 +1155,6 @@ export function planChange(ledger: Ledger, input: PlanInput): Change {
     beforeMinor: revenueOf(record, input.books.currency),
     afterMinor: ledger.totalMinor,
     hasPerson: person !== undefined,
-    newPerson: createsPerson ? { address, name: (customer?.name ?? "").trim() } : undefined,
   };
 }
 
@@ -2427,7 +2423,7 @@ export function reportSections(findings: Findings, plan: Plan): Section[] {
   const { settings, books, crm } = findings;
   const { counts } = books;
   const monthly = findings.stripeRequests * 30;
-  const newPeople = new Set(plan.changes.flatMap(({ newPerson }) => newPerson?.address ?? [])).size;
+  const newPeople = [...findings.people.values()].filter((person) => person?.recordId === NEW_PERSON).length;
   const some = (...rows: Row[]): Row[] => rows.filter(([, count]) => count !== "0");
   const read = [
     row("charges", counts.charges, `created before ${new Date(books.t0 * 1000).toISOString()}, as all below`),
@@ -2508,11 +2504,11 @@ export function logLines(sections: readonly Section[]): string[] {
 export function changeSection({ settings, books }: Findings, plan: Plan): Section {
   const writes = plan.changes.filter(({ values }) => values.size > 0);
   const showsRevenue = settings.showsAmounts && !settings.isCi;
-  const rows = writes.slice(0, SAMPLE).map(({ outcome, customerId, values, record, afterMinor, newPerson }): Row => {
+  const rows = writes.slice(0, SAMPLE).map(({ outcome, customerId, values, record, afterMinor }): Row => {
     const revenue = `${record?.values.get("total_revenue") ?? "none"} -> ${formatMinor(afterMinor, books.currency)}`;
     const slugs = [...values.keys()].filter((slug) => slug !== MATCH_KEY && slug !== "last_synced_at");
     const attributes = record === undefined ? "all attributes" : slugs.join(", ");
-    return [outcome, customerId, showsRevenue ? revenue : "", attributes + (newPerson ? ", a new person" : "")];
+    return [outcome, customerId, showsRevenue ? revenue : "", attributes];
   });
   return { title: `Changes, largest first${writes.length > SAMPLE ? `: ${SAMPLE} of ${writes.length}` : ""}`, rows };
 }
@@ -2793,25 +2789,15 @@ async function readProductNames(stripe: Service, books: Books): Promise<Map<stri
 }
 
 /** Writes what the plan says, largest change first. A record's refusal is named and does not stop the others. */
-async function applyPlan(
-  attio: Service,
-  plan: Plan,
-  log: Log,
-): Promise<{ applied: Applied; newPeople: number; ending: string }> {
+async function applyPlan(attio: Service, plan: Plan, log: Log): Promise<{ applied: Applied; ending: string }> {
   const applied = { created: 0, updated: 0, refreshed: 0, unchanged: plan.counts.unchanged, failed: 0 };
   const writes = plan.changes.filter(({ values }) => values.size > 0);
-  const people: NewPeople = new Map();
   const written = (): number => applied.created + applied.updated + applied.refreshed;
   log.follow(() => `writing  ${written()} of ${writes.length} records written`);
 
   const apply = async (change: Change): Promise<void> => {
     const id = clean(change.customerId);
-    const links = await newLinks(attio, change, people).catch((error: unknown): [string, string][] => {
-      if (!(error instanceof ApiError) && !(error instanceof UnexpectedError)) throw error;
-      log.warn(`${id} gets no person: none could be created. ${error.message}`);
-      return [];
-    });
-    if (!(await assertRecord(attio, new Map([...change.values, ...links]))))
+    if (!(await assertRecord(attio, change.values)))
       log.warn(`${id} was written without its person: it was deleted meanwhile. The next run looks again.`);
     applied[change.outcome === "create" ? "created" : change.outcome === "update" ? "updated" : "refreshed"] += 1;
     log.written += 1;
@@ -2827,9 +2813,7 @@ async function applyPlan(
     log.error(
       `${ending}: ${written()} of ${writes.length} changes were written, ${notTried} were not tried. A re-run is safe and writes the rest.`,
     );
-  const created = await Promise.allSettled(people.values());
-  const newPeople = created.filter((one) => one.status === "fulfilled" && one.value?.isNew === true).length;
-  return { applied, newPeople, ending };
+  return { applied, ending };
 }
 
 /**
@@ -2881,19 +2865,47 @@ function mayBeWritten(error: unknown): boolean {
   return error instanceof UnexpectedError;
 }
 
-/** By address: a creation under way or done. */
-type NewPeople = Map<string, ReturnType<typeof createPerson>>;
+/** Somebody to create, with the first customer who asks for it; customers who share an address share the person. */
+type Newcomer = { readonly address: string; readonly name: string; readonly customerId: string };
 
-/** The person created for a change that asks for one. Customers who share an address share the person. */
-async function newLinks(attio: Service, { newPerson, record }: Change, people: NewPeople): Promise<[string, string][]> {
-  if (newPerson === undefined) return [];
-  const { address, name } = newPerson;
-  const person = await valueAt(people, address, () => createPerson(attio, address, name));
-  if (person === undefined) return [];
-  const links: [string, string][] = [["person", person.recordId]];
-  if (person.companyId !== undefined && record?.setByOthers.has("company") !== true)
-    links.push(["company", person.companyId]);
-  return links;
+/** With CREATE_PEOPLE: the payers whose address nobody has, but for records whose person anybody else chose. */
+function findNewcomers({ settings, books, customers, crm, people }: Omit<Findings, "nowMs">): Newcomer[] {
+  const newcomers = new Map<string, Newcomer>();
+  for (const { customerId, totalMinor } of settings.createsPeople ? books.ledgers.values() : []) {
+    const customer = customers.get(customerId);
+    const address = addressOf(customer);
+    const record = crm.records.get(customerId);
+    const isWritten = totalMinor > 0 && !(record === undefined && settings.isUpdateOnly);
+    const isChosen = record?.setByOthers.has("person") === true;
+    if (!isWritten || isChosen || people.has(address) || !/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(address)) continue;
+    const name = newcomers.get(address)?.name || (customer?.name ?? "").trim();
+    newcomers.set(address, { address, name, customerId });
+  }
+  return [...newcomers.values()];
+}
+
+/** Creates them, and enters them among `people`; an address that is refused stays nobody's. Returns how many are new. */
+async function createPeople(
+  attio: Service,
+  newcomers: readonly Newcomer[],
+  people: Map<string, Person | null>,
+  log: Log,
+): Promise<number> {
+  for (const { address } of newcomers) people.delete(address);
+  let created = 0;
+  log.follow(() => `writing  ${created} of ${newcomers.length} people created`);
+  const create = async ({ address, name }: Newcomer): Promise<void> => {
+    const person = await createPerson(attio, address, name);
+    if (person !== undefined) people.set(address, person);
+    if (person?.isNew === true) created += 1;
+  };
+  const ending = await writeEach(attio, newcomers, create, ({ customerId }, error) => {
+    const why = error instanceof Error ? error.message : String(error);
+    log.warn(`${clean(customerId)} gets no person: none could be created. ${why}`);
+  });
+  log.endProgress();
+  if (ending !== "") log.warn(`${ending}: ${created} of ${newcomers.length} people were created.`);
+  return created;
 }
 
 /** Steps 1 and 2 of a run: the check, then everything both services have, as of one instant, with the books closed. */
@@ -2960,7 +2972,10 @@ export async function main(io: Io): Promise<number> {
       throw error;
     });
     const { isUpdateOnly } = settings;
-    const findings: Findings = { ...gathered, nowMs: io.clock.now() };
+    const newcomers = findNewcomers(gathered);
+    const planned = newcomers.map(({ address }) => [address, { recordId: NEW_PERSON, companyId: undefined }] as const);
+    const people = new Map<string, Person | null>([...gathered.people, ...planned]);
+    const findings: Findings = { ...gathered, people, nowMs: io.clock.now() };
     const plan = planChanges(findings);
     logLines(reportSections(findings, plan)).forEach(log.line);
     if (settings.isDryRun) logLines([changeSection(findings, plan)]).forEach(log.line);
@@ -2978,10 +2993,12 @@ export async function main(io: Io): Promise<number> {
     else if (isBraked) applied = { ...applied, created: 0, updated: 0, refreshed: 0 };
     else {
       // From here on a signal lets what is in flight end.
-      const result = await applyPlan({ ...attio, stop: io.stop, cutsInFlight: false }, plan, log);
+      const writing = { ...attio, stop: io.stop, cutsInFlight: false };
+      const newPeople = newcomers.length === 0 ? 0 : await createPeople(writing, newcomers, people, log);
+      const result = await applyPlan(writing, newcomers.length === 0 ? plan : planChanges(findings), log);
       applied = result.applied;
       isGood = applied.failed === 0 && result.ending === "";
-      if (result.newPeople > 0) notes.push(`${plural(result.newPeople, "person", "people")} created`);
+      if (newPeople > 0) notes.push(`${plural(newPeople, "person", "people")} created`);
     }
     const seconds = `${((io.clock.now() - startedAt) / 1000).toFixed(1)} s`;
     const lastLine = summaryLine(applied, stripe.stats, attio.stats, [seconds, ...notes]);
