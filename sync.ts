@@ -1884,14 +1884,15 @@ function keyProblem(error: ApiError, wanted: { readonly name: string; readonly s
 }
 
 // ----------------------------------------------------------------- Attio ----
-// Records in and out. A row is a Map of attribute slug → canonical text ("12.50", an ISO instant, a record id), so that
-// equal means equal whatever the wire format; an empty value has no entry. Knows no charge and no Stripe.
+// Records in and out. A record's values are a Map of slug → canonical text ("12.50", an ISO instant, a record id), so
+// that equal means equal whatever the wire format; an empty value has no entry. Knows no charge and no Stripe.
 
 const OFFSET_PAGE = 500;
 const FILTER_BATCH = 100;
 const READ_WORKERS = 20;
 const WRITE_WORKERS = 16;
 const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
+const SELF = { method: "GET", path: "/v2/self", lane: "read" } as const;
 
 /** Attio allows 100 reads and 25 writes a second per workspace: https://docs.attio.com/rest-api/guides/rate-limiting */
 export function connectAttio(settings: Settings, connection: Connection): Service {
@@ -1906,14 +1907,9 @@ export function connectAttio(settings: Settings, connection: Connection): Servic
     quotesWords: !settings.isCi,
   };
   // Reported under load: a 401 for a key that works. Attio's own description of the key decides.
-  const self = { method: "GET", path: "/v2/self", lane: "read" } as const;
   const isKeyActive = (): Promise<boolean> =>
-    requestAs(service, self, ({ active }) => active === true).catch(() => false);
+    requestAs(service, SELF, ({ active }) => active === true).catch(() => false);
   return { ...service, isKeyActive };
-}
-
-function attioRead(attio: Service, path: string, query: Query = {}): Promise<Json> {
-  return request(attio, { method: "GET", path, query, lane: "read" });
 }
 
 /** Creates with POST, changes with PATCH: the bootstrap's configuration, and people. Our records: `assertRecord`. */
@@ -1921,45 +1917,67 @@ export function attioWrite(attio: Service, method: "POST" | "PATCH", path: strin
   return request(attio, { method, path, lane: "write", body: { data: given } });
 }
 
-const KEY = shape({ active: flag, scope: maybe(text), workspace_name: maybe(text), workspace_slug: maybe(text) });
+const KEY = shape({ active: flag, scope: maybe(text), workspace_name: maybe(text) });
 
-/** What the key may do; `problem` says what is missing for it to do `needed`. A read-write scope implies its read scope. */
-export async function readAttioKey(
-  attio: Service,
-  needed: readonly string[],
-): Promise<{ scopes: readonly string[]; workspace: string; problems: string[] }> {
-  const key = await attioRead(attio, "/v2/self").catch((error: unknown) => {
+/** What the key may do; `problems` say what it lacks of `needed`. A read-write scope implies its read scope. */
+export async function readAttioKey(attio: Service, needed: readonly string[]) {
+  const key = await request(attio, SELF).catch((error: unknown) => {
     // A malformed token is answered with 400, a wrong one with 200 and `active: false`.
     if (error instanceof ApiError && [400, 401, 403].includes(error.status)) return { active: false };
     throw error;
   });
   const { active, scope, workspace_name } = readAs("Attio key", KEY, key);
   const scopes = (scope ?? "").split(/\s+/);
-  const missing = needed.filter(
-    (name) => !scopes.includes(name) && !scopes.includes(name.replace(/:read$/, ":read-write")),
-  );
-  const problems = active
-    ? missing.map((name) => `ATTIO_API_KEY lacks the scope ${name}. Grant it in ${ATTIO_KEYS_PAGE}.`)
-    : [
-        `ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create a new one in ${ATTIO_KEYS_PAGE}. [GET /v2/self]`,
-      ];
+  const has = (name: string): boolean =>
+    scopes.includes(name) || scopes.includes(name.replace(/:read$/, ":read-write"));
+  const lacks = needed.filter((name) => !has(name)).map((name) => `lacks the scope ${name}. Grant it`);
+  const faults = active ? lacks : ["is not active: revoked, mistyped or deleted. Create a new one"];
+  const problems = faults.map((fault) => `ATTIO_API_KEY ${fault} in ${ATTIO_KEYS_PAGE}. [GET /v2/self]`);
   return { scopes, workspace: clean(workspace_name ?? ""), problems };
 }
 
-const OBJECT_SHAPE = shape({ id: shape({ object_id: text }), api_slug: maybe(text) });
-
-/** The workspace's objects: slug → id. */
-async function readObjects(attio: Service): Promise<Map<string, string>> {
-  const answer = await attioRead(attio, "/v2/objects");
-  const objects = readAs("object list", shape({ data: listOf(OBJECT_SHAPE) }), answer).data;
-  return new Map(objects.map(({ id, api_slug }) => [api_slug ?? "", id.object_id]));
+/** Reads a list that comes whole. */
+async function readWhole<T>(attio: Service, path: string, reader: Reader<T, unknown>, query: Query = {}): Promise<T[]> {
+  const answer = await request(attio, { method: "GET", path, query, lane: "read" });
+  return readAs(`list of ${path}`, shape({ data: listOf(reader) }), answer).data;
 }
 
+/** Calls `take` once for each element of a list that is paged by offset. */
+async function readByOffset<T extends { readonly id: object }>(
+  attio: Service,
+  { method, path, query, body }: Call,
+  reader: Reader<T, unknown>,
+  take: (element: T) => void,
+): Promise<void> {
+  const seen = new Set<string>();
+  for (let offset = 0; ; offset += OFFSET_PAGE) {
+    const place = { limit: OFFSET_PAGE, offset };
+    const inQuery = { query: { ...query, limit: String(OFFSET_PAGE), offset: String(offset) } };
+    const paged = method === "GET" ? inQuery : { body: { ...body, ...place } };
+    const known = seen.size;
+    const isLast = await requestAs(attio, { method, path, lane: "read", ...paged }, (json) => {
+      const page = readAs(`page of ${path}`, shape({ data: listOf(reader) }), json).data;
+      for (const element of page) {
+        const id = JSON.stringify(element.id);
+        if (!seen.has(id)) take(element);
+        seen.add(id);
+      }
+      return page.length < OFFSET_PAGE;
+    });
+    // A configuration list that ignores the offset has sent all it has; records that come again hide others.
+    if (isLast || (seen.size === known && method === "GET")) return;
+    if (seen.size === known) throw new UnexpectedError(`Attio repeated a page of ${path} at offset ${offset}`);
+  }
+}
+
+const OBJECT_NAME = shape({ id: shape({ object_id: text }), api_slug: maybe(text) });
+const OPTION = shape({ title: text, is_archived: flag });
 const CONFIG = shape({
   currency: maybe(shape({ default_currency_code: maybe(text) })),
   record_reference: maybe(shape({ allowed_object_ids: listOrNone(text) })),
 });
 const ATTRIBUTE = shape({
+  id: shape({ attribute_id: text }),
   api_slug: text,
   type: text,
   is_unique: flag,
@@ -1970,102 +1988,42 @@ const ATTRIBUTE = shape({
 });
 type Attribute = ReadBy<typeof ATTRIBUTE>;
 
-/** A list that Attio pages by offset; `callAt` asks for a page of it, `idOf` tells one element from another. */
-type OffsetList<T> = {
-  readonly kind: string;
-  readonly reader: Reader<T, unknown>;
-  readonly idOf: (element: T) => string;
-  readonly callAt: (offset: number) => Call;
-};
-
-/** Calls `take` once for each element of a list. */
-async function readByOffset<T>(attio: Service, list: OffsetList<T>, take: (element: T) => void): Promise<void> {
-  const { kind, reader, idOf, callAt } = list;
-  const seen = new Set<string>();
-  for (let offset = 0; ; offset += OFFSET_PAGE) {
-    const call = callAt(offset);
-    const known = seen.size;
-    const isLast = await requestAs(attio, call, (json) => {
-      const page = readAs(`page of ${kind}`, shape({ data: listOf(reader) }), json).data;
-      for (const element of page) {
-        if (!seen.has(idOf(element))) take(element);
-        seen.add(idOf(element));
-      }
-      return page.length < OFFSET_PAGE;
-    });
-    // A configuration list that ignores the offset has sent all it has; records that come again hide others.
-    if (isLast || (seen.size === known && call.method === "GET")) return;
-    if (seen.size === known) throw new UnexpectedError(`Attio repeated a page of ${kind} at offset ${offset}`);
-  }
-}
-
-/** All attributes of an object, archived ones too: they still hold their slug. */
-async function readAttributes(attio: Service, object: string): Promise<Attribute[]> {
-  const attributes: Attribute[] = [];
-  const callAt = (offset: number): Call => {
-    const query = { show_archived: "true", limit: String(OFFSET_PAGE), offset: String(offset) };
-    return { method: "GET", path: `/v2/objects/${object}/attributes`, query, lane: "read" };
-  };
-  const list = { kind: "attributes", reader: ATTRIBUTE, idOf: ({ api_slug }: Attribute) => api_slug, callAt };
-  await readByOffset(attio, list, (attribute) => void attributes.push(attribute));
-  return attributes;
-}
-
-const OPTION = shape({ title: text, is_archived: flag });
-
-/** The options of a select attribute that can be chosen, and those that are archived. */
-async function readOptions(attio: Service, slug: string): Promise<{ title: string; is_archived: boolean }[]> {
-  const answer = await attioRead(attio, `/v2/objects/${OBJECT}/attributes/${slug}/options`, { show_archived: "true" });
-  return readAs("option list", shape({ data: listOf(OPTION) }), answer).data;
-}
-
-/** What stands between an attribute as it is and as it is needed; the bootstrap can mend the first two. */
-type Fault = "missing" | "archived" | "type" | "several" | "fixed" | "not unique" | "currency" | "target";
-
-/** What is wrong with one attribute, in a few words; `held` is what it has in the place of what is needed. */
+/** What is wrong with an attribute, in a few words; `held` is the currency it has. The bootstrap mends the first two. */
 export type Difference = {
   readonly slug: string;
-  readonly fault: Fault;
+  readonly fault: "missing" | "archived" | "type" | "several" | "fixed" | "not unique" | "currency" | "target";
   readonly words: string;
   readonly held: string;
 };
 
-/** Compares the object's attributes with the specs; `objects` are the workspace's, for what references point to. */
-function compareAttributes(
-  specs: readonly AttributeSpec[],
-  attributes: readonly Attribute[],
-  { currency, objects }: { readonly currency: string; readonly objects: ReadonlyMap<string, string> },
-): Difference[] {
-  const bySlug = new Map(attributes.map((attribute) => [attribute.api_slug, attribute]));
-  const faultOf = (spec: AttributeSpec): [fault: Fault, words: string, held?: string] | undefined => {
-    const attribute = bySlug.get(spec.slug);
-    if (attribute === undefined) return ["missing", "is missing"];
-    const type = clean(attribute.type);
-    const held = clean(attribute.config?.currency?.default_currency_code ?? "no currency");
-    const allowed = attribute.config?.record_reference?.allowed_object_ids ?? [];
-    const isElsewhere = allowed.length > 0 && !allowed.includes(objects.get(spec.target ?? "") ?? "");
-    if (type !== spec.type) return ["type", `is of type ${type}, must be ${spec.type}`, type];
-    if (attribute.is_multiselect) return ["several", "takes several values, must take one"];
-    if (!attribute.is_writable) return ["fixed", "cannot be written"];
-    if (spec.isUnique && !attribute.is_unique) return ["not unique", "is not unique"];
-    if (type === "currency" && held !== attioCurrency(currency))
-      return ["currency", `is in ${held}, but CURRENCY says ${currency}`, held];
-    if (spec.target !== undefined && isElsewhere) return ["target", `does not point to ${spec.target}`];
-    return attribute.is_archived ? ["archived", "is archived"] : undefined;
-  };
-  return specs.flatMap((spec): Difference[] => {
-    const found = faultOf(spec);
-    return found === undefined ? [] : [{ slug: spec.slug, fault: found[0], words: found[1], held: found[2] ?? "" }];
-  });
+/** Compares an attribute with its spec; `objectIds` are the workspace's by slug, for what references point to. */
+function differenceOf(
+  { slug, type, isUnique, target }: AttributeSpec,
+  attribute: Attribute | undefined,
+  currency: string,
+  objectIds: ReadonlyMap<string, string>,
+): Difference | undefined {
+  const held = clean(attribute?.config?.currency?.default_currency_code ?? "no currency");
+  const is = (fault: Difference["fault"], words: string): Difference => ({ slug, fault, words, held });
+  if (attribute === undefined) return is("missing", "is missing");
+  const allowed = attribute.config?.record_reference?.allowed_object_ids ?? [];
+  const pointsTo = (object: string): boolean => allowed.length === 0 || allowed.includes(objectIds.get(object) ?? "");
+  if (attribute.type !== type) return is("type", `is of type ${clean(attribute.type)}, must be ${type}`);
+  if (attribute.is_multiselect) return is("several", "takes several values, must take one");
+  if (!attribute.is_writable) return is("fixed", "cannot be written");
+  if (isUnique && !attribute.is_unique) return is("not unique", "is not unique");
+  if (type === "currency" && held !== attioCurrency(currency))
+    return is("currency", `is in ${held}, but CURRENCY says ${currency}`);
+  if (target !== undefined && !pointsTo(target)) return is("target", `does not point to ${target}`);
+  return attribute.is_archived ? is("archived", "is archived") : undefined;
 }
 
 /** Where the whole object is in another currency than CURRENCY says: what to do, said once for all its amounts. */
 export function currencyRemedy(differences: readonly Difference[], currency: string): string | undefined {
   const total = differences.find(({ slug, fault }) => slug === "total_revenue" && fault === "currency");
-  const set = total?.held === "NTD" ? "twd" : total?.held.toLowerCase();
-  return (
-    total && `Set CURRENCY=${set}: CURRENCY is ${currency}, but the object ${OBJECT} in Attio is in ${total.held}.`
-  );
+  if (total === undefined || !/^[A-Z]{3}$/.test(total.held)) return undefined;
+  const setting = total.held === "NTD" ? "twd" : total.held.toLowerCase();
+  return `Set CURRENCY=${setting}: CURRENCY is ${currency}, but the object ${OBJECT} in Attio is in ${total.held}.`;
 }
 
 /** Attio's name of a currency: ISO 4217 but for Taiwan's. */
@@ -2073,35 +2031,36 @@ export function attioCurrency(currency: string): string {
   return currency === "twd" ? "NTD" : currency.toUpperCase();
 }
 
-/** Every currency attribute `spend_*` belongs to the sync, whether a mapping names it or not. */
-function spendAttributes(attributes: readonly Attribute[]): string[] {
-  const ours = attributes.filter(
-    ({ api_slug, type, is_archived }) => SLUG_PATTERN.test(api_slug) && type === "currency" && !is_archived,
-  );
-  return ours.map(({ api_slug }) => api_slug).toSorted();
-}
-
 /**
- * The object beside what it must be. `spendSlugs` are all that will be written, `unmappedSlugs` those of them that no
- * mapping names, `options` those of subscription_status that cannot be chosen.
+ * The object beside what it must be. `spendSlugs` are all that will be written: every currency attribute `spend_*`
+ * belongs to the sync; `unmappedSlugs` are those that no mapping names. `options` are those that cannot be chosen.
  */
 export async function inspectObject(attio: Service, settings: Settings) {
-  const [objects, attributes, held] = await Promise.all([
-    readObjects(attio),
-    readAttributes(attio, OBJECT).catch(noneIfAbsent),
-    readOptions(attio, "subscription_status").catch(noneIfAbsent),
+  const path = `/v2/objects/${OBJECT}/attributes`;
+  const archivedToo = { show_archived: "true" }; // they still hold their slug
+  const bySlug = new Map<string, Attribute>();
+  const call: Call = { method: "GET", path, query: archivedToo };
+  const [objects, held] = await Promise.all([
+    readWhole(attio, "/v2/objects", OBJECT_NAME),
+    readWhole(attio, `${path}/subscription_status/options`, OPTION, archivedToo).catch(noneIfAbsent),
+    readByOffset(attio, call, ATTRIBUTE, (one) => void bySlug.set(one.api_slug, one)).catch(noneIfAbsent),
   ]);
   const mapped = slugsOf(settings.productSlugs);
-  const unmappedSlugs = spendAttributes(attributes).filter((slug) => !mapped.includes(slug));
+  const spend = [...bySlug.values()].filter(({ type, is_archived }) => type === "currency" && !is_archived);
+  const ours = spend.map(({ api_slug }) => api_slug).filter((slug) => SLUG_PATTERN.test(slug));
+  const unmappedSlugs = ours.filter((slug) => !mapped.includes(slug)).toSorted();
   const spendSlugs = [...mapped, ...unmappedSlugs];
   const specs = attributeSpecs(spendSlugs);
-  const differences = compareAttributes(specs, attributes, { currency: settings.currency, objects });
+  const objectIds = new Map(objects.map(({ id, api_slug }) => [api_slug ?? "", id.object_id]));
+  const differences = specs.flatMap(
+    (spec) => differenceOf(spec, bySlug.get(spec.slug), settings.currency, objectIds) ?? [],
+  );
   // An attribute of another type takes no options: it is named as wrong.
   const isOther = differences.some(({ slug, fault }) => slug === "subscription_status" && fault === "type");
-  const wanted = isOther ? [] : STATUSES;
-  const lacking = wanted.filter((status) => !held.some(({ title, is_archived }) => title === status && !is_archived));
+  const lacking = STATUSES.filter((status) => !held.some(({ title, is_archived }) => title === status && !is_archived));
   const options = lacking.map((title) => ({ title, isArchived: held.some((option) => option.title === title) }));
-  return { hasObject: objects.has(OBJECT), specs, spendSlugs, unmappedSlugs, differences, options };
+  const hasObject = objectIds.has(OBJECT);
+  return { hasObject, specs, spendSlugs, unmappedSlugs, differences, options: isOther ? [] : options };
 }
 
 /** Key, scopes, object, attributes with types, match key, currencies, options: everything that is wrong, at once. */
@@ -2118,11 +2077,10 @@ export async function checkAttio(attio: Service, settings: Settings) {
   const wrong = listed.map(({ slug, words }) => `${slug} ${words}`);
   if (options.length > 0 && !differences.some(({ slug }) => slug === "subscription_status"))
     wrong.push(`subscription_status lacks the option ${options.map(({ title }) => title).join(", ")}`);
-  if (!hasObject) problems.push(`There is no object ${OBJECT} in Attio. Next: ${settings.commands.bootstrap}`);
+  const { bootstrap, bootstrapDryRun } = settings.commands;
+  if (!hasObject) problems.push(`There is no object ${OBJECT} in Attio. Next: ${bootstrap}`);
   else if (wrong.length > 0)
-    problems.push(
-      [`Object ${OBJECT} in Attio; what to do: ${settings.commands.bootstrapDryRun}`, ...wrong].join("\n      "),
-    );
+    problems.push([`Object ${OBJECT} in Attio; what to do: ${bootstrapDryRun}`, ...wrong].join("\n      "));
   if (remedy !== undefined) problems.push(remedy);
   return { problems, workspace, spendSlugs, unmappedSlugs };
 }
@@ -2144,24 +2102,20 @@ const VALUES = {
   currency: shape({ currency_value: decimalOrText }),
   reference: shape({ target_record_id: text }),
 };
+const ADDRESS = shape({ email_address: maybe(text), original_email_address: maybe(text) });
 
-/** Calls `take` for every record that the filter lets through, oldest first: new ones land at the end. */
+/** Reads the records of an object that a filter lets through, oldest first: new ones land at the end. */
 function queryRecords(
   attio: Service,
   object: string,
-  filter: Json | undefined,
+  filter: Json,
   take: (record: AttioRecord) => void,
 ): Promise<void> {
-  const sorts = [{ attribute: "created_at", direction: "asc" }];
-  const callAt = (offset: number): Call => {
-    const body = { ...(filter && { filter }), sorts, limit: OFFSET_PAGE, offset };
-    return { method: "POST", path: `/v2/objects/${object}/records/query`, body, lane: "read" };
-  };
-  const list = { kind: object, reader: RECORD, idOf: ({ id }: AttioRecord) => id.record_id, callAt };
-  return readByOffset(attio, list, take);
+  const body = { ...filter, sorts: [{ attribute: "created_at", direction: "asc" }] };
+  return readByOffset(attio, { method: "POST", path: `/v2/objects/${object}/records/query`, body }, RECORD, take);
 }
 
-/** Calls `read` for a hundred at a time, the most that a filter is known to take; twenty wait for answers at once. */
+/** Calls `read` for a hundred at a time, which a filter is known to take; twenty wait for answers at once. */
 async function inBatches(all: Iterable<string>, read: (batch: readonly string[]) => Promise<void>): Promise<void> {
   const inPool = createPool(READ_WORKERS);
   await Promise.all([...batches([...all], FILTER_BATCH)].map((batch) => inPool(() => read(batch))));
@@ -2178,16 +2132,17 @@ export async function readCrm(
   const wanted = customerIds && new Set(customerIds);
   const take = (read: AttioRecord): void => {
     const record = comparableRecord(read, specs, currency);
+    const { recordId } = record;
     const key = record.values.get(MATCH_KEY);
     if (key === undefined) crm.withoutKey += 1;
     if (key === undefined || wanted?.has(key) === false) return; // filters ignore case
     const other = crm.records.get(key);
     if (other === undefined) crm.records.set(key, record);
-    else if (other.recordId !== record.recordId)
-      valueAt(crm.duplicates, key, () => [other.recordId]).push(record.recordId);
+    else if (other.recordId !== recordId) valueAt(crm.duplicates, key, () => [other.recordId]).push(recordId);
   };
-  if (customerIds === undefined) await queryRecords(attio, OBJECT, undefined, take);
-  await inBatches(customerIds ?? [], (batch) => queryRecords(attio, OBJECT, { [MATCH_KEY]: { $in: batch } }, take));
+  if (customerIds === undefined) await queryRecords(attio, OBJECT, {}, take);
+  const filterOf = (batch: readonly string[]): Json => ({ filter: { [MATCH_KEY]: { $in: batch } } });
+  await inBatches(customerIds ?? [], (batch) => queryRecords(attio, OBJECT, filterOf(batch), take));
   return crm;
 }
 
@@ -2230,8 +2185,6 @@ function encode(spec: AttributeSpec, value: string | undefined): unknown[] {
   return [spec.target === undefined ? value : { target_object: spec.target, target_record_id: value }];
 }
 
-const LINKS: readonly string[] = ["person", "company"];
-
 /**
  * Writes one record, found or created by its customer id; attributes that are not among `values` stay as they are.
  * Returns false where that took leaving out its links, as one leads to a record that is gone. Throws `ApiError`, or
@@ -2240,82 +2193,69 @@ const LINKS: readonly string[] = ["person", "company"];
  */
 export async function assertRecord(attio: Service, values: ReadonlyMap<string, string | undefined>): Promise<boolean> {
   const specs = attributeSpecs([...values.keys()].filter((slug) => SLUG_PATTERN.test(slug)));
-  const wanted = specs.filter(({ slug }) => values.has(slug));
-  const assert = (those: readonly AttributeSpec[]): Promise<unknown> => {
-    const encoded = Object.fromEntries(those.map((spec) => [spec.slug, encode(spec, values.get(spec.slug))]));
-    const query = { matching_attribute: MATCH_KEY };
-    const path = `/v2/objects/${OBJECT}/records`;
-    const call: Call = { method: "PUT", path, query, lane: "write", body: { data: { values: encoded } } };
+  const given = specs.filter(({ slug }) => values.has(slug));
+  const assert = (some: readonly AttributeSpec[]): Promise<unknown> => {
+    const encoded = Object.fromEntries(some.map((spec) => [spec.slug, encode(spec, values.get(spec.slug))]));
+    const place = { path: `/v2/objects/${OBJECT}/records`, query: { matching_attribute: MATCH_KEY } };
+    const call: Call = { method: "PUT", ...place, lane: "write", body: { data: { values: encoded } } };
     return requestAs(attio, call, (json) => readAs("answer to a write", WRITTEN, json));
   };
   try {
-    await assert(wanted);
+    await assert(given);
     return true;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     // What was not found stands in no field of the answer: if all is well without the links, it was one of theirs.
-    const isLinked = LINKS.some((slug) => values.get(slug) !== undefined);
+    const isLinked = given.some(({ slug, target }) => target !== undefined && values.get(slug) !== undefined);
     const mayLackLink = error.code === "value_not_found" && isLinked;
     // A conflict: another run created the record between our reading and our write. Now it is there to be found.
     if (!mayLackLink && error.code !== "uniqueness_conflict") throw error;
-    await assert(mayLackLink ? wanted.filter(({ target }) => target === undefined) : wanted).catch((later: unknown) => {
+    await assert(mayLackLink ? given.filter(({ target }) => target === undefined) : given).catch((later: unknown) => {
       throw later instanceof Error ? Object.assign(later, { cause: error }) : later;
     });
     return !mayLackLink;
   }
 }
 
-const ADDRESS = shape({ email_address: maybe(text), original_email_address: maybe(text) });
-
 /**
  * Who has which address. No entry: nobody. Null: unknown, as two people claim it or Attio would not search for it
  * (`refused` of them; `answered` look-ups worked). What is unknown changes no link.
  */
-export type PeopleFound = { readonly people: Map<string, Person | null>; refused: number; answered: number };
-
-/** What is known before the first look-up. */
-export function noPeople(): PeopleFound {
-  return { people: new Map(), refused: 0, answered: 0 };
-}
+type PeopleFound = ReturnType<typeof noPeople>;
+export const noPeople = () => ({ people: new Map<string, Person | null>(), refused: 0, answered: 0 });
 
 /** Looks up who has each address (exact, trimmed, lower-cased). Throws where Attio refuses every look-up. */
-export async function lookUpPeople(
-  attio: Service,
-  addresses: Iterable<string>,
-  found: PeopleFound = noPeople(),
-): Promise<Map<string, Person | null>> {
+export async function lookUpPeople(attio: Service, addresses: Iterable<string>, found = noPeople()) {
   const { people } = found;
   const wanted = new Set([...addresses].filter((address) => /^[^\s@]+@[^\s@]+$/.test(address)));
   const lookUp = async (batch: readonly string[]): Promise<void> => {
-    const filter = { $or: batch.map((address) => ({ email_addresses: { email_address: { $eq: address } } })) };
+    const $or = batch.map((address) => ({ email_addresses: { email_address: { $eq: address } } }));
     try {
-      await queryRecords(attio, "people", filter, (person) => takePerson(person, wanted, people));
+      await queryRecords(attio, "people", { filter: { $or } }, (person) => takePerson(person, wanted, people));
       found.answered += 1;
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 400) throw error;
-      // A filter's size has an undocumented limit, and one odd address must not hide the others: halve, unless so many
+      // A filter's size has an undocumented limit, and one odd address must not hide the others: halve, until so many
       // were refused that it is no matter of theirs.
       const half = batch.length >> 1;
-      if (half > 0 && found.refused <= (found.answered === 0 ? 10 : 100)) {
-        await lookUp(batch.slice(0, half));
-        return lookUp(batch.slice(half));
-      }
+      if (half > 0 && found.refused <= (found.answered === 0 ? 10 : 100))
+        return lookUp(batch.slice(0, half)).then(() => lookUp(batch.slice(half)));
       for (const address of batch) people.set(address, null);
       found.refused += batch.length;
-      if (found.answered === 0) lastRefusal = error;
+      refusal = error;
     }
   };
-  let lastRefusal: ApiError | undefined;
+  let refusal: ApiError | undefined;
   await inBatches(wanted, lookUp);
-  if (lastRefusal !== undefined && found.answered === 0 && found.refused > 10) throw lastRefusal;
+  if (refusal !== undefined && found.answered === 0 && found.refused > 10) throw refusal;
   return people;
 }
 
 /** Enters a person under each of the wanted addresses; null where another has it too. */
-function takePerson(person: AttioRecord, wanted: ReadonlySet<string>, people: PeopleFound["people"]): void {
-  const { record_id: recordId } = person.id;
-  const company = readAs(`person ${recordId} company`, listOrNone(VALUES.reference), person.values["company"])[0];
-  const held = readAs(`person ${recordId} email_addresses`, listOrNone(ADDRESS), person.values["email_addresses"]);
+function takePerson({ id, values }: AttioRecord, wanted: ReadonlySet<string>, people: PeopleFound["people"]): void {
+  const { record_id: recordId } = id;
+  const [company] = readAs(`person ${recordId} company`, listOrNone(VALUES.reference), values["company"]);
+  const held = readAs(`person ${recordId} email_addresses`, listOrNone(ADDRESS), values["email_addresses"]);
   const spellings = held.flatMap((address) => [address.email_address, address.original_email_address]);
   for (const address of new Set(spellings.map((spelling) => (spelling ?? "").trim().toLowerCase()))) {
     if (!wanted.has(address)) continue;
@@ -2329,11 +2269,7 @@ function takePerson(person: AttioRecord, wanted: ReadonlySet<string>, people: Pe
  * Creates a person with an address nobody has: never an upsert, which could overwrite a name. If somebody just did
  * the same, that person is returned; undefined if the conflict is with a person who cannot be found.
  */
-export async function createPerson(
-  attio: Service,
-  address: string,
-  name: string,
-): Promise<(Person & { readonly isNew: boolean }) | undefined> {
+export async function createPerson(attio: Service, address: string, name: string) {
   const [first = "", ...others] = name.split(/\s+/);
   const fullName = [{ first_name: first, last_name: others.join(" "), full_name: name }];
   const values = { email_addresses: [address], ...(name !== "" && { name: fullName }) };

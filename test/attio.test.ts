@@ -117,7 +117,7 @@ describe("Attio: the records of the CRM", () => {
 
     const error = await failureOf(readCrm(attio, { spendSlugs: SLUGS, currency: "usd" }));
 
-    assert.equal(String(error), "Error: Unexpected: page of stripe_customers: data is undefined, expected a list");
+    assert.equal(String(error), `Error: Unexpected: page of ${RECORDS}/query: data is undefined, expected a list`);
   });
 
   test("two records of one customer are duplicates, named with all their ids, oldest first", async (t) => {
