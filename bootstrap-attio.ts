@@ -6,31 +6,26 @@
 import {
   ApiError,
   CHARGE,
+  FALLBACK_SLUG,
   OBJECT,
-  STATUSES,
   attioCurrency,
   attioWrite,
-  attributeSpecs,
   checkStripe,
-  clean,
-  compareAttributes,
   connectAttio,
   connectStripe,
+  currencyRemedy,
   helpText,
+  inspectObject,
   logLines,
-  mappingOf,
+  markdownTable,
   processIo,
   readAttioKey,
-  readAttributes,
-  readObjects,
-  readOptions,
   readPage,
   readProducts,
   runProgram,
-  slugsOf,
-  spendAttributes,
+  writeStepSummary,
 } from "./sync.ts";
-import type { Attribute, AttributeSpec, Io, Json, Log, Row, Service, Settings } from "./sync.ts";
+import type { AttributeSpec, Charge, Difference, Io, Json, Log, Product, Row, Service, Settings } from "./sync.ts";
 
 const HELP = helpText(
   "node bootstrap-attio.ts [--dry-run] [--suggest-products]",
@@ -43,23 +38,14 @@ const HELP = helpText(
   ["ATTIO_API_KEY", "STRIPE_API_KEY", "CURRENCY", "PRODUCT_SLUGS", "DRY_RUN", "STRIPE_API_BASE", "ATTIO_API_BASE"],
 );
 
-/** What the bootstrap found of the object, and what it has to do. */
-type State = {
-  readonly specs: readonly AttributeSpec[];
-  readonly missing: readonly AttributeSpec[];
-  readonly archived: readonly string[];
-  readonly wrong: readonly string[];
-  readonly options: readonly { readonly title: string; readonly isArchived: boolean }[];
-};
-
-/** One run. Returns the exit code. */
+/** Makes the object, or shows what it would make. Returns the exit code. */
 export async function bootstrap(io: Io): Promise<number> {
   const suggests = io.args.includes("--suggest-products");
   const requires = [suggests ? "STRIPE_API_KEY" : "ATTIO_API_KEY"];
   const usage = { flags: ["--dry-run", "--suggest-products"], requires, help: HELP };
   return runProgram(io, usage, async (settings, log, connection) => {
     const stripe = connectStripe(settings, connection);
-    if (suggests) return suggestProducts(stripe, log);
+    if (suggests) return suggestProducts(stripe, settings, log);
     const attio = connectAttio(settings, connection);
     const scope = settings.isDryRun ? "object_configuration:read" : "object_configuration:read-write";
     const key = await readAttioKey(attio, [scope]);
@@ -68,193 +54,233 @@ export async function bootstrap(io: Io): Promise<number> {
       return 1;
     }
     if (settings.isDryRun) log.line("dry run: nothing will be created");
-    const objects = await readObjects(attio);
-    const exists = objects.has(OBJECT);
-    const isCurrencyRight = settings.stripeKey === "" || (await proposeCurrency(stripe, settings, log));
-    if (!isCurrencyRight && !exists && (io.env["CURRENCY"] ?? "").trim() === "") {
+    let state: State | undefined = await inspectObject(attio, settings);
+    const remedy = currencyRemedy(state.differences, settings.currency);
+    const isAsked = remedy === undefined && settings.stripeKey !== "";
+    const isProposed = !isAsked || (await proposeCurrency(stripe, settings, log));
+    if (!isProposed && !state.hasObject && (io.env["CURRENCY"] ?? "").trim() === "") {
       log.error("Set CURRENCY, to either, and run again. Nothing was created.");
       return 1;
     }
-    const state = await inspect(attio, settings, objects);
-    logLines([{ title: `Attio workspace "${key.workspace}", object ${OBJECT}`, rows: table(state, settings) }]).forEach(
-      log.line,
-    );
-    const toCreate = state.missing.length + state.archived.length + state.options.length + (exists ? 0 : 1);
-    log.line(`${toCreate} to create${exists ? "" : `, the object ${OBJECT} among them`}`);
-    for (const fault of state.wrong) log.error(fault);
+    const steps = stepsOf(state, settings);
+    const title = `Attio workspace "${key.workspace}", object ${OBJECT}`;
+    logLines([{ title, rows: table(state, steps, settings) }]).forEach(log.line);
+    const toCreate = steps.flatMap(({ makes }) => makes).length;
+    log.line(`${toCreate} to create${state.hasObject ? "" : `, the object ${OBJECT} among them`}`);
+    if (remedy !== undefined) log.error(`${remedy} Attio cannot change that. Nothing was created.`);
+    else if (!settings.isDryRun && toCreate > 0) state = await createAll(attio, state, settings, log);
     if (settings.isDryRun) log.line("dry run: nothing was created");
-    if (!settings.isDryRun && toCreate > 0 && !(await createAll(attio, { state, exists, settings }, log))) return 1;
-    if (state.wrong.length > 0) return 1;
-    if (!settings.isDryRun) sayWhatIsNext(key.scopes, log);
+    if (state === undefined || remedy !== undefined) return 1;
+    const faults = state.differences.filter((difference) => !settings.isDryRun || isBeyondRepair(difference));
+    for (const fault of faults) log.error(explain(fault));
+    if (faults.length > 0) return 1;
+    if (settings.isDryRun) return 0;
+    const reduce =
+      "From now on the key needs only object_configuration:read and record_permission:read-write: reduce its scopes.";
+    if (key.scopes.includes("object_configuration:read-write")) log.line(reduce);
+    log.line(`All is there. Next: ${settings.commands.dryRun}`);
     return 0;
   });
 }
 
-/** What exists and what does not. An object that is not there yet lacks everything, but may bring a `name`. */
-async function inspect(attio: Service, settings: Settings, objects: ReadonlyMap<string, string>): Promise<State> {
-  const attributes: Attribute[] = objects.has(OBJECT) ? await readAttributes(attio, OBJECT) : [];
-  const mapped = slugsOf(settings.productSlugs);
-  const others = spendAttributes(attributes).filter((slug) => !mapped.includes(slug));
-  const specs = attributeSpecs([...mapped, ...others]);
-  const differences = compareAttributes(specs, attributes, { currency: settings.currency, objects });
-  const slugs = (kind: string): string[] =>
-    differences.filter((difference) => difference.kind === kind).map(({ slug }) => slug);
-  const missing = specs.filter(({ slug }) => slugs("missing").includes(slug));
-  const wrong = differences.filter(({ kind }) => kind === "wrong").map(({ text }) => text);
-  const select = attributes.find(({ api_slug }) => api_slug === "subscription_status");
-  const held = select?.type === "select" ? await readOptions(attio, "subscription_status") : [];
-  const isChosen = (title: string): boolean => held.some((option) => option.title === title && !option.is_archived);
-  // An attribute of another type takes no options: it is named as wrong.
-  const isOther = select !== undefined && select.type !== "select";
-  const options = isOther ? [] : STATUSES.filter((title) => !isChosen(title));
-  return {
-    specs,
-    missing,
-    archived: slugs("archived"),
-    wrong,
-    options: options.map((title) => ({ title, isArchived: held.some((option) => option.title === title) })),
+/** What to answer in the place of a refusal. */
+function onRefusal<T>(answer: (refusal: ApiError) => T): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof ApiError) return answer(error);
+    throw error;
   };
 }
 
-function table({ specs, missing, archived, wrong, options }: State, settings: Settings): Row[] {
-  const rows = specs.map((spec): Row => {
-    let state = "exists";
-    if (missing.includes(spec)) state = "to create";
-    if (archived.includes(spec.slug)) state = "archived, to restore";
-    if (wrong.some((fault) => fault.startsWith(`The attribute ${spec.slug} `))) state = "DIFFERS, see below";
-    const type = spec.type === "currency" ? `currency, ${attioCurrency(settings.currency)}` : spec.type;
-    return [spec.slug, spec.isUnique ? "unique" : "", type, state];
-  });
-  const some = options.map(({ title }): Row => [title, "", "option of subscription_status", "to create"]);
-  return [...rows, ...some];
+type State = Awaited<ReturnType<typeof inspectObject>>;
+
+function isBeyondRepair({ fault }: Pick<Difference, "fault">): boolean {
+  return fault !== "missing" && fault !== "archived";
 }
 
-/** Creates object, attributes and options. What exists by now counts as created: Attio answers it with a conflict. */
-async function createAll(
-  attio: Service,
-  { state, exists, settings }: { state: State; exists: boolean; settings: Settings },
-  log: Log,
-): Promise<boolean> {
+/** One request, and what it makes, as it is told. */
+type Step = { readonly makes: readonly string[]; readonly path: string; readonly body: Json } & {
+  readonly method: "POST" | "PATCH";
+};
+
+/** All that is to be done, in order: the object, then total_revenue, as Attio may refuse its currency, then the rest. */
+function stepsOf({ hasObject, specs, differences, options }: State, settings: Settings): Step[] {
+  const create = (makes: readonly string[], path: string, body: Json): Step => ({ makes, method: "POST", path, body });
+  const restore = (what: string, path: string): Step => {
+    return { makes: [what], method: "PATCH", path, body: { is_archived: false } };
+  };
+  const nouns = { singular_noun: "Stripe customer", plural_noun: "Stripe customers" };
+  const object = create([`object ${OBJECT}`], "/v2/objects", { api_slug: OBJECT, ...nouns });
   const attributes = `/v2/objects/${OBJECT}/attributes`;
-  let done = "nothing";
-  const create = async (method: "POST" | "PATCH", path: string, what: string, values: Json): Promise<void> => {
-    if (!(await attioWrite(attio, method, path, values).then(() => true, falseOnConflict))) return;
-    log.line(`${method === "POST" ? "created" : "restored"}  ${what}`);
-    done = `all up to ${what}`;
+  const ofAttributes = specs.flatMap((spec): Step[] => {
+    const { slug, target } = spec;
+    const fault = differences.find((difference) => difference.slug === slug)?.fault;
+    if (fault === "archived") return [restore(slug, `${attributes}/${slug}`)];
+    const makes = target === undefined ? [slug] : [slug, `${OBJECT} on ${target}`];
+    return fault === "missing" ? [create(makes, attributes, creationOf(spec, settings.currency))] : [];
+  });
+  const isTotal = ({ makes }: Step): number => Number(makes.includes("total_revenue"));
+  ofAttributes.sort((a, b) => isTotal(b) - isTotal(a));
+  const ofOptions = options.map(({ title, isArchived }) => {
+    const path = `${attributes}/subscription_status/options`;
+    return isArchived ? restore(title, `${path}/${encodeURIComponent(title)}`) : create([title], path, { title });
+  });
+  return [...(hasObject ? [] : [object]), ...ofAttributes, ...ofOptions];
+}
+
+/** Every attribute, and what else is to be made: the other sides of links, on People and Companies, and options. */
+function table({ specs, differences }: State, steps: readonly Step[], settings: Settings): Row[] {
+  const made = new Map(steps.flatMap(({ makes, method }) => makes.map((what) => [what, method] as const)));
+  const stateOf = (what: string): string => (made.get(what) === "PATCH" ? "archived, to restore" : "to create");
+  const rows = specs.map(({ slug, isUnique, type }): Row => {
+    const kind = type === "currency" ? `currency, ${attioCurrency(settings.currency)}` : type;
+    const held = differences.some((difference) => difference.slug === slug) ? "DIFFERS, see below" : "exists";
+    return [slug, isUnique ? "unique" : "", kind, made.has(slug) ? stateOf(slug) : held];
+  });
+  const isListed = new Set([`object ${OBJECT}`, ...specs.map(({ slug }) => slug)]);
+  const others = [...made.keys()].filter((what) => !isListed.has(what));
+  return [...rows, ...others.map((what): Row => [what, "", "", stateOf(what)])];
+}
+
+/** Takes all steps, and says what came of it; undefined, and why, where one was refused. */
+async function createAll(attio: Service, before: State, settings: Settings, log: Log): Promise<State | undefined> {
+  const created: string[] = [];
+  const take = async ({ makes, method, path, body }: Step): Promise<void> => {
+    // A conflict says that it exists by now, or that something else is in its place: what is listed afterwards decides.
+    const isNew = await attioWrite(attio, method, path, body).then(
+      () => true,
+      onRefusal((refusal) => {
+        if (refusal.code !== "slug_conflict") throw refusal;
+        return false;
+      }),
+    );
+    const how = !isNew ? "exists  " : method === "POST" ? "created " : "restored";
+    for (const what of makes) log.line(`${how}  ${what}`);
+    if (isNew) created.push(...makes);
   };
   try {
-    const nouns = { singular_noun: "Stripe customer", plural_noun: "Stripe customers" };
-    if (!exists) await create("POST", "/v2/objects", `object ${OBJECT}`, { api_slug: OBJECT, ...nouns });
-    const objects = await readObjects(attio);
-    if (!objects.has(OBJECT))
-      throw new Error(`Another object is called "Stripe customer" or "Stripe customers": rename it in Attio.`);
+    const [first] = stepsOf(before, settings);
+    if (!before.hasObject && first !== undefined) await take(first);
     // A new object usually brings a `name` of its own: only now is it known what is missing.
-    const present = exists ? [] : await readAttributes(attio, OBJECT);
-    for (const slug of state.archived) await create("PATCH", `${attributes}/${slug}`, slug, { is_archived: false });
-    for (const spec of state.missing)
-      if (!present.some(({ api_slug, is_archived }) => api_slug === spec.slug && !is_archived))
-        await create("POST", attributes, spec.slug, creationOf(spec, settings.currency));
-    const options = `${attributes}/subscription_status/options`;
-    for (const { title, isArchived } of state.options)
-      if (isArchived) await create("PATCH", `${options}/${encodeURIComponent(title)}`, title, { is_archived: false });
-      else await create("POST", options, title, { title });
-    const left = await inspect(attio, settings, objects);
-    const lacking = [
-      ...left.missing.map(({ slug }) => slug),
-      ...left.archived,
-      ...left.options.map(({ title }) => title),
-    ];
-    const faults = [...left.wrong.filter((fault) => !state.wrong.includes(fault)), ...lacking.map(explainLacking)];
-    if (faults.length > 0) throw new Error(faults.join("\n"));
-    return true;
+    const state = before.hasObject ? before : await inspectObject(attio, settings);
+    if (!state.hasObject)
+      throw new Error(`Another object is called "Stripe customer" or "Stripe customers": rename it in Attio.`);
+    const isLeft = new Set(state.differences.map(({ slug }) => slug));
+    const brought = before.differences.filter(({ slug }) => !isLeft.has(slug));
+    for (const { slug } of brought) log.line(`created   ${slug}, with the object`);
+    for (const step of stepsOf(state, settings)) await take(step);
+    return await inspectObject(attio, settings);
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    log.error(`${limitOf(error)}${error.message}\nWas created: ${done}. Run it again: it goes on where it stopped.`);
-    return false;
+    const what = `Was created: ${created.join(", ") || "nothing"}. To go on from there: ${settings.commands.bootstrap}`;
+    log.error(`${adviceOn(error, settings)}${error.message}\n${what}`);
+    return undefined;
   }
 }
 
-/** A conflict says that it is there already, or that something else is in its place: what is listed afterwards decides. */
-function falseOnConflict(error: unknown): false {
-  if (!(error instanceof ApiError) || error.code !== "slug_conflict") throw error;
-  return false;
+/** What to do about a refusal that has a known cause. */
+function adviceOn(error: Error, settings: Settings): string {
+  if (!(error instanceof ApiError)) return "";
+  if (["quota_exceeded", "billing_error"].includes(error.code))
+    return "The workspace's plan allows no further object: remove one that is not used, or upgrade. ";
+  if (!error.fields.some((field) => field.endsWith("default_currency_code"))) return "";
+  const named = error.options.length > 0 ? ` It has ${error.options.join(", ")}.` : "";
+  return `CURRENCY=${settings.currency} is at fault: Attio has no such currency.${named} Set CURRENCY to one of Attio's. `;
 }
 
-function limitOf(error: Error): string {
-  const isLimit = error instanceof ApiError && (error.code === "quota_exceeded" || error.code === "billing_error");
-  return isLimit ? "The workspace's plan allows no further object: remove one that is not used, or upgrade. " : "";
-}
-
-/** A link whose other side cannot be made is refused as a conflict, though our own slug is free. */
-function explainLacking(slug: string): string {
+/** What is wrong with an attribute, why that matters where it is not plain, and what to do. */
+function explain({ slug, fault, words }: Difference): string {
+  const remedy = `change its slug in Attio › Settings › Objects, then run the bootstrap, which makes a new one.`;
   const target = slug === "person" ? "people" : slug === "company" ? "companies" : undefined;
-  return target === undefined
-    ? `Attio says that ${slug} exists, but does not list it.`
-    : `The link ${slug} needs an attribute ${OBJECT} on ${target}, where another attribute has this slug: change its slug in Attio.`;
+  if (fault === "missing" && target !== undefined)
+    return `The link ${slug} needs an attribute ${OBJECT} on ${target}, where another attribute has this slug: change its slug in Attio.`;
+  if (!isBeyondRepair({ fault })) return `The attribute ${slug} ${words}, though Attio says it is there.`;
+  if (fault === "not unique")
+    return `The attribute ${slug} is the match key but not unique, so a customer could get two records and be counted twice. Delete duplicate records and set it to unique in Attio; or ${remedy}`;
+  return `The attribute ${slug} ${words}, and Attio cannot change that: ${remedy}`;
 }
 
 /** https://docs.attio.com/rest-api/endpoint-reference/attributes/create-an-attribute */
-function creationOf(spec: AttributeSpec, currency: string): Json {
-  const config =
-    spec.type === "currency"
-      ? { currency: { default_currency_code: attioCurrency(currency), display_type: "symbol" } }
-      : spec.target === undefined
-        ? {}
-        : { record_reference: { allowed_objects: [spec.target] } };
-  // Two-way: a person's page shows the person's customers, of which there may be several.
-  const other = { object: spec.target, api_slug: OBJECT, title: "Stripe customers", is_multiselect: true };
-  return {
-    api_slug: spec.slug,
-    title: spec.title,
-    description: spec.description,
-    type: spec.type,
-    is_required: false,
-    is_unique: spec.isUnique,
-    is_multiselect: false,
-    config,
-    ...(spec.target !== undefined && { relationship: other }),
-  };
+function creationOf({ slug, title, description, type, isUnique, target }: AttributeSpec, currency: string): Json {
+  const money = { default_currency_code: attioCurrency(currency), display_type: "symbol" };
+  const link = { record_reference: { allowed_objects: [target] } };
+  const config = type === "currency" ? { currency: money } : target === undefined ? {} : link;
+  const relationship = { object: target, api_slug: OBJECT, title: "Stripe customers", is_multiselect: true };
+  const fixed = { is_required: false, is_unique: isUnique, is_multiselect: false, config };
+  return { api_slug: slug, title, description, type, ...fixed, ...(target !== undefined && { relationship }) };
 }
 
-/** Compares CURRENCY with what the newest charges are in. Returns false, and says so, where most are in another. */
+/** Compares CURRENCY with what Stripe settles the newest charges in. Returns false, and says so, where that differs. */
 async function proposeCurrency(stripe: Service, settings: Settings, log: Log): Promise<boolean> {
   const list = { path: "/v1/charges", kind: "charge", reader: CHARGE };
-  const newest = await readPage(stripe, list, {}, ({ objects }) => objects).catch((error: unknown) => {
-    if (error instanceof ApiError) return []; // the sync's own check will say what is wrong with this key
-    throw error;
-  });
-  const counts = new Map<string, number>();
-  for (const { currency } of newest) counts.set(currency, (counts.get(currency) ?? 0) + 1);
-  const [most, count = 0] = [...counts].toSorted((a, b) => b[1] - a[1])[0] ?? [];
-  const total = newest.length;
-  if (most === undefined || most === settings.currency || count * 2 <= total) return true;
-  log.warn(
-    `${count} of the newest ${total} charges in Stripe are in ${most}, but CURRENCY is ${settings.currency}. Probably right: CURRENCY=${most}`,
+  const read = (query: Readonly<Record<string, string>>): Promise<readonly Charge[]> =>
+    readPage(stripe, list, query, ({ objects }) => objects.filter(({ amount_captured }) => amount_captured > 0));
+  let how = "Stripe settled";
+  const onlyPaid = (): Promise<readonly Charge[]> => {
+    how = "(what Stripe settles them in, this key may not read) customers paid";
+    return read({});
+  };
+  const newest = await read({ "expand[]": "data.balance_transaction" })
+    .catch(onRefusal(onlyPaid))
+    .catch(onRefusal(() => [])); // the sync's own check will say what is wrong with this key
+  const currencies = newest.map(({ currency, balance_transaction: settlement }) =>
+    typeof settlement === "object" && settlement !== null ? settlement.currency : currency,
   );
-  return false;
+  const groups = [...Map.groupBy(currencies, (currency) => currency)].toSorted(([, a], [, b]) => b.length - a.length);
+  const counts = groups.map(([currency, { length }]) => `${length} in ${currency}`).join(", ");
+  const said = `Of the newest ${currencies.length} charges ${how} ${counts}; CURRENCY is ${settings.currency}.`;
+  const isRight = currencies.filter((currency) => currency === settings.currency).length * 2 >= currencies.length;
+  if (!isRight) log.warn(`${said} Probably right: CURRENCY=${groups[0]?.[0]}`);
+  else if (currencies.length > 0) log.line(said);
+  return isRight;
 }
 
-async function suggestProducts(stripe: Service, log: Log): Promise<number> {
-  const products = await readProducts(stripe).catch(async (error: unknown) => {
-    if (!(error instanceof ApiError) || ![401, 403].includes(error.status)) throw error;
-    const problems = error.status === 401 ? await checkStripe(stripe) : [];
-    log.error(problems[0] ?? `STRIPE_API_KEY lacks the permission "Products" (rak_product_read). ${error.message}`);
-    return undefined;
-  });
+async function suggestProducts(stripe: Service, settings: Settings, log: Log): Promise<number> {
+  const products = await readProducts(stripe).catch(
+    onRefusal(async (refusal) => {
+      const [problem] = refusal.status === 401 ? await checkStripe(stripe) : [];
+      if (problem === undefined && refusal.status !== 403) throw refusal;
+      log.error(problem ?? `STRIPE_API_KEY lacks the permission "Products" (rak_product_read). ${refusal.message}`);
+      return undefined;
+    }),
+  );
   if (products === undefined) return 1;
-  const rows = products.map(({ id, name, active }): Row => [id, "", active ? "" : "archived", clean(name)]);
-  logLines([{ title: `${products.length} products in Stripe`, rows }]).forEach(log.line);
-  log.line("Give products that belong together the same slug, remove those that belong in spend_other. PRODUCT_SLUGS:");
-  log.line(mappingOf(products));
+  // A name may be a customer's: it goes where amounts go.
+  const shown = settings.showsAmounts ? products : products.map((product) => ({ ...product, name: "" }));
+  const rows = shown.map(({ id, name, active }): Row => [id, "", active ? "" : "archived", name]);
+  const section = { title: `${products.length} products in Stripe`, rows };
+  const advice = `Give products that belong together the same slug, remove what belongs in ${FALLBACK_SLUG}. PRODUCT_SLUGS:`;
+  const json = mappingOf(shown);
+  logLines([section]).forEach(log.line);
+  log.line(advice);
+  log.line(json);
+  const parts = [`## ${section.title}`, markdownTable(section), advice, `\`\`\`json\n${json}\n\`\`\``];
+  writeStepSummary(settings.stepSummaryPath, `${parts.join("\n\n")}\n`, log);
   return 0;
 }
 
-function sayWhatIsNext(scopes: readonly string[], log: Log): void {
-  if (scopes.includes("object_configuration:read-write"))
-    log.line(
-      "From now on the key needs only object_configuration:read and record_permission:read-write: reduce its scopes.",
-    );
-  log.line("All is there. Next: node sync.ts --dry-run (on GitHub: Run workflow, with the dry-run box ticked)");
+/**
+ * Products as the JSON that PRODUCT_SLUGS takes, each with a slug of its own: "Équipe (yearly)" → spend_equipe_yearly.
+ * A name that has no letter of a to z, or gives what another gives, leaves the slug to the id.
+ */
+function mappingOf(products: readonly Product[]): string {
+  const slugOf = (words: string): string => {
+    const bare = words.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+    return `spend_${(bare.match(/[a-z0-9]+/g) ?? []).join("_").slice(0, 40).replace(/_$/, "")}`;
+  };
+  const sharing = Map.groupBy(products, ({ name }) => slugOf(name));
+  const taken = new Set([FALLBACK_SLUG]);
+  // What is no plain id could steer a terminal or end a block of code.
+  const plain = products.filter(({ id }) => /^[\w-]+$/.test(id));
+  const mapping = plain.map(({ id, name }): [id: string, slug: string] => {
+    const own = slugOf(name);
+    const isOwn = /_.*[a-z]/.test(own) && sharing.get(own)?.length === 1 && !taken.has(own);
+    const proposed = isOwn ? own : slugOf(id);
+    let slug = proposed;
+    for (let n = 2; taken.has(slug); n += 1) slug = `${proposed}_${n}`;
+    taken.add(slug);
+    return [id, slug];
+  });
+  return JSON.stringify(Object.fromEntries(mapping));
 }
 
 if (import.meta.main) process.exitCode = await bootstrap(processIo(import.meta.dirname));

@@ -1206,6 +1206,9 @@ export type Crm = {
   withoutKey: number;
 };
 
+/** In a plan, the record id of a person whom CREATE_PEOPLE is yet to create. */
+const NEW_PERSON = "a new person";
+
 /** A person found by address; `companyId` is undefined where the person has no company. */
 export type Person = { readonly recordId: string; readonly companyId: string | undefined };
 
@@ -1293,12 +1296,8 @@ export function planChange(ledger: Ledger, input: PlanInput) {
 
   const person = links.has("person") ? links.get("person") : record?.values.get("person");
   const isLeftOut = record === undefined && settings.isUpdateOnly;
-  const address = addressOf(customer);
-  const isNobodys = links.has("person") && person === undefined && /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(address);
-  const createsPerson = settings.createsPeople && isNobodys && ledger.totalMinor > 0 && !isLeftOut;
   const ageMs = nowMs - Date.parse(record?.values.get("last_synced_at") ?? "");
-  let outcome: Outcome =
-    values.size > 0 || createsPerson ? "update" : ageMs < settings.refreshMs ? "unchanged" : "refresh";
+  let outcome: Outcome = values.size > 0 ? "update" : ageMs < settings.refreshMs ? "unchanged" : "refresh";
   if (record === undefined) outcome = isLeftOut ? "left out" : "create";
   if (isLeftOut) values.clear();
   else if (outcome !== "unchanged") values.set(MATCH_KEY, customerId).set("last_synced_at", isoOf(nowMs));
@@ -1312,8 +1311,6 @@ export function planChange(ledger: Ledger, input: PlanInput) {
     beforeMinor: revenueOf(record, input.books.currency),
     afterMinor: ledger.totalMinor,
     hasPerson: person !== undefined,
-    /** The person to create first, where that is asked for. */
-    newPerson: createsPerson ? { address, name: (customer?.name ?? "").trim() } : undefined,
   };
 }
 
@@ -1622,6 +1619,8 @@ export class ApiError extends RunError {
   readonly detail: string;
   /** The attributes, by slug, or parameters that the service named. */
   readonly fields: readonly string[];
+  /** What it would have taken in the place of a value, where it names that. */
+  readonly options: readonly string[];
   /** Some try ended without an answer, with 5xx or with a 2xx that is no JSON: a write may have been made. */
   readonly mayHaveTakenEffect: boolean;
 
@@ -1639,6 +1638,9 @@ export class ApiError extends RunError {
     this.code = code;
     this.detail = detail;
     this.fields = fields;
+    this.options = faultsOf(error).flatMap(({ options }) =>
+      Array.isArray(options) ? options.map(String).map(clean) : [],
+    );
     this.mayHaveTakenEffect = isUnsure;
   }
 }
@@ -2104,14 +2106,15 @@ function keyProblem(error: ApiError, wanted: { readonly name: string; readonly s
 }
 
 // ----------------------------------------------------------------- Attio ----
-// Records in and out. A row is a Map of attribute slug → canonical text ("12.50", an ISO instant, a record id), so that
-// equal means equal whatever the wire format; an empty value has no entry. Knows no charge and no Stripe.
+// Records in and out. A record's values are a Map of slug → canonical text ("12.50", an ISO instant, a record id), so
+// that equal means equal whatever the wire format; an empty value has no entry. Knows no charge and no Stripe.
 
-const RECORD_PAGE = 500;
+const OFFSET_PAGE = 500;
 const FILTER_BATCH = 100;
 const READ_WORKERS = 20;
 const WRITE_WORKERS = 16;
 const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
+const SELF = { method: "GET", path: "/v2/self", lane: "read" } as const;
 
 /** Attio allows 100 reads and 25 writes a second per workspace: https://docs.attio.com/rest-api/guides/rate-limiting */
 export function connectAttio(settings: Settings, connection: Connection): Service {
@@ -2119,14 +2122,9 @@ export function connectAttio(settings: Settings, connection: Connection): Servic
   const own = { name: "Attio", base: settings.attioBase, headers, quotesWords: !settings.isCi } as const;
   const service = connect(connection, own, { all: 60, lane: (name) => (name === "write" ? 20 : 50) });
   // Reported under load: a 401 for a key that works. Attio's own description of the key decides.
-  const self = { method: "GET", path: "/v2/self", lane: "read" } as const;
   const isKeyActive = (): Promise<boolean> =>
-    requestAs(service, self, ({ active }) => active === true).catch(() => false);
+    requestAs(service, SELF, ({ active }) => active === true).catch(() => false);
   return { ...service, isKeyActive };
-}
-
-function attioRead(attio: Service, path: string, query: Query = {}): Promise<Json> {
-  return request(attio, { method: "GET", path, query, lane: "read" });
 }
 
 /** Creates with POST, changes with PATCH: the bootstrap's configuration, and people. Our records: `assertRecord`. */
@@ -2134,45 +2132,67 @@ export function attioWrite(attio: Service, method: "POST" | "PATCH", path: strin
   return request(attio, { method, path, lane: "write", body: { data: given } });
 }
 
-const KEY = shape({ active: flag, scope: maybe(text), workspace_name: maybe(text), workspace_slug: maybe(text) });
+const KEY = shape({ active: flag, scope: maybe(text), workspace_name: maybe(text) });
 
-/** What the key may do; `problem` says what is missing for it to do `needed`. A read-write scope implies its read scope. */
-export async function readAttioKey(
-  attio: Service,
-  needed: readonly string[],
-): Promise<{ scopes: readonly string[]; workspace: string; problems: string[] }> {
-  const key = await attioRead(attio, "/v2/self").catch((error: unknown) => {
+/** What the key may do; `problems` say what it lacks of `needed`. A read-write scope implies its read scope. */
+export async function readAttioKey(attio: Service, needed: readonly string[]) {
+  const key = await request(attio, SELF).catch((error: unknown) => {
     // A malformed token is answered with 400, a wrong one with 200 and `active: false`.
     if (error instanceof ApiError && [400, 401, 403].includes(error.status)) return { active: false };
     throw error;
   });
   const { active, scope, workspace_name } = readAs("Attio key", KEY, key);
   const scopes = (scope ?? "").split(/\s+/);
-  const missing = needed.filter(
-    (name) => !scopes.includes(name) && !scopes.includes(name.replace(/:read$/, ":read-write")),
-  );
-  const problems = active
-    ? missing.map((name) => `ATTIO_API_KEY lacks the scope ${name}. Grant it in ${ATTIO_KEYS_PAGE}.`)
-    : [
-        `ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create a new one in ${ATTIO_KEYS_PAGE}. [GET /v2/self]`,
-      ];
+  const has = (name: string): boolean =>
+    scopes.includes(name) || scopes.includes(name.replace(/:read$/, ":read-write"));
+  const lacks = needed.filter((name) => !has(name)).map((name) => `lacks the scope ${name}. Grant it`);
+  const faults = active ? lacks : ["is not active: revoked, mistyped or deleted. Create a new one"];
+  const problems = faults.map((fault) => `ATTIO_API_KEY ${fault} in ${ATTIO_KEYS_PAGE}. [GET /v2/self]`);
   return { scopes, workspace: clean(workspace_name ?? ""), problems };
 }
 
-const OBJECT_SHAPE = shape({ id: shape({ object_id: text }), api_slug: maybe(text) });
-
-/** The workspace's objects: slug → id. */
-export async function readObjects(attio: Service): Promise<Map<string, string>> {
-  const answer = await attioRead(attio, "/v2/objects");
-  const objects = readAs("object list", shape({ data: listOf(OBJECT_SHAPE) }), answer).data;
-  return new Map(objects.map(({ id, api_slug }) => [api_slug ?? "", id.object_id]));
+/** Reads a list that comes whole. */
+async function readWhole<T>(attio: Service, path: string, reader: Reader<T, unknown>, query: Query = {}): Promise<T[]> {
+  const answer = await request(attio, { method: "GET", path, query, lane: "read" });
+  return readAs(`list of ${path}`, shape({ data: listOf(reader) }), answer).data;
 }
 
+/** Calls `take` once for each element of a list that is paged by offset. */
+async function readByOffset<T extends { readonly id: object }>(
+  attio: Service,
+  { method, path, query, body }: Call,
+  reader: Reader<T, unknown>,
+  take: (element: T) => void,
+): Promise<void> {
+  const seen = new Set<string>();
+  for (let offset = 0; ; offset += OFFSET_PAGE) {
+    const place = { limit: OFFSET_PAGE, offset };
+    const inQuery = { query: { ...query, limit: String(OFFSET_PAGE), offset: String(offset) } };
+    const paged = method === "GET" ? inQuery : { body: { ...body, ...place } };
+    const known = seen.size;
+    const isLast = await requestAs(attio, { method, path, lane: "read", ...paged }, (json) => {
+      const page = readAs(`page of ${path}`, shape({ data: listOf(reader) }), json).data;
+      for (const element of page) {
+        const id = JSON.stringify(element.id);
+        if (!seen.has(id)) take(element);
+        seen.add(id);
+      }
+      return page.length < OFFSET_PAGE;
+    });
+    // A configuration list that ignores the offset has sent all it has; records that come again hide others.
+    if (isLast || (seen.size === known && method === "GET")) return;
+    if (seen.size === known) throw new UnexpectedError(`Attio repeated a page of ${path} at offset ${offset}`);
+  }
+}
+
+const OBJECT_NAME = shape({ id: shape({ object_id: text }), api_slug: maybe(text) });
+const OPTION = shape({ title: text, is_archived: flag });
 const CONFIG = shape({
   currency: maybe(shape({ default_currency_code: maybe(text) })),
   record_reference: maybe(shape({ allowed_object_ids: listOrNone(text) })),
 });
 const ATTRIBUTE = shape({
+  id: shape({ attribute_id: text }),
   api_slug: text,
   type: text,
   is_unique: flag,
@@ -2181,69 +2201,44 @@ const ATTRIBUTE = shape({
   is_writable: flag,
   config: maybe(CONFIG),
 });
-export type Attribute = ReadBy<typeof ATTRIBUTE>;
+type Attribute = ReadBy<typeof ATTRIBUTE>;
 
-/** All attributes of an object, archived ones too: they still hold their slug. */
-export async function readAttributes(attio: Service, object: string): Promise<Attribute[]> {
-  const found = new Map<string, Attribute>();
-  for (let offset = 0; ; offset += RECORD_PAGE) {
-    const query = { show_archived: "true", limit: String(RECORD_PAGE), offset: String(offset) };
-    const answer = await attioRead(attio, `/v2/objects/${object}/attributes`, query);
-    const page = readAs("attribute list", shape({ data: listOf(ATTRIBUTE) }), answer).data;
-    const isNew = page.some(({ api_slug }) => !found.has(api_slug));
-    for (const attribute of page) found.set(attribute.api_slug, attribute);
-    // A server that ignored `offset` would answer the same page for ever.
-    if (page.length < RECORD_PAGE || !isNew) return [...found.values()];
-  }
-}
-
-const OPTION = shape({ title: text, is_archived: flag });
-
-/** The options of a select attribute that can be chosen, and those that are archived. */
-export async function readOptions(attio: Service, slug: string): Promise<{ title: string; is_archived: boolean }[]> {
-  const answer = await attioRead(attio, `/v2/objects/${OBJECT}/attributes/${slug}/options`, { show_archived: "true" });
-  return readAs("option list", shape({ data: listOf(OPTION) }), answer).data;
-}
-
-/** What stands between an attribute as it is and as it is needed; what is `wrong` the bootstrap cannot mend. */
-type Difference = {
+/** What is wrong with an attribute, in a few words; `held` is the currency it has. The bootstrap mends the first two. */
+export type Difference = {
   readonly slug: string;
-  readonly kind: "missing" | "archived" | "wrong";
-  readonly text: string;
+  readonly fault: "missing" | "archived" | "type" | "several" | "fixed" | "not unique" | "currency" | "target";
+  readonly words: string;
+  readonly held: string;
 };
 
-/** Compares the object's attributes with the specs; `objects` are the workspace's, for what references point to. */
-export function compareAttributes(
-  specs: readonly AttributeSpec[],
-  attributes: readonly Attribute[],
-  { currency, objects }: { readonly currency: string; readonly objects: ReadonlyMap<string, string> },
-): Difference[] {
-  const bySlug = new Map(attributes.map((attribute) => [attribute.api_slug, attribute]));
-  const remedy = "change its slug in Attio › Settings › Objects, then run the bootstrap, which makes a new one.";
-  const faultOf = (spec: AttributeSpec, attribute: Attribute): string | undefined => {
-    const { type, is_multiselect, is_unique, is_writable, config } = attribute;
-    const held = config?.currency?.default_currency_code ?? "no currency";
-    const allowed = config?.record_reference?.allowed_object_ids ?? [];
-    const isFixed = `, and Attio cannot change that: ${remedy}`;
-    if (type !== spec.type) return `is of type ${clean(type)}, must be ${spec.type}${isFixed}`;
-    if (is_multiselect) return `takes several values, must take one${isFixed}`;
-    if (!is_writable) return `cannot be written: ${remedy}`;
-    if (spec.isUnique && !is_unique)
-      return `is the match key but not unique, so a customer could get two records and be counted twice. Delete duplicate records and set it to unique in Attio; or ${remedy}`;
-    if (spec.type === "currency" && held !== attioCurrency(currency))
-      return `is in ${clean(held)}, but CURRENCY says ${currency}. Set CURRENCY to the CRM's; or ${remedy}`;
-    if (spec.target !== undefined && allowed.length > 0 && !allowed.includes(objects.get(spec.target) ?? ""))
-      return `does not point to ${spec.target}${isFixed}`;
-    return undefined;
-  };
-  return specs.flatMap((spec): Difference[] => {
-    const { slug } = spec;
-    const attribute = bySlug.get(slug);
-    if (attribute === undefined) return [{ slug, kind: "missing", text: `There is no attribute ${slug}.` }];
-    const fault = faultOf(spec, attribute);
-    if (fault !== undefined) return [{ slug, kind: "wrong", text: `The attribute ${slug} ${fault}` }];
-    return attribute.is_archived ? [{ slug, kind: "archived", text: `The attribute ${slug} is archived.` }] : [];
-  });
+/** Compares an attribute with its spec; `objectIds` are the workspace's by slug, for what references point to. */
+function differenceOf(
+  { slug, type, isUnique, target }: AttributeSpec,
+  attribute: Attribute | undefined,
+  currency: string,
+  objectIds: ReadonlyMap<string, string>,
+): Difference | undefined {
+  const held = clean(attribute?.config?.currency?.default_currency_code ?? "no currency");
+  const is = (fault: Difference["fault"], words: string): Difference => ({ slug, fault, words, held });
+  if (attribute === undefined) return is("missing", "is missing");
+  const allowed = attribute.config?.record_reference?.allowed_object_ids ?? [];
+  const pointsTo = (object: string): boolean => allowed.length === 0 || allowed.includes(objectIds.get(object) ?? "");
+  if (attribute.type !== type) return is("type", `is of type ${clean(attribute.type)}, must be ${type}`);
+  if (attribute.is_multiselect) return is("several", "takes several values, must take one");
+  if (!attribute.is_writable) return is("fixed", "cannot be written");
+  if (isUnique && !attribute.is_unique) return is("not unique", "is not unique");
+  if (type === "currency" && held !== attioCurrency(currency))
+    return is("currency", `is in ${held}, but CURRENCY says ${currency}`);
+  if (target !== undefined && !pointsTo(target)) return is("target", `does not point to ${target}`);
+  return attribute.is_archived ? is("archived", "is archived") : undefined;
+}
+
+/** Where the whole object is in another currency than CURRENCY says: what to do, said once for all its amounts. */
+export function currencyRemedy(differences: readonly Difference[], currency: string): string | undefined {
+  const total = differences.find(({ slug, fault }) => slug === "total_revenue" && fault === "currency");
+  if (total === undefined || !/^[A-Z]{3}$/.test(total.held)) return undefined;
+  const setting = total.held === "NTD" ? "twd" : total.held.toLowerCase();
+  return `Set CURRENCY=${setting}: CURRENCY is ${currency}, but the object ${OBJECT} in Attio is in ${total.held}.`;
 }
 
 /** Attio's name of a currency: ISO 4217 but for Taiwan's. */
@@ -2251,46 +2246,57 @@ export function attioCurrency(currency: string): string {
   return currency === "twd" ? "NTD" : currency.toUpperCase();
 }
 
-/** Every currency attribute `spend_*` belongs to the sync, whether a mapping names it or not. */
-export function spendAttributes(attributes: readonly Attribute[]): string[] {
-  const ours = attributes.filter(
-    ({ api_slug, type, is_archived }) => SLUG_PATTERN.test(api_slug) && type === "currency" && !is_archived,
+/**
+ * The object beside what it must be. `spendSlugs` are all that will be written: every currency attribute `spend_*`
+ * belongs to the sync; `unmappedSlugs` are those that no mapping names. `options` are those that cannot be chosen.
+ */
+export async function inspectObject(attio: Service, settings: Settings) {
+  const path = `/v2/objects/${OBJECT}/attributes`;
+  const archivedToo = { show_archived: "true" }; // they still hold their slug
+  const bySlug = new Map<string, Attribute>();
+  const call: Call = { method: "GET", path, query: archivedToo };
+  const [objects, held] = await Promise.all([
+    readWhole(attio, "/v2/objects", OBJECT_NAME),
+    readWhole(attio, `${path}/subscription_status/options`, OPTION, archivedToo).catch(noneIfAbsent),
+    readByOffset(attio, call, ATTRIBUTE, (one) => void bySlug.set(one.api_slug, one)).catch(noneIfAbsent),
+  ]);
+  const mapped = slugsOf(settings.productSlugs);
+  const spend = [...bySlug.values()].filter(({ type, is_archived }) => type === "currency" && !is_archived);
+  const ours = spend.map(({ api_slug }) => api_slug).filter((slug) => SLUG_PATTERN.test(slug));
+  const unmappedSlugs = ours.filter((slug) => !mapped.includes(slug)).toSorted();
+  const spendSlugs = [...mapped, ...unmappedSlugs];
+  const specs = attributeSpecs(spendSlugs);
+  const objectIds = new Map(objects.map(({ id, api_slug }) => [api_slug ?? "", id.object_id]));
+  const differences = specs.flatMap(
+    (spec) => differenceOf(spec, bySlug.get(spec.slug), settings.currency, objectIds) ?? [],
   );
-  return ours.map(({ api_slug }) => api_slug).toSorted();
+  // An attribute of another type takes no options: it is named as wrong.
+  const isOther = differences.some(({ slug, fault }) => slug === "subscription_status" && fault === "type");
+  const lacking = STATUSES.filter((status) => !held.some(({ title, is_archived }) => title === status && !is_archived));
+  const options = lacking.map((title) => ({ title, isArchived: held.some((option) => option.title === title) }));
+  const hasObject = objectIds.has(OBJECT);
+  return { hasObject, specs, spendSlugs, unmappedSlugs, differences, options: isOther ? [] : options };
 }
 
-/**
- * Key, scopes, object, attributes with types, match key, currencies, options: everything that is wrong, at once.
- * `spendSlugs` are all that will be written, `unmappedSlugs` those of them that no mapping names.
- */
+/** Key, scopes, object, attributes with types, match key, currencies, options: everything that is wrong, at once. */
 export async function checkAttio(attio: Service, settings: Settings) {
-  const mapped = slugsOf(settings.productSlugs);
   const records = settings.isDryRun ? "record_permission:read" : "record_permission:read-write";
-  const found = Promise.all([
-    readObjects(attio),
-    readAttributes(attio, OBJECT).catch(noneIfAbsent),
-    readOptions(attio, "subscription_status").catch(noneIfAbsent),
-  ]);
+  const found = inspectObject(attio, settings);
   found.catch(() => undefined); // a key that may not look is named by what follows
   const { workspace, scopes, problems } = await readAttioKey(attio, ["object_configuration:read", records]);
-  const unknown = { problems, workspace, spendSlugs: mapped, unmappedSlugs: [] };
-  if (!scopes.some((scope) => scope.startsWith("object_configuration:"))) return unknown;
-  const [objects, attributes, options] = await found;
-  const remedy = "Run: node bootstrap-attio.ts (on GitHub: Run workflow, bootstrap)";
-  if (!objects.has(OBJECT)) {
-    problems.push(`There is no object ${OBJECT} in Attio. ${remedy}`);
-    return unknown;
-  }
-  const unmappedSlugs = spendAttributes(attributes).filter((slug) => !mapped.includes(slug));
-  const spendSlugs = [...mapped, ...unmappedSlugs];
-  const place = { currency: settings.currency, objects };
-  const differences = compareAttributes(attributeSpecs(spendSlugs), attributes, place);
-  for (const { kind, text: fault } of differences) problems.push(kind === "wrong" ? fault : `${fault} ${remedy}`);
-  const absent = STATUSES.filter(
-    (status) => !options.some(({ title, is_archived }) => title === status && !is_archived),
-  );
-  if (absent.length > 0 && !differences.some(({ slug }) => slug === "subscription_status"))
-    problems.push(`subscription_status lacks ${absent.join(", ")}. ${remedy}`);
+  if (!scopes.some((scope) => scope.startsWith("object_configuration:")))
+    return { problems, workspace, spendSlugs: slugsOf(settings.productSlugs), unmappedSlugs: [] };
+  const { hasObject, spendSlugs, unmappedSlugs, differences, options } = await found;
+  const remedy = currencyRemedy(differences, settings.currency);
+  const listed = differences.filter(({ fault }) => remedy === undefined || fault !== "currency");
+  const wrong = listed.map(({ slug, words }) => `${slug} ${words}`);
+  if (options.length > 0 && !differences.some(({ slug }) => slug === "subscription_status"))
+    wrong.push(`subscription_status lacks the option ${options.map(({ title }) => title).join(", ")}`);
+  const { bootstrap, bootstrapDryRun } = settings.commands;
+  if (!hasObject) problems.push(`There is no object ${OBJECT} in Attio. Next: ${bootstrap}`);
+  else if (wrong.length > 0)
+    problems.push([`Object ${OBJECT} in Attio; what to do: ${bootstrapDryRun}`, ...wrong].join("\n      "));
+  if (remedy !== undefined) problems.push(remedy);
   return { problems, workspace, spendSlugs, unmappedSlugs };
 }
 
@@ -2302,7 +2308,7 @@ function noneIfAbsent(error: unknown): [] {
 
 const RECORD = shape({ id: shape({ record_id: text }), values: anyObject });
 type AttioRecord = ReadBy<typeof RECORD>;
-const RECORDS = shape({ data: listOf(RECORD) });
+const WRITTEN = shape({ data: shape({ id: shape({ record_id: text }) }) });
 const ACTOR = shape({ created_by_actor: maybe(shape({ type: maybe(text) })) });
 const VALUES = {
   text: shape({ value: maybe(text) }),
@@ -2311,34 +2317,26 @@ const VALUES = {
   currency: shape({ currency_value: decimalOrText }),
   reference: shape({ target_record_id: text }),
 };
+const ADDRESS = shape({ email_address: maybe(text), original_email_address: maybe(text) });
 
-/** Calls `take` for every record that the filter lets through, 500 a page, oldest first: new ones land at the end. */
-async function queryRecords(
+/** Reads the records of an object that a filter lets through, oldest first: new ones land at the end. */
+function queryRecords(
   attio: Service,
   object: string,
-  filter: Json | undefined,
+  filter: Json,
   take: (record: AttioRecord) => void,
 ): Promise<void> {
-  const seen = new Set<string>();
-  for (let offset = 0; ; offset += RECORD_PAGE) {
-    const sorts = [{ attribute: "created_at", direction: "asc" }];
-    const body = { ...(filter && { filter }), sorts, limit: RECORD_PAGE, offset };
-    const path = `/v2/objects/${object}/records/query`;
-    const before = seen.size;
-    const isLast = await requestAs(attio, { method: "POST", path, body, lane: "read" }, (json) => {
-      const page = readAs(`page of ${object}`, RECORDS, json).data;
-      for (const record of page) {
-        if (!seen.has(record.id.record_id)) take(record);
-        seen.add(record.id.record_id);
-      }
-      return page.length < RECORD_PAGE;
-    });
-    if (isLast) return;
-    if (seen.size === before) throw new UnexpectedError(`Attio repeated a page of ${object} at offset ${offset}`);
-  }
+  const body = { ...filter, sorts: [{ attribute: "created_at", direction: "asc" }] };
+  return readByOffset(attio, { method: "POST", path: `/v2/objects/${object}/records/query`, body }, RECORD, take);
 }
 
-/** Reads the object's records into `crm`: all of them, or those of some customers, a hundred a request. */
+/** Calls `read` for a hundred at a time, which a filter is known to take; twenty wait for answers at once. */
+async function inBatches(all: Iterable<string>, read: (batch: readonly string[]) => Promise<void>): Promise<void> {
+  const tasks = [...batches([...all], FILTER_BATCH)].map((batch) => () => read(batch));
+  await createCrew(READ_WORKERS, tasks).done();
+}
+
+/** Reads the object's records into `crm`: all of them, or those of some customers. */
 export async function readCrm(
   attio: Service,
   { spendSlugs, currency }: { readonly spendSlugs: readonly string[]; readonly currency: string },
@@ -2347,32 +2345,37 @@ export async function readCrm(
 ): Promise<Crm> {
   const specs = attributeSpecs(spendSlugs);
   const wanted = customerIds && new Set(customerIds);
-  const take = ({ id: { record_id: recordId }, values }: AttioRecord): void => {
-    const held = new Map<string, string>();
-    const setByOthers = new Set<string>();
-    for (const spec of specs) {
-      const kind = `record ${recordId} ${spec.slug}`;
-      const value = readAs(kind, listOrNone(anyObject), values[spec.slug])[0];
-      if (value === undefined) continue;
-      const written = readAs(kind, (wire) => canonical(spec, wire, currency), value);
-      if (written !== "") held.set(spec.slug, written);
-      const actor = readAs(kind, ACTOR, value).created_by_actor?.type ?? "api-token";
-      if (actor !== "api-token") setByOthers.add(spec.slug);
-    }
-    const key = held.get(MATCH_KEY);
-    const other = crm.records.get(key ?? "");
+  const take = (read: AttioRecord): void => {
+    const record = comparableRecord(read, specs, currency);
+    const { recordId } = record;
+    const key = record.values.get(MATCH_KEY);
     if (key === undefined) crm.withoutKey += 1;
-    else if (wanted?.has(key) === false)
-      return; // filters ignore case
-    else if (other === undefined) crm.records.set(key, { recordId, values: held, setByOthers });
+    if (key === undefined || wanted?.has(key) === false) return; // filters ignore case
+    const other = crm.records.get(key);
+    if (other === undefined) crm.records.set(key, record);
     else if (other.recordId !== recordId) valueAt(crm.duplicates, key, () => [other.recordId]).push(recordId);
   };
-  if (customerIds === undefined) await queryRecords(attio, OBJECT, undefined, take);
-  const lookUps = [...batches(customerIds ?? [], FILTER_BATCH)].map(
-    (batch) => () => queryRecords(attio, OBJECT, { [MATCH_KEY]: { $in: batch } }, take),
-  );
-  await createCrew(READ_WORKERS, lookUps).done();
+  if (customerIds === undefined) await queryRecords(attio, OBJECT, {}, take);
+  const filterOf = (batch: readonly string[]): Json => ({ filter: { [MATCH_KEY]: { $in: batch } } });
+  await inBatches(customerIds ?? [], (batch) => queryRecords(attio, OBJECT, filterOf(batch), take));
   return crm;
+}
+
+/** A record's values as text, and who set them; an attribute without a value has no entry. */
+function comparableRecord(read: AttioRecord, specs: readonly AttributeSpec[], currency: string): CrmRecord {
+  const recordId = read.id.record_id;
+  const values = new Map<string, string>();
+  const setByOthers = new Set<string>();
+  for (const spec of specs) {
+    const kind = `record ${recordId} ${spec.slug}`;
+    const value = readAs(kind, listOrNone(anyObject), read.values[spec.slug])[0];
+    if (value === undefined) continue;
+    const written = readAs(kind, (wire) => canonical(spec, wire, currency), value);
+    if (written !== "") values.set(spec.slug, written);
+    const author = readAs(kind, ACTOR, value).created_by_actor?.type ?? "api-token";
+    if (author !== "api-token") setByOthers.add(spec.slug);
+  }
+  return { recordId, values, setByOthers };
 }
 
 /** One value as text that can be compared: "12.50" however Attio writes 12.5, an instant in ISO form, ids and titles. */
@@ -2390,87 +2393,104 @@ function canonical(spec: AttributeSpec, value: unknown, currency: string): strin
   return amount === undefined ? amountText : formatMinor(amount, currency);
 }
 
-/** A value as Attio takes it: money as a decimal number (the attribute has the currency), `[]` to clear. */
-function encode(spec: AttributeSpec, value: string | undefined): unknown {
+/** A value as Attio's published schema has it, an array of one; `[]` clears. The attribute has the currency. */
+function encode(spec: AttributeSpec, value: string | undefined): unknown[] {
   if (value === undefined) return [];
-  if (spec.type === "currency") return Number(value);
-  return spec.target === undefined ? value : { target_object: spec.target, target_record_id: value };
+  if (spec.type === "currency") return [{ currency_value: Number(value) }];
+  return [spec.target === undefined ? value : { target_object: spec.target, target_record_id: value }];
 }
 
 /**
  * Writes one record, found or created by its customer id; attributes that are not among `values` stay as they are.
+ * Returns false where that took leaving out its links, as one leads to a record that is gone. Throws `ApiError`, or
+ * `UnexpectedError` where the answer does not show the record.
  * https://docs.attio.com/rest-api/endpoint-reference/records/assert-a-record
  */
-export async function assertRecord(attio: Service, values: ReadonlyMap<string, string | undefined>): Promise<void> {
+export async function assertRecord(attio: Service, values: ReadonlyMap<string, string | undefined>): Promise<boolean> {
   const specs = attributeSpecs([...values.keys()].filter((slug) => SLUG_PATTERN.test(slug)));
-  const wanted = specs.filter(({ slug }) => values.has(slug));
-  const encoded = Object.fromEntries(wanted.map((spec) => [spec.slug, encode(spec, values.get(spec.slug))]));
-  const query = { matching_attribute: MATCH_KEY };
-  const path = `/v2/objects/${OBJECT}/records`;
-  const call: Call = { method: "PUT", path, query, lane: "write", body: { data: { values: encoded } } };
+  const given = specs.filter(({ slug }) => values.has(slug));
+  const assert = (some: readonly AttributeSpec[]): Promise<unknown> => {
+    const encoded = Object.fromEntries(some.map((spec) => [spec.slug, encode(spec, values.get(spec.slug))]));
+    const place = { path: `/v2/objects/${OBJECT}/records`, query: { matching_attribute: MATCH_KEY } };
+    const call: Call = { method: "PUT", ...place, lane: "write", body: { data: { values: encoded } } };
+    return requestAs(attio, call, (json) => readAs("answer to a write", WRITTEN, json));
+  };
   try {
-    await request(attio, call);
+    await assert(given);
+    return true;
   } catch (error) {
-    // Another run created the record between our reading and our write: now it is there to be found.
-    if (!(error instanceof ApiError) || error.code !== "uniqueness_conflict") throw error;
-    await request(attio, call);
+    if (!(error instanceof ApiError)) throw error;
+    // What was not found stands in no field of the answer: if all is well without the links, it was one of theirs.
+    const isLinked = given.some(({ slug, target }) => target !== undefined && values.get(slug) !== undefined);
+    const mayLackLink = error.code === "value_not_found" && isLinked;
+    // A conflict: another run created the record between our reading and our write. Now it is there to be found.
+    if (!mayLackLink && error.code !== "uniqueness_conflict") throw error;
+    await assert(mayLackLink ? given.filter(({ target }) => target === undefined) : given).catch((later: unknown) => {
+      throw later instanceof Error ? Object.assign(later, { cause: error }) : later;
+    });
+    return !mayLackLink;
   }
 }
 
-const ADDRESS = shape({ email_address: maybe(text), original_email_address: maybe(text) });
-
 /**
- * Who has each address (exact, trimmed, lower-cased), a hundred addresses a request. No entry: nobody has it. Null:
- * unknown, as Attio would not search for it or two people claim it; then no link changes.
+ * Who has which address. No entry: nobody. Null: unknown, as two people claim it or Attio would not search for it
+ * (`refused` of them; `answered` look-ups worked). What is unknown changes no link.
  */
-export async function lookUpPeople(attio: Service, addresses: Iterable<string>): Promise<Map<string, Person | null>> {
-  const people = new Map<string, Person | null>();
+type PeopleFound = ReturnType<typeof noPeople>;
+export const noPeople = () => ({ people: new Map<string, Person | null>(), refused: 0, answered: 0 });
+
+/** Looks up who has each address (exact, trimmed, lower-cased). Throws where Attio refuses every look-up. */
+export async function lookUpPeople(attio: Service, addresses: Iterable<string>, found = noPeople()) {
+  const { people } = found;
   const wanted = new Set([...addresses].filter((address) => /^[^\s@]+@[^\s@]+$/.test(address)));
-  let refused = 0;
-  const take = ({ id: { record_id: recordId }, values }: AttioRecord): void => {
-    const company = readAs(`person ${recordId} company`, listOrNone(VALUES.reference), values["company"])[0];
-    const held = readAs(`person ${recordId} email_addresses`, listOrNone(ADDRESS), values["email_addresses"]);
-    const spellings = held.flatMap((address) => [address.email_address, address.original_email_address]);
-    for (const address of new Set(spellings.map((spelling) => (spelling ?? "").trim().toLowerCase()))) {
-      const other = people.get(address);
-      const isClaimedTwice = other === null || (other !== undefined && other.recordId !== recordId);
-      if (wanted.has(address))
-        people.set(address, isClaimedTwice ? null : { recordId, companyId: company?.target_record_id });
-    }
-  };
   const lookUp = async (batch: readonly string[]): Promise<void> => {
-    const filter = { $or: batch.map((address) => ({ email_addresses: { email_address: { $eq: address } } })) };
+    const $or = batch.map((address) => ({ email_addresses: { email_address: { $eq: address } } }));
     try {
-      await queryRecords(attio, "people", filter, take);
+      await queryRecords(attio, "people", { filter: { $or } }, (person) => takePerson(person, wanted, people));
+      found.answered += 1;
     } catch (error) {
-      // A filter's size has an undocumented limit, and one odd address must not hide the others: halve.
       if (!(error instanceof ApiError) || error.status !== 400) throw error;
+      // A filter's size has an undocumented limit, and one odd address must not hide the others: halve, until so many
+      // were refused that it is no matter of theirs.
       const half = batch.length >> 1;
-      if (half === 0 && (refused += 1) > 10) throw error; // no single address's fault
-      if (half === 0) for (const address of batch) people.set(address, null);
-      else for (const part of [batch.slice(0, half), batch.slice(half)]) await lookUp(part);
+      if (half > 0 && found.refused <= (found.answered === 0 ? 10 : 100))
+        return lookUp(batch.slice(0, half)).then(() => lookUp(batch.slice(half)));
+      for (const address of batch) people.set(address, null);
+      found.refused += batch.length;
+      refusal = error;
     }
   };
-  const lookUps = [...batches([...wanted], FILTER_BATCH)].map((batch) => () => lookUp(batch));
-  await createCrew(READ_WORKERS, lookUps).done();
+  let refusal: ApiError | undefined;
+  await inBatches(wanted, lookUp);
+  if (refusal !== undefined && found.answered === 0 && found.refused > 10) throw refusal;
   return people;
+}
+
+/** Enters a person under each of the wanted addresses; null where another has it too. */
+function takePerson({ id, values }: AttioRecord, wanted: ReadonlySet<string>, people: PeopleFound["people"]): void {
+  const { record_id: recordId } = id;
+  const [company] = readAs(`person ${recordId} company`, listOrNone(VALUES.reference), values["company"]);
+  const held = readAs(`person ${recordId} email_addresses`, listOrNone(ADDRESS), values["email_addresses"]);
+  const spellings = held.flatMap((address) => [address.email_address, address.original_email_address]);
+  for (const address of new Set(spellings.map((spelling) => (spelling ?? "").trim().toLowerCase()))) {
+    if (!wanted.has(address)) continue;
+    const other = people.get(address);
+    const isClaimedTwice = other === null || (other !== undefined && other.recordId !== recordId);
+    people.set(address, isClaimedTwice ? null : { recordId, companyId: company?.target_record_id });
+  }
 }
 
 /**
  * Creates a person with an address nobody has: never an upsert, which could overwrite a name. If somebody just did
  * the same, that person is returned; undefined if the conflict is with a person who cannot be found.
  */
-export async function createPerson(
-  attio: Service,
-  address: string,
-  name: string,
-): Promise<(Person & { readonly isNew: boolean }) | undefined> {
+export async function createPerson(attio: Service, address: string, name: string) {
   const [first = "", ...others] = name.split(/\s+/);
-  const fullName = { first_name: first, last_name: others.join(" "), full_name: name };
+  const fullName = [{ first_name: first, last_name: others.join(" "), full_name: name }];
   const values = { email_addresses: [address], ...(name !== "" && { name: fullName }) };
   try {
     const created = await attioWrite(attio, "POST", "/v2/objects/people/records", { values });
-    const { record_id: recordId } = readAs("person", shape({ data: RECORD }), created).data.id;
+    const { record_id: recordId } = readAs("answer to a write", WRITTEN, created).data.id;
     return { recordId, companyId: undefined, isNew: true };
   } catch (error) {
     if (!(error instanceof ApiError) || error.code !== "uniqueness_conflict") throw error;
@@ -2485,8 +2505,8 @@ export async function createPerson(
 
 const SAMPLE = 20;
 
-/** A titled block: in the log as aligned columns, in the step summary as a table. `code` stands below it as it is. */
-export type Section = { readonly title: string; readonly rows: readonly Row[]; readonly code?: string };
+/** A titled block: in the log as aligned columns, in the step summary as a table. */
+export type Section = { readonly title: string; readonly rows: readonly Row[] };
 export type Row = readonly [label: string, count: string, amount: string, remark: string];
 
 /** A row; what is left out stays empty. */
@@ -2554,7 +2574,7 @@ export function reportSections(findings: Findings, plan: Plan): Section[] {
   const { settings, books, crm } = findings;
   const { counts } = books;
   const monthly = findings.stripeRequests * 30;
-  const newPeople = new Set(plan.changes.flatMap(({ newPerson }) => newPerson?.address ?? [])).size;
+  const newPeople = [...findings.people.values()].filter((person) => person?.recordId === NEW_PERSON).length;
   const some = (...rows: Row[]): Row[] => rows.filter(([, count]) => count !== "0");
   const read = [
     row("charges", counts.charges, `created before ${new Date(books.t0 * 1000).toISOString()}, as all below`),
@@ -2608,42 +2628,26 @@ function newsRows(plan: Plan, settings: Settings): Row[] {
   ];
 }
 
-/** Whose money fell into `spend_other`, largest first, and the JSON that gives each product an attribute of its own. */
+/** Whose money fell into `spend_other`, largest first. A name may be a customer's: it goes where amounts go. */
 function fallbackSection({ settings, books, productNames }: Findings): Section {
   const all = [...books.fallback].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, SAMPLE);
   const rows = all.map(([id, sum]) => {
-    const name = productNames.get(id);
+    const name = settings.showsAmounts ? productNames.get(id) : undefined;
     return row(name ?? clean(id), "", name && clean(id), shownAmount(sum, books.currency, settings));
   });
-  const products = all.map(([id]) => ({ id, name: productNames.get(id) ?? id }));
-  const unmapped = products.filter(({ id }) => !NOT_PRODUCTS.has(id));
-  const title = `In ${FALLBACK_SLUG}`;
-  if (unmapped.length === 0) return { title, rows };
-  const remedy = "for attributes of their own, add to PRODUCT_SLUGS and run the bootstrap";
-  return { title: `${title}; ${remedy}`, rows, code: mappingOf(unmapped) };
-}
-
-/** Products as the JSON that PRODUCT_SLUGS takes: "Pro plan (yearly)" → spend_pro_plan_yearly. */
-export function mappingOf(products: readonly { readonly id: string; readonly name: string }[]): string {
-  const slugOf = (name: string): string => {
-    const plain = name.normalize("NFKD").toLowerCase();
-    const words = plain.match(/[a-z0-9]+/g) ?? ["product"];
-    return `spend_${words.join("_").slice(0, 40)}`;
-  };
-  const json = JSON.stringify(Object.fromEntries(products.map(({ id, name }) => [id, slugOf(name)])));
-  // Still the same JSON, but nothing in it can steer a terminal or end a block of code.
-  const escape = (mark: string): string => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}`]|(?<=#)\[/gu, escape);
+  const isMappable = all.some(([id]) => !NOT_PRODUCTS.has(id));
+  const remedy = isMappable ? `; for attributes of their own: ${settings.commands.suggestProducts}` : "";
+  return { title: `In ${FALLBACK_SLUG}${remedy}`, rows };
 }
 
 /** Sections as plain lines. */
 export function logLines(sections: readonly Section[]): string[] {
-  return sections.flatMap(({ title, rows: given, code }) => {
+  return sections.flatMap(({ title, rows: given }) => {
     const rows = given.map(([label, count, sum, remark]): Row => [tame(label), tame(count), tame(sum), tame(remark)]);
     const width = (at: 0 | 1 | 2): number => Math.max(0, ...rows.map((cells) => cells[at].length));
     const line = ([label, count, amount, remark]: Row): string =>
       `  ${label.padEnd(width(0))}  ${count.padStart(width(1))}  ${amount.padStart(width(2))}  ${remark}`.trimEnd();
-    return [title, ...rows.map(line), ...(code === undefined ? [] : [`  ${code}`]), ""];
+    return [title, ...rows.map(line), ""];
   });
 }
 
@@ -2651,11 +2655,11 @@ export function logLines(sections: readonly Section[]): string[] {
 export function changeSection({ settings, books }: Findings, plan: Plan): Section {
   const writes = plan.changes.filter(({ values }) => values.size > 0);
   const showsRevenue = settings.showsAmounts && !settings.isCi;
-  const rows = writes.slice(0, SAMPLE).map(({ outcome, customerId, values, record, afterMinor, newPerson }): Row => {
+  const rows = writes.slice(0, SAMPLE).map(({ outcome, customerId, values, record, afterMinor }): Row => {
     const revenue = `${record?.values.get("total_revenue") ?? "none"} -> ${formatMinor(afterMinor, books.currency)}`;
     const slugs = [...values.keys()].filter((slug) => slug !== MATCH_KEY && slug !== "last_synced_at");
     const attributes = record === undefined ? "all attributes" : slugs.join(", ");
-    return [outcome, customerId, showsRevenue ? revenue : "", attributes + (newPerson ? ", a new person" : "")];
+    return [outcome, customerId, showsRevenue ? revenue : "", attributes];
   });
   return { title: `Changes, largest first${writes.length > SAMPLE ? `: ${SAMPLE} of ${writes.length}` : ""}`, rows };
 }
@@ -2683,12 +2687,12 @@ function markdown(cell: string): string {
 }
 
 /** A section as a table, without the columns that are empty throughout. */
-function markdownTable({ rows, code }: Section): string {
+export function markdownTable({ rows }: Section): string {
   const heads = ["", "Count", "Amount", ""];
   const used = heads.map((_, at) => at).filter((at) => at === 0 || rows.some((cells) => cells[at] !== ""));
   const line = (cells: readonly string[]): string => `| ${used.map((at) => markdown(cells[at] ?? "")).join(" | ")} |`;
   const rule = `|${used.map((at) => (at === 1 || at === 2 ? "---:" : "---")).join("|")}|`;
-  return [line(heads), rule, ...rows.map(line), ...(code === undefined ? [] : ["", "```json", code, "```"])].join("\n");
+  return [line(heads), rule, ...rows.map(line)].join("\n");
 }
 
 /** What `$GITHUB_STEP_SUMMARY` shows: problems, the total, what changes, revenue by product, then the rest, folded. */
@@ -2880,7 +2884,8 @@ export async function runProgram(
   }
 }
 
-function writeStepSummary(path: string, summary: string, log: Log): void {
+/** Adds to the page of the run on GitHub; its failure fails nothing. */
+export function writeStepSummary(path: string, summary: string, log: Log): void {
   try {
     if (path !== "") appendFileSync(path, summary);
   } catch (error) {
@@ -2928,95 +2933,123 @@ async function readProductNames(stripe: Service, books: Books): Promise<Map<stri
 }
 
 /** Writes what the plan says, largest change first. A record's refusal is named and does not stop the others. */
-async function applyPlan(
-  attio: Service,
-  plan: Plan,
-  log: Log,
-): Promise<{ applied: Applied; newPeople: number; ending: string }> {
+async function applyPlan(attio: Service, plan: Plan, log: Log): Promise<{ applied: Applied; ending: string }> {
   const applied = { created: 0, updated: 0, refreshed: 0, unchanged: plan.counts.unchanged, failed: 0 };
   const writes = plan.changes.filter(({ values }) => values.size > 0);
-  const people: NewPeople = new Map();
-  let streak = { reason: "", length: 0 };
-  let ending = "";
   const written = (): number => applied.created + applied.updated + applied.refreshed;
   log.follow(() => `writing  ${written()} of ${writes.length} records written`);
 
   const apply = async (change: Change): Promise<void> => {
-    if (attio.stop.aborted) ending ||= String(attio.stop.reason.message);
-    if (ending !== "") return;
-    try {
-      const links = await newLinks(attio, change, people).catch((error: unknown): [string, string][] => {
-        if (!(error instanceof ApiError)) throw error;
-        log.warn(`${clean(change.customerId)} gets no person: none could be created. ${withoutValues(error, change)}`);
-        return [];
-      });
-      await assertRecord(attio, new Map([...change.values, ...links]));
-      applied[change.outcome === "create" ? "created" : change.outcome === "update" ? "updated" : "refreshed"] += 1;
-      log.written += 1;
-      streak = { reason: "", length: 0 };
-    } catch (error) {
-      if (error instanceof StoppedError) return;
-      applied.failed += 1;
-      // No answer, or a 5xx, may come after the effect.
-      const isUnsure = error instanceof ApiError && (error.status === 0 || error.status >= 500);
-      const id = clean(change.customerId);
-      const why = withoutValues(error, change);
-      log.error(isUnsure ? `${id} may not have been written. ${why}` : `${id} was not written. ${why}`);
-      const reason = systemicReason(error);
-      streak = { reason, length: reason === streak.reason ? streak.length + 1 : 1 };
-      if (reason !== "" && streak.length >= 10)
-        ending ||= `10 records in a row failed for a reason that is not theirs (${reason})`;
-    }
+    const id = clean(change.customerId);
+    if (!(await assertRecord(attio, change.values)))
+      log.warn(`${id} was written without its person: it was deleted meanwhile. The next run looks again.`);
+    applied[change.outcome === "create" ? "created" : change.outcome === "update" ? "updated" : "refreshed"] += 1;
+    log.written += 1;
   };
-  const tasks = writes.map((change) => () => apply(change));
-  await createCrew(WRITE_WORKERS, tasks).done();
+  const ending = await writeEach(attio, writes, apply, ({ customerId }, error) => {
+    applied.failed += 1;
+    const outcome = mayBeWritten(error) ? "may not have been written" : "was not written";
+    log.error(`${clean(customerId)} ${outcome}. ${error instanceof Error ? error.message : String(error)}`);
+  });
   log.endProgress();
-  if (attio.stop.aborted) ending ||= String(attio.stop.reason.message);
   const notTried = writes.length - written() - applied.failed;
   if (ending !== "")
     log.error(
       `${ending}: ${written()} of ${writes.length} changes were written, ${notTried} were not tried. A re-run is safe and writes the rest.`,
     );
-  const created = await Promise.allSettled(people.values());
-  const newPeople = created.filter((one) => one.status === "fulfilled" && one.value?.isNew === true).length;
-  return { applied, newPeople, ending };
+  return { applied, ending };
+}
+
+/**
+ * Calls `write` for each, sixteen at a time, and `fail` for what was refused. Returns why it ended before the last: it
+ * was stopped, or ten in a row failed for reasons that are not theirs, whatever mix of them. "" where it did not.
+ */
+async function writeEach<T>(
+  attio: Service,
+  all: readonly T[],
+  write: (one: T) => Promise<void>,
+  fail: (one: T, error: unknown) => void,
+): Promise<string> {
+  let reasons: string[] = [];
+  let ending = "";
+  const work = async (one: T): Promise<void> => {
+    if (ending !== "" || attio.stop.aborted) return;
+    try {
+      await write(one);
+      reasons = [];
+    } catch (error) {
+      if (error instanceof StoppedError) return;
+      fail(one, error);
+      const reason = outsideReason(error);
+      reasons = reason === "" ? [] : [...reasons, reason];
+      if (reasons.length >= 10)
+        ending ||= `10 records in a row failed for reasons that are not theirs (${[...new Set(reasons)].join(", ")})`;
+    }
+  };
+  const tasks = all.map((one) => () => work(one));
+  await createCrew(WRITE_WORKERS, tasks).done();
+  return ending || (attio.stop.aborted ? String(attio.stop.reason.message) : "");
 }
 
 /** Why other records would fail as well; "" where the failure is the record's own. */
-function systemicReason(error: unknown): string {
+function outsideReason(error: unknown): string {
+  if (error instanceof UnexpectedError) return "an answer that does not show the record";
   if (!(error instanceof ApiError)) return "";
   const { status, code } = error;
-  const isSystemic = [0, 401, 403, 429].includes(status) || status >= 500 || /quota|billing|particle_gate/.test(code);
-  return isSystemic ? `${status || "no answer"} ${code}`.trim() : "";
+  if (status === 0) return "no answer";
+  if (status < 300) return `${status} without JSON`;
+  const isPlans = /quota|billing|particle_gate/.test(code);
+  const isOutside = status < 400 || status >= 500 || [401, 403, 429].includes(status) || isPlans;
+  return isOutside ? `${status} ${code}`.trim() : "";
 }
 
-/** By address: a creation under way or done. */
-type NewPeople = Map<string, ReturnType<typeof createPerson>>;
-
-/** The person created for a change that asks for one. Customers who share an address share the person. */
-async function newLinks(attio: Service, { newPerson, record }: Change, people: NewPeople): Promise<[string, string][]> {
-  if (newPerson === undefined) return [];
-  const { address, name } = newPerson;
-  const person = await valueAt(people, address, () => createPerson(attio, address, name));
-  if (person === undefined) return [];
-  const links: [string, string][] = [["person", person.recordId]];
-  if (person.companyId !== undefined && record?.setByOthers.has("company") !== true)
-    links.push(["company", person.companyId]);
-  return links;
+/** A failed write of which some try may have had its effect. */
+function mayBeWritten(error: unknown): boolean {
+  if (error instanceof ApiError) return error.mayHaveTakenEffect || mayBeWritten(error.cause);
+  return error instanceof UnexpectedError;
 }
 
-/** A failure in words, without what was sent: Attio may quote a name, an address or an amount. */
-function withoutValues(error: unknown, { values, newPerson }: Change): string {
-  let message = error instanceof Error ? error.message : String(error);
-  for (const sent of [values.get("name"), values.get("email"), newPerson?.address, newPerson?.name])
-    if (clean(sent ?? "").length > 1) message = message.replaceAll(clean(sent ?? ""), "(value)");
-  const amounts = [...values].filter(([slug, value]) => /revenue$|^spend_/.test(slug) && Number(value) !== 0);
-  for (const written of amounts.flatMap(([, value]) => [value ?? "", String(Number(value))]))
-    message = message.replace(new RegExp(`(?<![\\d.])${written.replace(".", "[.]")}(?![.]?\\d)`, "g"), "(value)");
-  // A value may be quoted in part, or escaped: what stands in quotes stays only if it can be a slug of ours.
-  return message.replace(/"((?:[^"\\]|\\.)*)("|…)/g, (quoted, inner: string) =>
-    /^[a-z_]*$/.test(inner) ? quoted : '"(value)"',
-  );
+/** Somebody to create, with the first customer who asks for it; customers who share an address share the person. */
+type Newcomer = { readonly address: string; readonly name: string; readonly customerId: string };
+
+/** With CREATE_PEOPLE: the payers whose address nobody has, but for records whose person anybody else chose. */
+function findNewcomers({ settings, books, customers, crm, people }: Omit<Findings, "nowMs">): Newcomer[] {
+  const newcomers = new Map<string, Newcomer>();
+  for (const { customerId, totalMinor } of settings.createsPeople ? books.ledgers.values() : []) {
+    const customer = customers.get(customerId);
+    const address = addressOf(customer);
+    const record = crm.records.get(customerId);
+    const isWritten = totalMinor > 0 && !(record === undefined && settings.isUpdateOnly);
+    const isChosen = record?.setByOthers.has("person") === true;
+    if (!isWritten || isChosen || people.has(address) || !/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(address)) continue;
+    const name = newcomers.get(address)?.name || (customer?.name ?? "").trim();
+    newcomers.set(address, { address, name, customerId });
+  }
+  return [...newcomers.values()];
+}
+
+/** Creates them, and enters them among `people`; an address that is refused stays nobody's. Returns how many are new. */
+async function createPeople(
+  attio: Service,
+  newcomers: readonly Newcomer[],
+  people: Map<string, Person | null>,
+  log: Log,
+): Promise<number> {
+  for (const { address } of newcomers) people.delete(address);
+  let created = 0;
+  log.follow(() => `writing  ${created} of ${newcomers.length} people created`);
+  const create = async ({ address, name }: Newcomer): Promise<void> => {
+    const person = await createPerson(attio, address, name);
+    if (person !== undefined) people.set(address, person);
+    if (person?.isNew === true) created += 1;
+  };
+  const ending = await writeEach(attio, newcomers, create, ({ customerId }, error) => {
+    const why = error instanceof Error ? error.message : String(error);
+    log.warn(`${clean(customerId)} gets no person: none could be created. ${why}`);
+  });
+  log.endProgress();
+  if (ending !== "") log.warn(`${ending}: ${created} of ${newcomers.length} people were created.`);
+  return created;
 }
 
 /** Steps 1 and 2 of a run: the check, then everything both services have, as of one instant, with the books closed. */
@@ -3057,8 +3090,14 @@ async function gather(
 
   const payers = ledgers.filter((ledger) => getsRecord(ledger, crm.records.get(ledger.customerId)));
   const addresses = payers.map(({ customerId }) => addressOf(customers.get(customerId)));
-  const [people, productNames] = await Promise.all([lookUpPeople(attio, addresses), readProductNames(stripe, books)]);
+  const found = noPeople();
+  const lookUps = [lookUpPeople(attio, addresses, found), readProductNames(stripe, books)] as const;
+  const [people, productNames] = await Promise.all(lookUps);
   log.endProgress();
+  if (found.refused > 0)
+    log.warn(
+      `Attio would not search for ${plural(found.refused, "e-mail address", "e-mail addresses")}: links of those customers stay as they are. Look for addresses in Stripe that are mistyped.`,
+    );
   const stripeRequests = stripe.stats.requests;
   return { settings, books, customers, crm, people, productNames, spendSlugs, unmappedSlugs, stripeRequests };
 }
@@ -3072,7 +3111,10 @@ export async function main(io: Io): Promise<number> {
     const attio = connectAttio(settings, connection);
     const gathered = await gather(settings, log, { stripe, attio });
     const { isUpdateOnly } = settings;
-    const findings: Findings = { ...gathered, nowMs: io.clock.now() };
+    const newcomers = findNewcomers(gathered);
+    const planned = newcomers.map(({ address }) => [address, { recordId: NEW_PERSON, companyId: undefined }] as const);
+    const people = new Map<string, Person | null>([...gathered.people, ...planned]);
+    const findings: Findings = { ...gathered, people, nowMs: io.clock.now() };
     const plan = planChanges(findings);
     logLines(reportSections(findings, plan)).forEach(log.line);
     if (settings.isDryRun) logLines([changeSection(findings, plan)]).forEach(log.line);
@@ -3090,10 +3132,12 @@ export async function main(io: Io): Promise<number> {
     else if (isBraked) applied = { ...applied, created: 0, updated: 0, refreshed: 0 };
     else {
       // From here on a signal lets what is in flight end.
-      const result = await applyPlan({ ...attio, stop: io.stop, cutsInFlight: false }, plan, log);
+      const writing = { ...attio, stop: io.stop, cutsInFlight: false };
+      const newPeople = newcomers.length === 0 ? 0 : await createPeople(writing, newcomers, people, log);
+      const result = await applyPlan(writing, newcomers.length === 0 ? plan : planChanges(findings), log);
       applied = result.applied;
       isGood = applied.failed === 0 && result.ending === "";
-      if (result.newPeople > 0) notes.push(`${plural(result.newPeople, "person", "people")} created`);
+      if (newPeople > 0) notes.push(`${plural(newPeople, "person", "people")} created`);
     }
     const seconds = `${((io.clock.elapsed() - startedAt) / 1000).toFixed(1)} s`;
     const lastLine = summaryLine(applied, stripe.stats, attio.stats, [seconds, ...notes]);

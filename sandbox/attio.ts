@@ -117,13 +117,11 @@ const TYPES: Readonly<Record<AttributeType, TypeFacts>> = {
 };
 
 /** The specification's list, and the three codes added to it in 2026. Taiwan's is NTD, not TWD. */
-const CURRENCY_CODES = new Set(
-  (
-    "ARS AUD BRL BGN CAD CLP CNY COP CZK DKK EUR HKD HUF ISK INR ILS JPY KES KRW MYR MXN NTD NZD NGN NOK XPF " +
-    "PEN PHP PLN GBP RWF SAR SGD ZAR SEK CHF THB AED UYU USD FJD IDR TRY"
-  ).split(" "),
-);
-const DISPLAY_TYPES = new Set(["code", "name", "narrowSymbol", "symbol"]);
+const CURRENCY_CODES = (
+  "ARS AUD BRL BGN CAD CLP CNY COP CZK DKK EUR HKD HUF ISK INR ILS JPY KES KRW MYR MXN NTD NZD NGN NOK XPF " +
+  "PEN PHP PLN GBP RWF SAR SGD ZAR SEK CHF THB AED UYU USD FJD IDR TRY"
+).split(" ");
+const DISPLAY_TYPES = ["code", "name", "narrowSymbol", "symbol"];
 
 const WORKSPACE_ID = "00000000-0000-4000-8000-000000000001";
 const WORKSPACE_SLUG = "sandbox";
@@ -156,7 +154,11 @@ export type AttioOptions = {
   readonly currencyAsString?: boolean;
 };
 
-type Actor = { readonly type: "api-token" | "workspace-member" | "system"; readonly id: string | null };
+/** Who can set a value: https://docs.attio.com/docs/actors, and `app` from the specification. */
+export type ActorType = "api-token" | "workspace-member" | "system" | "app";
+
+/** The specification lets both parts be null; a system actor's id always is. */
+type Actor = { readonly type: ActorType | null; readonly id: string | null };
 
 /** What is stored of one value. `key` is its canonical text: two values are equal if their keys are. */
 type Incoming = { readonly key: string; readonly original: string | null };
@@ -214,6 +216,7 @@ type World = {
   readonly objects: ObjectType[];
   readonly recordsById: Map<string, StoredRecord>;
   readonly writes: { requests: number; changes: number };
+  readonly unsearchable: Set<string>;
   clockMs: number;
   lastId: number;
   executions: number;
@@ -248,6 +251,8 @@ export type AttributeSpec = {
 export type AttioSandbox = SandboxServer & {
   /** Requests that reached a write route, whatever the answer, and those of them that changed something. */
   readonly writes: { readonly requests: number; readonly changes: number };
+  /** Addresses, in lower case, that no filter may name. Which ones Attio refuses is not documented. */
+  readonly unsearchable: Set<string>;
   /** Every record of an object as a plain row, oldest first. */
   records(objectSlug: string): PlainRecord[];
   /**
@@ -265,7 +270,9 @@ export type AttioSandbox = SandboxServer & {
   }): string;
   addCompany(company: { readonly name: string; readonly domain: string }): string;
   removePerson(recordId: string): void;
-  /** A workspace member edits values by hand: what is given replaces what was there. */
+  /** Values set without a request: what is given replaces what was there. `null` leaves no author. */
+  editAs(author: ActorType | null, objectSlug: string, recordId: string, values: Json): void;
+  /** A workspace member edits values by hand. */
   editAsMember(objectSlug: string, recordId: string, values: Json): void;
   addRecordAsMember(objectSlug: string, values: Json): string;
   addObject(object: { readonly slug: string; readonly singular: string; readonly plural: string }): void;
@@ -308,6 +315,13 @@ function errorText(status: number, code: string, message: string, detail: Json =
 function invalid(path: Path, message: string, code = "invalid_type"): Refusal {
   const detail = { validation_errors: [{ code, path, message }] };
   return new Refusal(400, "validation_type", "Body payload validation error.", detail);
+}
+
+/** A text that is none of those allowed. All of Attio's validation errors that others recorded are those of zod 3. */
+function invalidEnum(path: Path, received: string, allowed: readonly string[]): Refusal {
+  const message = `Invalid enum value. Expected ${allowed.map((one) => `'${one}'`).join(" | ")}, received '${received}'`;
+  const fault = { received, code: "invalid_enum_value", options: allowed, path, message };
+  return new Refusal(400, "validation_type", "Body payload validation error.", { validation_errors: [fault] });
 }
 
 function invalidQuery(name: string, message: string): Refusal {
@@ -491,7 +505,8 @@ function referenceKey(world: World, attribute: Attribute, raw: unknown, path: Pa
     const fields = fieldsOf(reference, path, ["target_object", "target_record_id"]);
     const id = stringAt(fields, "target_record_id", path);
     if (world.recordsById.get(id)?.object === target) return id;
-    throw new Refusal(400, "value_not_found", `Cannot find record with ID "${id}" on object "${target.slug}".`);
+    // The specification's words for a record that is not there; as with all of this code, no path names the attribute.
+    throw new Refusal(400, "value_not_found", `Record with ID "${id}" not found.`);
   }
 
   const [name, ...others] = Object.keys(reference).filter((key) => key !== "target_object");
@@ -1028,17 +1043,17 @@ function compilePart(world: World, attribute: Attribute, part: Part): (value: Va
   }
   if (operator === "$in") {
     if (!Array.isArray(operand)) throw filterError(path);
-    const wanted = new Set(operand.map((one) => comparable(attribute, one, path)));
+    const wanted = new Set(operand.map((one) => comparable(world, attribute, one, path)));
     return (value) => wanted.has(sortable(world, attribute, value, part.field));
   }
-  const wanted = comparable(attribute, operand, path);
+  const wanted = comparable(world, attribute, operand, path);
   return (value) => compare(operator, sortable(world, attribute, value, part.field), wanted);
 }
 
 type Comparable = string | number | boolean;
 
 /** An operand as it is compared: text in lower case, instants in one spelling, a select by its title. */
-function comparable(attribute: Attribute, operand: unknown, path: Path): Comparable {
+function comparable(world: World, attribute: Attribute, operand: unknown, path: Path): Comparable {
   switch (attribute.type) {
     case "number":
     case "currency":
@@ -1056,6 +1071,9 @@ function comparable(attribute: Attribute, operand: unknown, path: Path): Compara
     }
     case "select":
       if (typeof operand === "string") return optionOf(attribute, operand).title.toLowerCase();
+      break;
+    case "email-address":
+      if (typeof operand === "string" && !world.unsearchable.has(operand.toLowerCase())) return operand.toLowerCase();
       break;
     default:
       if (typeof operand === "string") return attribute.type === "date" ? operand : operand.toLowerCase();
@@ -1426,9 +1444,9 @@ function configOf(world: World, type: AttributeType, raw: unknown): Config {
     const fields = fieldsOf(config[expected], at, ["default_currency_code", "display_type"]);
     const currencyCode = stringAt(fields, "default_currency_code", at);
     const displayType = stringAt(fields, "display_type", at);
-    const enumError = (name: string): Refusal => invalid([...at, name], "Invalid enum value", "invalid_enum_value");
-    if (!CURRENCY_CODES.has(currencyCode)) throw enumError("default_currency_code");
-    if (!DISPLAY_TYPES.has(displayType)) throw enumError("display_type");
+    if (!CURRENCY_CODES.includes(currencyCode))
+      throw invalidEnum([...at, "default_currency_code"], currencyCode, CURRENCY_CODES);
+    if (!DISPLAY_TYPES.includes(displayType)) throw invalidEnum([...at, "display_type"], displayType, DISPLAY_TYPES);
     return { currencyCode, displayType };
   }
   const names = fieldsOf(config[expected], at, ["allowed_objects"])["allowed_objects"];
@@ -1941,6 +1959,9 @@ export const attioFaults = {
     after: () => ({ status: 500, text: SERVER_ERROR }),
   },
   resetAfterEffect: { name: "reset after the effect", after: () => "reset" },
+  /** 200 with `{}` from something on the way: the service saw nothing, or has done its work. */
+  emptyAnswer: { name: "200 with {}", before: { status: 200, text: "{}" } },
+  emptyAnswerAfterEffect: { name: "200 with {} after the effect", after: () => ({ status: 200, text: "{}" }) },
 } as const satisfies Readonly<Record<string, Fault>>;
 
 /** An answer that sends the caller, with its key, elsewhere. */
@@ -2029,13 +2050,28 @@ function addBySpec(world: World, object: ObjectType, spec: AttributeSpec): void 
   );
 }
 
-const MEMBER: Actor = { type: "workspace-member", id: MEMBER_ID };
+const ACTOR_IDS: Readonly<Record<ActorType, string | null>> = {
+  "api-token": "00000000-0000-4000-8000-000000000099",
+  "workspace-member": MEMBER_ID,
+  system: null,
+  app: "00000000-0000-4000-8000-000000000098",
+};
+
+function actorOf(type: ActorType | null): Actor {
+  return { type, id: type === null ? null : ACTOR_IDS[type] };
+}
 
 /** What tests and the demo do to the workspace without the API, as its members would. */
-function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "writes"> {
+function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "writes" | "unsearchable"> {
   function addRecordAsMember(objectSlug: string, values: Json): string {
     const object = findObject(world, objectSlug);
-    return createRecord(world, object, parseValues(world, object, values), MEMBER).id;
+    return createRecord(world, object, parseValues(world, object, values), actorOf("workspace-member")).id;
+  }
+  function editAs(author: ActorType | null, objectSlug: string, recordId: string, values: Json): void {
+    const object = findObject(world, objectSlug);
+    const changes = parseValues(world, object, values);
+    const how = { mode: { kind: "overwrite" }, actor: actorOf(author) } as const;
+    updateRecord(world, findRecord(object, world, recordId), changes, how);
   }
   return {
     records: (objectSlug) => [...findObject(world, objectSlug).records].map((record) => plainRecord(world, record)),
@@ -2057,12 +2093,8 @@ function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "write
     removePerson(recordId) {
       removeRecord(world, findRecord(findObject(world, "people"), world, recordId));
     },
-    editAsMember(objectSlug, recordId, values) {
-      const object = findObject(world, objectSlug);
-      const changes = parseValues(world, object, values);
-      const how = { mode: { kind: "overwrite" }, actor: MEMBER } as const;
-      updateRecord(world, findRecord(object, world, recordId), changes, how);
-    },
+    editAs,
+    editAsMember: (objectSlug, recordId, values) => editAs("workspace-member", objectSlug, recordId, values),
     addRecordAsMember,
     addObject({ slug, singular, plural }) {
       addCustomObject(world, slug, singular, plural);
@@ -2088,6 +2120,7 @@ export async function startAttio(options: AttioOptions = {}): Promise<AttioSandb
     objects: [],
     recordsById: new Map(),
     writes: { requests: 0, changes: 0 },
+    unsearchable: new Set(),
     clockMs: Date.parse(options.startAt ?? "2026-01-01T00:00:00Z"),
     lastId: 0,
     executions: 0,
@@ -2102,5 +2135,6 @@ export async function startAttio(options: AttioOptions = {}): Promise<AttioSandb
     seed: options.seed ?? 1,
     ...(options.limits === "published" ? { limits: PUBLISHED_LIMITS } : {}),
   });
-  return Object.assign(server, { writes: world.writes }, workshop(world));
+  const { writes, unsearchable } = world;
+  return Object.assign(server, { writes, unsearchable }, workshop(world));
 }

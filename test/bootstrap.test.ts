@@ -5,23 +5,31 @@ import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { SANDBOX_ATTIO_DAILY_KEY, SANDBOX_ATTIO_KEY, attioFaults } from "../sandbox/attio.ts";
 import type { AttioOptions } from "../sandbox/attio.ts";
-import { aProduct } from "../sandbox/objects.ts";
+import { aBalanceTransaction, aProduct } from "../sandbox/objects.ts";
 import type { FaultRule } from "../sandbox/server.ts";
-import { emptyAccount } from "../sandbox/stripe.ts";
-import { STATUSES } from "../sync.ts";
+import { SANDBOX_STRIPE_KEY, STRIPE_PERMISSIONS, emptyAccount } from "../sandbox/stripe.ts";
+import type { StripeAccount } from "../sandbox/stripe.ts";
+import { STATUSES, isObject } from "../sync.ts";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { assertNoSecrets, isWrite, payers, writesOf } from "./ground.ts";
 import { aWorld } from "./world.ts";
 import type { Run, World } from "./world.ts";
 
 const OBJECT = { slug: "stripe_customers", singular: "Stripe customer", plural: "Stripe customers" };
 const ATTRIBUTES = [
+  "cancels_at",
   "company",
   "email",
   "first_charge_at",
   "last_charge_at",
   "last_synced_at",
+  "mrr",
   "name",
+  "payment_failed_at",
   "person",
+  "renews_at",
   "spend_other",
   "spend_pro",
   "stripe_customer_id",
@@ -30,8 +38,8 @@ const ATTRIBUTES = [
   "total_revenue",
   "unallocated_revenue",
 ];
-/** The object itself, its 14 attributes and 6 options. */
-const ALL = 21;
+/** The object itself, its 18 attributes, the other sides of 2 links, and 6 options. */
+const ALL = 27;
 
 /** A workspace in which nothing was made yet, and a Stripe account of two payers. */
 function anEmptyWorld(t: TestContext, attio: AttioOptions = {}, env: Record<string, string> = {}): Promise<World> {
@@ -94,6 +102,7 @@ describe("bootstrap: from nothing", () => {
 
       assert.equal(run.code, 0, run.all);
       assert.match(run.out, new RegExp(`^${ALL} to create, the object stripe_customers among them$`, "m"));
+      assert.equal(run.out.match(/^created /gm)?.length, ALL, run.out);
       const slugs = (await ask(world, "stripe_customers/attributes")).map(({ api_slug }) => api_slug);
       for (const slug of ATTRIBUTES) assert.equal(slugs.filter((known) => known === slug).length, 1, slug);
       const options = await ask(world, "stripe_customers/attributes/subscription_status/options");
@@ -135,6 +144,8 @@ describe("bootstrap: from nothing", () => {
     assert.match(dry.out, /^dry run: nothing will be created\n/);
     assert.match(dry.out, /dry run: nothing was created\n$/);
     assert.match(dry.out, new RegExp(`^${ALL} to create`, "m"));
+    for (const object of ["people", "companies"])
+      assert.match(dry.out, new RegExp(`^  stripe_customers on ${object} +to create$`, "m"));
     assert.deepEqual(writesOf(world.attio), []);
   });
 
@@ -214,8 +225,10 @@ describe("bootstrap: healing", () => {
 
     const run = await runToFault(world);
 
-    assert.match(run.err, /Run it again: it goes on where it stopped\./);
-    assert.match(run.err, /all up to total_revenue/);
+    assert.match(
+      run.err,
+      /^Was created: object stripe_customers, total_revenue, stripe_customer_id, email\. To go on from there: npm run bootstrap$/m,
+    );
   });
 
   test("an archived attribute and an archived option are restored", async (t) => {
@@ -306,10 +319,28 @@ describe("bootstrap: what it cannot mend", () => {
     assert.doesNotMatch(run.out, /^created +person$/m);
   });
 
-  test("a currency that Attio does not know ends in Attio's own words", async (t) => {
-    const run = await runToFault(await anEmptyWorld(t, {}, { CURRENCY: "kwd" }));
+  for (const env of [{}, { CI: "true" }])
+    test(`a currency that Attio does not have is CURRENCY's fault, before anything stands half made (${JSON.stringify(env)})`, async (t) => {
+      const world = await anEmptyWorld(t, {}, { CURRENCY: "ron", ...env });
 
-    assert.match(run.err, /Attio refused: .*default_currency_code/);
+      const run = await runToFault(world);
+
+      assert.match(run.err, /^CURRENCY=ron is at fault: Attio has no such currency\. It has ARS, AUD, .*, TRY\./m);
+      assert.match(run.err, /^Was created: object stripe_customers\./m);
+      assert.equal(world.attio.writes.changes, 1);
+    });
+
+  test("CURRENCY other than the object's is said once, with the remedy first, and nothing is made", async (t) => {
+    const world = await anEmptyWorld(t);
+    await world.run("bootstrap");
+    Object.assign(world.env, { CURRENCY: "eur", PRODUCT_SLUGS: '{"prod_x":"spend_new"}' });
+    world.attio.log.length = 0;
+
+    const run = await runToFault(world);
+
+    assert.equal(run.err.match(/CURRENCY/g)?.length, 2, run.err);
+    assert.match(run.err, /^Set CURRENCY=usd: CURRENCY is eur, but the object stripe_customers in Attio is in USD\./m);
+    assert.deepEqual(writesOf(world.attio), []);
   });
 
   test("a key without the scope to configure is told which one it lacks, and nothing is created", async (t) => {
@@ -336,16 +367,36 @@ describe("bootstrap: what it cannot mend", () => {
 });
 
 describe("bootstrap: the currency", () => {
-  const EURO = payers(3, (n) => ({ currency: n === 0 ? "usd" : "eur" }));
+  /** Sells in usd and eur; two of three charges are settled in eur, whatever they were paid in. */
+  function inEuro(): StripeAccount {
+    const account = payers(3, (n) => ({ currency: n === 1 ? "eur" : "usd" }));
+    const settlements = account.charges.map(({ id, amount }, n) =>
+      aBalanceTransaction({ id: `txn_${n}`, amount, source: id, currency: n === 0 ? "usd" : "eur" }),
+    );
+    const charges = account.charges.map((charge, n) => ({ ...charge, balance_transaction: `txn_${n}` }));
+    return { ...account, charges, balanceTransactions: settlements };
+  }
+  const EURO = inEuro();
 
-  test("without CURRENCY an account mostly in euro stops with the setting to make", async (t) => {
+  test("without CURRENCY an account that is mostly settled in euro stops with the setting to make", async (t) => {
     const world = await aWorld(t, { account: EURO, hasPeople: false, bootstraps: false });
 
     const run = await runToFault(world);
 
-    assert.match(run.err, /2 of the newest 3 charges in Stripe are in eur, but CURRENCY is usd\. .*CURRENCY=eur/);
+    assert.match(run.err, /newest 3 charges Stripe settled 2 in eur, 1 in usd; CURRENCY is usd\. .*CURRENCY=eur$/m);
     assert.match(run.err, /Nothing was created\./);
     assert.deepEqual(writesOf(world.attio), []);
+  });
+
+  test("a key that may not read settlements goes by what customers paid, and says so", async (t) => {
+    const permissions = Object.keys(STRIPE_PERMISSIONS).filter((slug) => !slug.startsWith("rak_balance"));
+    const stripe = { keys: [{ key: SANDBOX_STRIPE_KEY, permissions }] };
+    const world = await aWorld(t, { account: EURO, hasPeople: false, bootstraps: false, stripe });
+
+    const run = await world.run("bootstrap");
+
+    assert.equal(run.code, 0, run.all);
+    assert.match(run.out, /may not read\) customers paid 2 in usd, 1 in eur; CURRENCY is usd\.$/m);
   });
 
   test("with CURRENCY set on purpose the object is made, with a warning", async (t) => {
@@ -368,27 +419,67 @@ describe("bootstrap: the currency", () => {
 });
 
 describe("bootstrap: --suggest-products", () => {
-  const NAMES = ["Pro plan (yearly)", "日本語", "Café | `x` \u001b[31m::error::", "Pro plan (monthly)"];
-  const account = emptyAccount({ products: NAMES.map((name, n) => aProduct({ id: `prod_${n}`, name })) });
+  const NAMES = ["Pro plan (yearly)", "プロプラン", "Café | `x` \u001b[31m::error::", "スタータープラン", "Équipe", "Team", "TEAM!", "Other"]; // prettier-ignore
+  const account = emptyAccount({ products: NAMES.map((name, n) => aProduct({ id: `prod_${n}A`, name })) });
 
-  test("the products are proposed as JSON that PRODUCT_SLUGS takes, without any Attio key", async (t) => {
-    const env = { ATTIO_API_KEY: "" };
-    const world = await aWorld(t, { account, hasPeople: false, bootstraps: false, env });
-
+  /** The run, and the mapping that it proposes on its last line. */
+  async function suggest(t: TestContext, env: Record<string, string>, products = account) {
+    const options = { hasPeople: false, bootstraps: false, env: { ATTIO_API_KEY: "", ...env } };
+    const world = await aWorld(t, { account: products, ...options });
     const run = await world.run("bootstrap", ["--suggest-products"]);
-
     assert.equal(run.code, 0, run.all);
+    const mapping: unknown = JSON.parse(run.out.trimEnd().split("\n").at(-1) ?? "");
+    assert.ok(isObject(mapping));
+    return { world, run, mapping };
+  }
+
+  test("each product gets a slug of its own that PRODUCT_SLUGS takes, without any Attio key", async (t) => {
+    const { world, run, mapping } = await suggest(t, {});
+
     assert.equal(world.attio.log.length, 0);
-    const proposed = run.out.trimEnd().split("\n").at(-1) ?? "";
-    assert.deepEqual(JSON.parse(proposed), {
-      prod_0: "spend_pro_plan_yearly",
-      prod_1: "spend_product",
-      prod_2: "spend_cafe_x_31m_error",
-      prod_3: "spend_pro_plan_monthly",
+    assert.deepEqual(mapping, {
+      prod_0A: "spend_pro_plan_yearly",
+      prod_1A: "spend_prod_1a",
+      prod_2A: "spend_cafe_x_31m_error",
+      prod_3A: "spend_prod_3a",
+      prod_4A: "spend_equipe",
+      prod_5A: "spend_prod_5a",
+      prod_6A: "spend_prod_6a",
+      prod_7A: "spend_prod_7a",
     });
     assert.doesNotMatch(run.all, /\u001b|^::/m);
-    Object.assign(world.env, { PRODUCT_SLUGS: proposed, ATTIO_API_KEY: SANDBOX_ATTIO_KEY });
+    Object.assign(world.env, { PRODUCT_SLUGS: JSON.stringify(mapping), ATTIO_API_KEY: SANDBOX_ATTIO_KEY });
     assert.equal((await world.run("bootstrap")).code, 0);
+  });
+
+  test("ids that differ in case only, or are long and alike, still get slugs that differ", async (t) => {
+    const ids = ["prod_a", "prod_A", `prod_${"x".repeat(60)}1`, `prod_${"x".repeat(60)}2`];
+    const alike = emptyAccount({ products: ids.map((id) => aProduct({ id, name: "日本語" })) });
+
+    const slugs = Object.values((await suggest(t, {}, alike)).mapping).map(String);
+
+    assert.equal(new Set(slugs).size, 4);
+    for (const slug of slugs) assert.match(slug, /^spend_[a-z0-9_]+$/);
+  });
+
+  test("the step summary holds the table and the mapping in a block to copy", async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), "bootstrap-"));
+    t.after(() => rmSync(directory, { recursive: true }));
+    const path = join(directory, "summary.md");
+
+    const { mapping } = await suggest(t, { GITHUB_STEP_SUMMARY: path });
+
+    const summary = readFileSync(path, "utf8");
+    assert.match(summary, /^## 8 products in Stripe$/m);
+    assert.match(summary, /^\| prod&#95;4A \|.* Équipe \|$/m);
+    assert.ok(summary.includes(`\`\`\`json\n${JSON.stringify(mapping)}\n\`\`\``), summary);
+  });
+
+  test("where amounts are not shown no product's name is, nor a slug made from one", async (t) => {
+    const { run, mapping } = await suggest(t, { SHOW_AMOUNTS: "0" });
+
+    assert.doesNotMatch(run.all, /pro.?plan|cafe|Café|quipe|team/i);
+    assert.equal(mapping["prod_4A"], "spend_prod_4a");
   });
 
   test("a key that may not read products is told the permission by the dashboard's name", async (t) => {

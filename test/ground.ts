@@ -211,12 +211,14 @@ export function writesOf({ log }: SandboxServer): Exchange[] {
   return log.filter(isWrite);
 }
 
-/** The values that an exchange wrote, by slug. */
+/** The values that an exchange wrote, by slug: what stood in each array of one, undefined for one that was cleared. */
 export function valuesOf(exchange: Pick<Call, "body"> | undefined): Record<string, unknown> {
   const body = isObject(exchange?.body) ? exchange.body["data"] : undefined;
   const values = isObject(body) ? body["values"] : undefined;
   assert.ok(isObject(values), "the request wrote no values");
-  return { ...values };
+  return Object.fromEntries(
+    Object.entries(values).map(([slug, value]) => [slug, Array.isArray(value) ? value[0] : value]),
+  );
 }
 
 /** Calls back as the n-th matching request arrives, before the service answers it; every request passes. */

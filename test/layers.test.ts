@@ -111,7 +111,10 @@ describe("every program that runs with the keys", () => {
   it("touches the process only in its last line", () => {
     for (const path of ["bootstrap-attio.ts", "test-one.ts"] as const) {
       const [last = "", ...above] = (programs.get(path) ?? "").trimEnd().split("\n").toReversed();
-      assert.match(last, /^if \(import\.meta\.main\) process\.exitCode = await \w+\(processIo\(import\.meta\.dirname\)\);$/);
+      assert.match(
+        last,
+        /^if \(import\.meta\.main\) process\.exitCode = await \w+\(processIo\(import\.meta\.dirname\)\);$/,
+      );
       assert.doesNotMatch(above.join("\n"), /(?<!\.)\bprocess\.|\bfetch\(|Date\.now|new Date\(\)|Math\.random/, path);
     }
   });

@@ -375,42 +375,6 @@ describe("links", () => {
   });
 });
 
-describe("CREATE_PEOPLE", () => {
-  const nobody: Scene = { ...ADA, people: new Map(), env: { CREATE_PEOPLE: "1" } };
-  const newPersonOf = (scene: Scene) => changeOf({ ...nobody, ...scene }).newPerson;
-
-  it("creates a person for a payer whose address nobody has", () => {
-    assert.deepEqual(newPersonOf({}), { address: "ada@example.com", name: "Ada" });
-    assert.deepEqual(newPersonOf({ customers: [aCustomer({ name: null, email: " A@B.io " })] }), {
-      address: "a@b.io",
-      name: "",
-    });
-  });
-
-  it("creates nobody unless it is asked for", () => {
-    assert.equal(newPersonOf({ env: {} }), undefined);
-    assert.equal(newPersonOf({ env: { CREATE_PEOPLE: "0" } }), undefined);
-  });
-
-  it("creates nobody where somebody has the address, or two people claim it, or there is none", () => {
-    assert.equal(newPersonOf({ people: ADA.people ?? new Map() }), undefined);
-    assert.equal(newPersonOf({ people: new Map([["ada@example.com", null]]) }), undefined);
-    for (const email of [null, "", "  ", "ada", "ada@", "ada@localhost", "a b@example.com", "a@b@example.com"])
-      assert.equal(newPersonOf({ customers: [aCustomer({ email })] }), undefined, String(email));
-  });
-
-  it("creates nobody for a record that a member linked by hand, or that --update-only leaves out", () => {
-    assert.equal(newPersonOf({ records: recordsAfter(ADA, ["person"]) }), undefined);
-    assert.equal(newPersonOf({ args: ["--update-only"] }), undefined);
-  });
-
-  it("turns an otherwise unchanged record into an update", () => {
-    const records = recordsAfter({ ...ADA, people: new Map() });
-    assert.equal(changeOf({ ...nobody, records }).outcome, "update");
-    assert.equal(changeOf({ ...nobody, records, env: {} }).outcome, "unchanged");
-  });
-});
-
 describe("the plan", () => {
   it("has the largest change of revenue first, whichever way it goes, then by id", () => {
     const records = new Map([

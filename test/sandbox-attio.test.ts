@@ -302,6 +302,21 @@ describe("attributes", () => {
     });
   }
 
+  test("a currency that Attio has not is refused with the codes that it has", async (context) => {
+    const { ask } = await prepared(context);
+    const currency = { ...CODES, default_currency_code: "RON" };
+
+    const refused = await ask("POST", PATH, attribute("spend_pro", "currency", { config: { currency } }));
+
+    assertRefused(refused, 400, "validation_type", /^Body payload validation error\.$/);
+    const fault = at(refused.json, "validation_errors", 0);
+    assert.equal(at(fault, "code"), "invalid_enum_value");
+    assert.deepEqual(at(fault, "path"), ["data", "config", "currency", "default_currency_code"]);
+    assert.match(String(at(fault, "message")), /^Invalid enum value\. Expected 'ARS' \| 'AUD' .*, received 'RON'$/);
+    assert.equal(at(fault, "received"), "RON");
+    assert.ok(texts(at(fault, "options")).length === 43);
+  });
+
   test("people and companies take no custom unique attribute", async (context) => {
     const { ask } = await fresh(context);
     const path = "/v2/objects/people/attributes";
@@ -485,6 +500,37 @@ describe("values", () => {
     assert.equal(attio.records("stripe_customers")[0]?.["first_charge_at"], "2026-01-02T11:00:00.000000000Z");
   });
 
+  const SPELLINGS: readonly [string, readonly unknown[], unknown][] = [
+    ["email", ["a", { value: "a" }], "a"],
+    ["total_revenue", [12.5, "12.50", { currency_value: 12.5 }], "12.5"],
+    ["subscription_status", ["Active", { option: "Active" }], "Active"],
+    ["first_charge_at", ["2026-03-01T10:00:00Z", { value: "2026-03-01T10:00" }], "2026-03-01T10:00:00.000000000Z"],
+  ];
+  for (const [slug, spellings, held] of SPELLINGS) {
+    test(`${slug} takes a value in each documented spelling, bare and as an array of one`, async (context) => {
+      const { attio, ask } = await prepared(context);
+
+      for (const sent of spellings.flatMap((spelling) => [spelling, [spelling]])) {
+        await ask("PUT", ASSERT, values({ stripe_customer_id: "cus_1", [slug]: [] }));
+        const answer = await ask("PUT", ASSERT, values({ stripe_customer_id: ["cus_1"], [slug]: sent }));
+        assert.equal(answer.status, 200, answer.text);
+        assert.equal(attio.records("stripe_customers")[0]?.[slug], held);
+      }
+    });
+  }
+
+  test("a reference takes an id or an address, bare and as an array of one", async (context) => {
+    const { attio, ask } = await prepared(context);
+    const target_record_id = attio.addPerson({ emailAddresses: ["ada@acme.com"] });
+    const spellings = [{ target_object: "people", target_record_id }, "ada@acme.com"];
+
+    for (const person of spellings.flatMap((spelling) => [spelling, [spelling]])) {
+      await ask("PUT", ASSERT, values({ stripe_customer_id: "cus_1", person: [] }));
+      await ask("PUT", ASSERT, values({ stripe_customer_id: "cus_1", person }));
+      assert.equal(attio.records("stripe_customers")[0]?.["person"], target_record_id);
+    }
+  });
+
   const BAD_VALUES: readonly [string, Record<string, unknown>][] = [
     ["a number for a text", { email: 5 }],
     ["null for a text", { email: null }],
@@ -520,7 +566,7 @@ describe("values", () => {
     [
       "a person who does not exist",
       { person: { target_object: "people", target_record_id: "a0000000-0000-4000-8000-ffffffffffff" } },
-      /^Cannot find record with ID/,
+      /^Record with ID "a0000000-0000-4000-8000-ffffffffffff" not found\.$/,
     ],
     ["an address that nobody has", { person: "nobody@acme.com" }, /Found 0 records of "people"/],
   ];
@@ -531,6 +577,8 @@ describe("values", () => {
       const refused = await ask("PUT", ASSERT, values({ stripe_customer_id: "cus_1", ...content }));
 
       assertRefused(refused, 400, "value_not_found", message);
+      // The specification's error bodies have these four keys: which attribute is meant stands in no field.
+      assert.deepEqual(Object.keys(Object(refused.json)), ["status_code", "type", "code", "message"]);
     });
   }
 
@@ -735,6 +783,29 @@ describe("records", () => {
   });
 });
 
+describe("authors", () => {
+  const AUTHORS: readonly [string, Parameters<AttioSandbox["editAs"]>[0], unknown, RegExp][] = [
+    ["a member", "workspace-member", "workspace-member", /^[0-9a-f-]{36}$/],
+    ["an app", "app", "app", /^[0-9a-f-]{36}$/],
+    ["Attio itself, which has no id", "system", "system", /^null$/],
+    ["nobody, as the schema allows", null, null, /^null$/],
+    ["an access token", "api-token", "api-token", /^[0-9a-f-]{36}$/],
+  ];
+  for (const [name, author, type, id] of AUTHORS) {
+    test(`a value can be set by ${name}`, async (context) => {
+      const { attio, ask } = await prepared(context);
+      const recordId = attio.addRecordAsMember("stripe_customers", { stripe_customer_id: "cus_1" });
+
+      attio.editAs(author, "stripe_customers", recordId, { email: "a@acme.com" });
+
+      const read = at((await ask("GET", `${CUSTOMERS}/records/${recordId}`)).json, "data", "values");
+      assert.equal(at(read, "email", 0, "created_by_actor", "type"), type);
+      assert.match(String(at(read, "email", 0, "created_by_actor", "id")), id);
+      assert.equal(at(read, "stripe_customer_id", 0, "created_by_actor", "type"), "workspace-member");
+    });
+  }
+});
+
 describe("two-way relationships", () => {
   const REFERENCE = (id: string): unknown => [{ target_object: "people", target_record_id: id }];
 
@@ -902,6 +973,19 @@ describe("queries", () => {
     });
   }
 
+  test("an address that Attio will not search for is refused in any filter that names it", async (context) => {
+    const { attio, ask } = await fresh(context);
+    attio.addPerson({ emailAddresses: ["o'dd@acme.com"] });
+    attio.unsearchable.add("o'dd@acme.com");
+    const query = (...addresses: readonly string[]): Promise<Answer> => {
+      const $or = addresses.map((address) => ({ email_addresses: { email_address: { $eq: address } } }));
+      return ask("POST", "/v2/objects/people/records/query", { filter: { $or } });
+    };
+
+    assertRefused(await query("ada@acme.com", "O'dd@acme.com"), 400, "filter_error", /^Error in filter\.$/);
+    assert.equal((await query("ada@acme.com")).status, 200);
+  });
+
   test("an unknown attribute in a filter is refused with the path to it", async (context) => {
     const { ask } = await fresh(context);
     const filter = { $or: [{ name: "Ada" }, { email: "a" }] };
@@ -1044,6 +1128,21 @@ describe("limits and faults", () => {
     assert.equal((await put("cus_4")).json, undefined);
 
     assert.equal(attio.records("stripe_customers").length, 4);
+  });
+
+  test("an empty object instead of an answer says nothing of what was written", async (context) => {
+    const { attio, ask } = await prepared(context);
+    const faults = [attioFaults.emptyAnswer, attioFaults.emptyAnswerAfterEffect];
+    attio.faultRules.push(script(`PUT ${CUSTOMERS}/records`, faults));
+
+    for (const [id, written] of [
+      ["cus_1", 0],
+      ["cus_2", 1],
+    ] as const) {
+      const answer = await ask("PUT", ASSERT, values({ stripe_customer_id: id }));
+      assert.deepEqual([answer.status, answer.json], [200, {}]);
+      assert.equal(attio.records("stripe_customers").length, written);
+    }
   });
 
   test("a fault is aimed at one object, as routes keep slugs and lose ids", async (context) => {
