@@ -307,6 +307,9 @@ export const flag = leaf("true or false", (value) => typeof value === "boolean")
 const currencyCode = leaf("a currency", (value): value is string => /^[a-z]{3,5}$/.test(String(value)));
 export const int = leaf("a whole number", (value): value is number => Number.isSafeInteger(value));
 export const decimal = leaf("a number", (value): value is number => Number.isFinite(value));
+const plainDecimal = leaf("a decimal number", (value): value is number | string =>
+  /^\d+(\.\d{1,12})?$/.test(String(value)),
+);
 const decimalOrText = leaf("a number", (value) => typeof value === "number" || typeof value === "string");
 const anyList = leaf("a list", (value): value is unknown[] => Array.isArray(value));
 const anyObject = leaf("an object", isObject);
@@ -405,16 +408,47 @@ export const INVOICE = shape({
   status_transitions: shape({ paid_at: maybe(int) }),
 });
 
+/** https://docs.stripe.com/api/coupons/object - `applies_to` comes only where it is asked for. */
+export const COUPON = shape({
+  amount_off: maybe(int),
+  applies_to: maybe(shape({ products: listOf(text) })),
+  currency: maybe(currencyCode),
+  duration: text,
+  percent_off: maybe(plainDecimal),
+});
+
+/** https://docs.stripe.com/api/discounts/object - only its coupon's id is kept, "" where that is not in the page. */
+const EXPANDED = shape({ source: shape({ coupon: maybe(reference) }) });
+const coupon: Reader<string, string | (typeof EXPANDED)["wire"]> = (value) =>
+  typeof value === "string" ? "" : (EXPANDED(value).source.coupon ?? "");
+const [discount, discounts] = [maybe(coupon), listOf(coupon)];
+
 /** https://docs.stripe.com/api/customers/object - a deleted customer is not in the list. */
-export const CUSTOMER = shape({ id: text, created: int, email: maybe(text), name: maybe(text) });
+export const CUSTOMER = shape({ id: text, created: int, discount, email: maybe(text), name: maybe(text) });
+
+/** https://docs.stripe.com/api/subscription_items/object, and their prices. */
+const PRICE = shape({
+  currency: currencyCode,
+  product: reference,
+  recurring: maybe(shape({ interval: text, interval_count: int, usage_type: text })),
+  transform_quantity: maybe(shape({ divide_by: int, round: text })),
+  unit_amount_decimal: maybe(plainDecimal),
+});
+const ITEM = shape({ current_period_end: int, discounts, price: PRICE, quantity: maybe(int) });
 
 /** https://docs.stripe.com/api/subscriptions/object */
 export const SUBSCRIPTION = shape({
   id: text,
   created: int,
+  cancel_at: maybe(int),
+  cancel_at_period_end: flag,
   cancellation_details: maybe(shape({ reason: maybe(text) })),
+  currency: currencyCode,
   customer: reference,
+  discounts,
   ended_at: maybe(int),
+  items: shape({ data: listOf(ITEM), has_more: flag }),
+  pause_collection: maybe(shape({ behavior: text })),
   status: text,
 });
 
@@ -424,6 +458,8 @@ export type Charge = ReadBy<typeof CHARGE>;
 export type Invoice = ReadBy<typeof INVOICE>;
 export type Customer = Omit<ReadBy<typeof CUSTOMER>, "created">;
 export type Subscription = ReadBy<typeof SUBSCRIPTION>;
+export type Coupon = ReadBy<typeof COUPON>;
+type Item = ReadBy<typeof ITEM>;
 export type Product = ReadBy<typeof PRODUCT>;
 
 // ----------------------------------------------------------------- Money ----
@@ -480,7 +516,7 @@ export function parseMinor(decimalText: string, currency: string): Minor | undef
 }
 
 /** `amount × numerator / denominator`, half rounded up, exact for amounts of any size; none of them negative. */
-export function scaleMinor(amount: Minor, numerator: number, denominator: number): Minor {
+export function scaleMinor(amount: Minor | bigint, numerator: number | bigint, denominator: number | bigint): Minor {
   const product = BigInt(amount) * BigInt(numerator);
   return minor(Number((2n * product + BigInt(denominator)) / (2n * BigInt(denominator))));
 }
@@ -550,49 +586,32 @@ export function needsBalance(charge: Charge, currency: string): boolean {
   return isForeign || (isAmbiguous(charge) && !charge.refunded);
 }
 
-/** What one charge brought in, and why. In minor units of its own currency, but for what is settled and counted. */
-export type ExplainedCharge = {
-  readonly state: ReturnType<typeof stateOf>;
-  readonly basis: ReturnType<typeof basisOf>;
-  readonly capturedMinor: Minor;
-  /** What was really given back: between 0 and what was captured. */
-  readonly refundedMinor: Minor;
-  /** Captured less refunded, before Stripe's fees. */
-  readonly netMinor: Minor;
-  /** Of another currency: what Stripe settled in the account's, for so much of the charge. Undefined: it did not. */
-  readonly rate: { readonly settledMinor: Minor; readonly ofMinor: Minor } | undefined;
-  readonly outcome: "counted" | "guest" | "set aside" | "nothing";
-  /** 0 unless it counts. */
-  readonly countedMinor: Minor;
-};
-
-/** Explains one charge: the ledger is built from this, and test-one shows it. */
-export function explainCharge(charge: Charge, currency: string): ExplainedCharge {
+/**
+ * Explains what one charge brought in: the ledger is built from this, and test-one shows it. Amounts are in minor units
+ * of the charge's own currency, but for what is settled and counted, which are in the account's.
+ */
+export function explainCharge(charge: Charge, currency: string) {
   const [state, basis] = [stateOf(charge), basisOf(charge)];
   const capturedMinor = state === "captured" ? minor(charge.amount_captured) : ZERO;
+  // What was really given back: between 0 and what was captured.
   const refunded = charge.amount_refunded - (basis === "captured" ? 0 : releasedOf(charge));
   const refundedMinor = charge.refunded ? capturedMinor : minor(Math.min(capturedMinor, Math.max(0, refunded)));
   const netMinor = minor(capturedMinor - refundedMinor);
-  const balance = charge.balance_transaction;
+  // Of another currency counts what Stripe settled in the account's, for so much of the charge; else nothing does.
+  const balance = isObject(charge.balance_transaction) ? charge.balance_transaction : undefined;
   const ofMinor = basis === "captured" ? capturedMinor : minor(charge.amount);
-  const isSettled = isObject(balance) && balance.currency === currency && ofMinor > 0;
-  const rate = isSettled ? { settledMinor: minor(balance.amount), ofMinor } : undefined;
   const isHome = charge.currency === currency;
+  const isSettled = !isHome && balance?.currency === currency && ofMinor > 0;
+  const rate = isSettled ? { settledMinor: minor(balance.amount), ofMinor } : undefined;
   const worth = isHome ? netMinor : rate && scaleMinor(netMinor, rate.settledMinor, ofMinor);
-  const outcome =
-    netMinor === 0 ? "nothing" : charge.customer === null ? "guest" : worth === undefined ? "set aside" : "counted";
-  const countedMinor = outcome === "counted" && worth !== undefined ? worth : ZERO;
-  return {
-    state,
-    basis,
-    capturedMinor,
-    refundedMinor,
-    netMinor,
-    rate: isHome ? undefined : rate,
-    outcome,
-    countedMinor,
-  };
+  const explained = { state, basis, capturedMinor, refundedMinor, netMinor, ofMinor, rate, countedMinor: ZERO };
+  if (netMinor === 0) return { ...explained, outcome: "nothing" as const };
+  if (charge.customer === null) return { ...explained, outcome: "guest" as const };
+  if (worth === undefined) return { ...explained, outcome: "set aside" as const };
+  return { ...explained, outcome: "counted" as const, countedMinor: worth };
 }
+
+export type ExplainedCharge = ReturnType<typeof explainCharge>;
 
 /** Why money has no product of its own. */
 export const NO_PRODUCT = "invoice lines without a product";
@@ -621,22 +640,13 @@ function billOf({ customer, currency, amount_paid, amount_paid_off_stripe, lines
   return { customerId: customer, currency, collectedMinor, weights: split };
 }
 
-/** What one invoice collected, for which products, and why. */
-export type ExplainedInvoice = {
-  readonly outcome: "split" | "paid later" | "nothing" | "set aside";
-  /** Through Stripe, in minor units of the invoice's currency. */
-  readonly collectedMinor: Minor;
-  /** The same in the account's currency; 0 unless it is split. */
-  readonly convertedMinor: Minor;
-  /** They add up to `convertedMinor`. `line` is the line's place, -1 for what is not split by line. */
-  readonly shares: readonly { readonly line: number; product: string; slug: string; shareMinor: Minor }[];
-};
-
-/** Explains one paid invoice, once all charges are in: the ledger is built from this, and test-one shows it. */
-export function explainInvoice(books: Books, invoice: Invoice): ExplainedInvoice {
+/**
+ * Explains one paid invoice, once all charges are in: the ledger is built from this, and test-one shows it. What it
+ * collected is in its own currency, what is split and the shares, which add up to that, in the account's.
+ */
+export function explainInvoice(books: Books, invoice: Invoice) {
   const bill = billOf(invoice);
-  const later = { collectedMinor: bill.collectedMinor, convertedMinor: ZERO, shares: [] };
-  return isPaidLater(books, invoice) ? { ...later, outcome: "paid later" } : explainBill(books, bill);
+  return isPaidLater(books, invoice) ? unsplit(bill, "paid later") : explainBill(books, bill);
 }
 
 /** Paid at or after T0: the next run's. */
@@ -644,20 +654,23 @@ function isPaidLater({ t0 }: Books, { status_transitions: { paid_at } }: Invoice
   return (paid_at ?? 0) >= t0;
 }
 
-function explainBill(books: Books, bill: Bill): ExplainedInvoice {
+/** `line` is the line's place in the invoice, -1 where it is not split by line. */
+type Share = { readonly line: number; readonly product: string; readonly slug: string; readonly shareMinor: Minor };
+
+function unsplit({ collectedMinor }: Bill, outcome: "paid later" | "nothing" | "set aside") {
+  return { outcome, collectedMinor, convertedMinor: ZERO, shares: [] as readonly Share[] };
+}
+
+function explainBill(books: Books, bill: Bill) {
   const { currency, collectedMinor, weights } = bill;
-  const unsplit = { collectedMinor, convertedMinor: ZERO, shares: [] };
-  if (collectedMinor === 0) return { ...unsplit, outcome: "nothing" };
+  if (collectedMinor === 0) return unsplit(bill, "nothing");
   const convertedMinor = currency === books.currency ? collectedMinor : convertBill(books, bill);
-  if (convertedMinor === undefined) return { ...unsplit, outcome: "set aside" };
-  const amounts = splitMinor(
-    convertedMinor,
-    weights.map(({ amount }) => amount),
-  );
-  const shares = weights.map(({ line, product }, at) => {
+  if (convertedMinor === undefined) return unsplit(bill, "set aside");
+  const amounts = splitMinor(convertedMinor, weights.map(({ amount }) => amount)); // prettier-ignore
+  const shares = weights.map(({ line, product }, at): Share => {
     return { line, product, slug: books.productSlugs.get(product) ?? FALLBACK_SLUG, shareMinor: amounts[at] ?? ZERO };
   });
-  return { outcome: "split", collectedMinor, convertedMinor, shares };
+  return { outcome: "split" as const, collectedMinor, convertedMinor, shares };
 }
 
 /** At the rate of all the customer's captured charges in that currency; undefined where one of them has none. */
@@ -670,34 +683,42 @@ function convertBill(books: Books, { customerId, currency, collectedMinor }: Bil
 /** How many, and how much in minor units. */
 export type Tally = { count: number; minor: Minor };
 
-/** One customer's money in one currency, in its minor units. */
-type CurrencySums = {
-  capturedMinor: Minor;
-  /** By paid invoices. */
-  collectedMinor: Minor;
-  /** The customer's own rate: what Stripe settled for so much of all captured charges, refunded ones too. */
-  settledMinor: Minor;
-  ofMinor: Minor;
-  /** Some captured charge was not settled in the account's currency: there is no rate, then. */
-  isPartlyUnsettled: boolean;
-};
-
 /** One customer's sums, in the account's currency. */
-export type Ledger = {
-  readonly customerId: string;
-  /** All charges, failed ones too: says that the customer belongs to this account. */
-  charges: number;
-  totalMinor: Minor;
-  /** Of the charges that count. */
-  firstChargeUnix: number | undefined;
-  lastChargeUnix: number | undefined;
-  lastCapturedUnix: number | undefined;
-  lastFailedUnix: number | undefined;
-  readonly currencies: Map<string, CurrencySums>;
-  /** By product slug. */
-  readonly spend: Map<string, Minor>;
-  readonly invoices: Tally;
-};
+export type Ledger = ReturnType<typeof openLedger>;
+
+function openLedger(customerId: string) {
+  return {
+    customerId,
+    /** All charges, failed ones too: says that the customer belongs to this account. */
+    charges: 0,
+    totalMinor: ZERO,
+    /** Unix seconds, infinite where there is none. The first two are of charges that count. */
+    firstChargeUnix: Infinity,
+    lastChargeUnix: -Infinity,
+    lastCapturedUnix: -Infinity,
+    lastFailedUnix: -Infinity,
+    currencies: new Map<string, CurrencySums>(),
+    /** By product slug. */
+    spend: new Map<string, Minor>(),
+    invoices: noTally(),
+  };
+}
+
+/** One customer's money in one currency, in its minor units. */
+type CurrencySums = ReturnType<typeof openSums>;
+
+function openSums() {
+  return {
+    capturedMinor: ZERO,
+    /** By paid invoices. */
+    collectedMinor: ZERO,
+    /** The customer's own rate: what Stripe settled for so much of all captured charges, refunded ones too. */
+    settledMinor: ZERO,
+    ofMinor: ZERO,
+    /** Some captured charge was not settled in the account's currency: there is no rate, then. */
+    isPartlyUnsettled: false,
+  };
+}
 
 /** captured − refunded − guests − set aside = counted, which in the account's currency is `countedAs`. */
 const BRIDGE_KINDS = ["captured", "refunded", "guests", "setAside", "counted", "countedAs"] as const;
@@ -708,11 +729,13 @@ const ALL_KINDS = [...BRIDGE_KINDS, ...BESIDE_CHARGES, ...BESIDE_INVOICES];
 export type BridgeKind = (typeof ALL_KINDS)[number];
 export type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
 
-/** By the currency that Stripe settled in: what is set aside, and charges in the account's currency, for a rate. */
-type Elsewhere = { readonly setAside: Tally; readonly home: Tally; readonly homeSettled: Tally };
-
 function noTally(): Tally {
   return { count: 0, minor: ZERO };
+}
+
+/** What Stripe settled in another currency: what is set aside, and charges in the account's own, for a rate. */
+function openElsewhere() {
+  return { setAside: noTally(), home: noTally(), homeSettled: noTally() };
 }
 
 /** All that is summed while reading. Sums, not objects (but for invoices in other currencies): it stays small. */
@@ -731,11 +754,17 @@ export function openBooks({ currency, productSlugs }: Pick<Settings, "currency" 
     fallback: new Map<string, Minor>(),
     counts: { charges: 0, invoices: 0, longInvoices: 0, paidLater: 0, subscriptions: 0 },
     /** By the currency that Stripe settled in. */
-    elsewhere: new Map<string, Elsewhere>(),
+    elsewhere: new Map<string, ReturnType<typeof openElsewhere>>(),
     /** Invoices in other currencies, until their customer's rate is known. */
     foreignBills: [] as Bill[],
-    /** By customer, the subscription that decides the status. */
+    /** By customer, the subscription that decides the status, and those that say what the customer pays now. */
     standings: new Map<string, Standing>(),
+    running: new Map<string, Subscription[]>(),
+    paysNow: new Map<string, PaysNow>(),
+    /** A month: list − coupons − paused = net; beside it, of subscriptions, what is scheduled to end, and trials. */
+    mrr: { list: ZERO, coupons: ZERO, paused: ZERO, net: ZERO, ending: noTally(), trials: noTally() },
+    /** Why `mrr` cannot be told → of how many customers. */
+    untold: new Map<Untold, number>(),
   };
 }
 
@@ -762,23 +791,11 @@ function bridgeLine(books: Books, currency: string): BridgeLine {
 }
 
 export function ledgerOf(books: Books, customerId: string): Ledger {
-  return valueAt(books.ledgers, customerId, () => ({
-    customerId,
-    charges: 0,
-    totalMinor: ZERO,
-    firstChargeUnix: undefined,
-    lastChargeUnix: undefined,
-    lastCapturedUnix: undefined,
-    lastFailedUnix: undefined,
-    currencies: new Map(),
-    spend: new Map(),
-    invoices: noTally(),
-  }));
+  return valueAt(books.ledgers, customerId, () => openLedger(customerId));
 }
 
 function sumsOf(ledger: Ledger, currency: string): CurrencySums {
-  const none = { capturedMinor: ZERO, collectedMinor: ZERO, settledMinor: ZERO, ofMinor: ZERO };
-  return valueAt(ledger.currencies, currency, () => ({ ...none, isPartlyUnsettled: false }));
+  return valueAt(ledger.currencies, currency, openSums);
 }
 
 /** Enters one charge: every part of it into the bridge, and what is its customer's into the ledger. */
@@ -806,9 +823,9 @@ function enterCharge(ledger: Ledger, charge: Charge, explained: ExplainedCharge,
   const { state, rate, capturedMinor, outcome, countedMinor } = explained;
   const { created } = charge;
   ledger.charges += 1;
-  if (state === "failed") ledger.lastFailedUnix = Math.max(ledger.lastFailedUnix ?? 0, created);
+  if (state === "failed") ledger.lastFailedUnix = Math.max(ledger.lastFailedUnix, created);
   if (state !== "captured") return;
-  ledger.lastCapturedUnix = Math.max(ledger.lastCapturedUnix ?? 0, created);
+  ledger.lastCapturedUnix = Math.max(ledger.lastCapturedUnix, created);
   const sums = sumsOf(ledger, charge.currency);
   sums.capturedMinor = addMinor(sums.capturedMinor, capturedMinor);
   sums.settledMinor = addMinor(sums.settledMinor, rate?.settledMinor ?? ZERO);
@@ -816,26 +833,20 @@ function enterCharge(ledger: Ledger, charge: Charge, explained: ExplainedCharge,
   if (charge.currency !== currency && rate === undefined) sums.isPartlyUnsettled = true;
   if (outcome !== "counted") return;
   ledger.totalMinor = addMinor(ledger.totalMinor, countedMinor);
-  ledger.firstChargeUnix = Math.min(ledger.firstChargeUnix ?? Infinity, created);
-  ledger.lastChargeUnix = Math.max(ledger.lastChargeUnix ?? 0, created);
+  ledger.firstChargeUnix = Math.min(ledger.firstChargeUnix, created);
+  ledger.lastChargeUnix = Math.max(ledger.lastChargeUnix, created);
 }
 
 /** What the CURRENCY setting should be is told by what Stripe settles in. */
-function noteElsewhere(
-  books: Books,
-  charge: Charge,
-  { outcome, netMinor, capturedMinor, basis }: ExplainedCharge,
-): void {
+function noteElsewhere(books: Books, charge: Charge, { outcome, netMinor, ofMinor }: ExplainedCharge): void {
   const balance = isObject(charge.balance_transaction) ? charge.balance_transaction : undefined;
   const settledIn = balance?.currency ?? charge.currency;
   const isAside = outcome === "set aside";
   if (settledIn === books.currency || !(isAside || charge.currency === books.currency)) return;
-  const make = (): Elsewhere => ({ setAside: noTally(), home: noTally(), homeSettled: noTally() });
-  const { setAside, home, homeSettled } = valueAt(books.elsewhere, settledIn, make);
-  const ofMinor = basis === "captured" ? capturedMinor : minor(charge.amount);
-  if (isAside) return addTo(setAside, balance === undefined ? netMinor : scaleMinor(netMinor, balance.amount, ofMinor));
-  addTo(home, ofMinor);
-  addTo(homeSettled, balance?.amount ?? 0);
+  const sums = valueAt(books.elsewhere, settledIn, openElsewhere);
+  if (isAside) return addTo(sums.setAside, balance ? scaleMinor(netMinor, balance.amount, ofMinor) : netMinor);
+  addTo(sums.home, ofMinor);
+  addTo(sums.homeSettled, balance?.amount ?? 0);
 }
 
 /** Enters one paid invoice, unless it was paid at or after T0: the next run's. */
@@ -952,10 +963,173 @@ export function addSubscription(books: Books, subscription: Subscription): void 
   const byName = STATUSES.indexOf(found.status) - STATUSES.indexOf(held?.status ?? found.status);
   if (held === undefined || (found.rank - held.rank || held.endedAt - found.endedAt || byName) < 0)
     books.standings.set(subscription.customer, found);
+  if (countsAs(subscription) !== "no") valueAt(books.running, subscription.customer, () => []).push(subscription);
 }
 
 export function statusOf(books: Books, customerId: string): Status {
   return books.standings.get(customerId)?.status ?? "No Subscription";
+}
+
+/** Why it cannot be told what a subscription is worth; DECISIONS.md says of each when. */
+export type Untold = "cut" | "interval" | "tiered" | "currency" | "coupon";
+const PERIODS_A_YEAR = new Map(Object.entries({ year: 1n, month: 12n, week: 52n, day: 365n }));
+
+/** A decimal number exactly, as a whole number of its 12th decimal: the last that a price may have. */
+function exactly(decimalNumber: number | string): bigint {
+  const [whole = "", decimals = ""] = String(decimalNumber).split(".");
+  return BigInt(whole + decimals.padEnd(12, "0"));
+}
+
+/** What a billing period costs before coupons, in 10⁻¹² minor units. https://docs.stripe.com/api/prices/object */
+function listPrice({ price, quantity }: Item, billedIn: string, currency: string): bigint | Untold {
+  const { recurring, transform_quantity: packs, unit_amount_decimal: unitAmount } = price;
+  if (recurring?.usage_type === "metered") return 0n;
+  if (!PERIODS_A_YEAR.has(recurring?.interval ?? "")) return "interval";
+  if (unitAmount === null) return "tiered";
+  const size = BigInt(packs?.divide_by ?? 1);
+  const units = (BigInt(quantity ?? 1) + (packs?.round === "up" ? size - 1n : 0n)) / size;
+  const list = exactly(unitAmount) * units;
+  // A price in another currency than its subscription has a second amount: that one is billed, and not in the page.
+  return price.currency !== billedIn || (billedIn !== currency && list > 0n) ? "currency" : list;
+}
+
+/** What an amount a billing period, `amount / parts` minor units, is a month. */
+function monthlyMinor(amount: bigint, parts: bigint, { price: { recurring } }: Item): Minor {
+  const periods = PERIODS_A_YEAR.get(recurring?.interval ?? "") ?? 0n;
+  return scaleMinor(amount, periods, parts * 12n * BigInt(recurring?.interval_count ?? 1));
+}
+
+/** What a worth depends on beside the subscription; a coupon that could not be read is undefined, or missing. */
+type Worth = { currency: string; coupons: ReadonlyMap<string, Coupon | undefined>; customerDiscount: string | null };
+type PricedItem = { item: Item; untold: Untold | undefined; listMinor: Minor; left: bigint; couponIds: string[] };
+/** What the coupons so far have left of each item's list price, a billing period: `left / parts` minor units. */
+type PeriodBill = Worth & { readonly items: PricedItem[]; parts: bigint };
+
+/** Takes a coupon off those of the items that it applies to. Returns why, where that cannot be told. */
+function takeOff(bill: PeriodBill, items: readonly PricedItem[], couponId: string): Untold | undefined {
+  const coupon = bill.coupons.get(couponId);
+  const products = coupon?.applies_to?.products;
+  const lowered = items.filter(({ item, left }) => left > 0n && products?.includes(item.price.product) !== false);
+  if (lowered.length === 0 || (coupon !== undefined && coupon.duration !== "forever")) return undefined;
+  const off = coupon?.percent_off ?? (coupon?.currency === bill.currency ? coupon.amount_off : null);
+  if (coupon === undefined || off === null) return "coupon";
+
+  let [whole, taken] = [exactly(100), exactly(off)];
+  if (coupon.percent_off === null)
+    [whole, taken] = [lowered.reduce((sum, { left }) => sum + left, 0n), BigInt(off) * bill.parts];
+  const kept = whole > taken ? whole - taken : 0n;
+  for (const one of bill.items) one.left *= lowered.includes(one) ? kept : whole;
+  bill.parts *= whole;
+  for (const { couponIds } of lowered) couponIds.push(couponId);
+  return undefined;
+}
+
+/** Whether a subscription is part of `mrr`, would be but for its pause or its trial, or is not. */
+export function countsAs({ status, pause_collection: pause }: Subscription): "counted" | "paused" | "trial" | "no" {
+  if (status === "trialing") return "trial";
+  if (status !== "active" && status !== "past_due") return "no";
+  return pause === null || pause.behavior === "keep_as_draft" ? "counted" : "paused";
+}
+
+/** A subscription's own coupons, else the customer's: an empty list inherits, whatever discounts the items have. */
+function sharedCoupons({ discounts }: Subscription, customerDiscount: string | null): string[] {
+  // https://docs.stripe.com/api/subscriptions/create#create_subscription-discounts
+  return discounts.length > 0 || customerDiscount === null ? discounts : [customerDiscount];
+}
+
+/** The coupons that a subscription's worth depends on; "" stands for one of which the page has the discount's id only. */
+export function couponIdsOf(subscription: Subscription, customerDiscount: string | null): string[] {
+  if (!["counted", "paused"].includes(countsAs(subscription))) return [];
+  const ofItems = subscription.items.data.flatMap(({ discounts }) => discounts);
+  return [...ofItems, ...sharedCoupons(subscription, customerDiscount)];
+}
+
+/** True where the discounts have to be expanded before a subscription's worth can be told. */
+export function needsDiscounts(subscription: Subscription): boolean {
+  return couponIdsOf(subscription, null).includes("");
+}
+
+/**
+ * What a subscription is worth a month, item by item, and when it renews or ends (unix seconds). With a `reason` its
+ * worth cannot be told, and the amounts mean nothing.
+ */
+export function explainSubscription(subscription: Subscription, worth: Worth) {
+  const { cancel_at, cancel_at_period_end, currency, items } = subscription;
+  const bill: PeriodBill = { ...worth, items: [], parts: exactly(1) };
+  let reason: Untold | undefined = items.has_more ? "cut" : undefined;
+  for (const item of items.data) {
+    const list = listPrice(item, currency, worth.currency);
+    const [untold, left] = typeof list === "string" ? [list, 0n] : [undefined, list];
+    reason ??= untold;
+    bill.items.push({ item, untold, listMinor: monthlyMinor(left, bill.parts, item), left, couponIds: [] });
+  }
+  for (const one of bill.items) for (const id of one.item.discounts) reason ??= takeOff(bill, [one], id);
+  for (const id of sharedCoupons(subscription, worth.customerDiscount)) reason ??= takeOff(bill, bill.items, id);
+  const priced = bill.items.map((one) => ({ ...one, mrrMinor: monthlyMinor(one.left, bill.parts, one.item) }));
+
+  const counts = countsAs(subscription);
+  if (counts === "no") return { counts, reason, items: priced, cancelsAtUnix: undefined, renewsAtUnix: undefined };
+  const ends = items.data.map((item) => item.current_period_end).toSorted((a, b) => a - b);
+  const cancelsAtUnix = cancel_at ?? (cancel_at_period_end ? ends.at(-1) : undefined);
+  const renewsAtUnix = ends.find((end) => end < (cancelsAtUnix ?? Infinity));
+  return { counts, reason, items: priced, cancelsAtUnix, renewsAtUnix };
+}
+
+/** What a customer pays now: `mrrMinor` is undefined where it cannot be told, a time infinite where there is none. */
+type PaysNow = { readonly mrrMinor: Minor | undefined; readonly renewsAtUnix: number; readonly cancelsAtUnix: number };
+const PAYS_NOTHING: PaysNow = { mrrMinor: ZERO, renewsAtUnix: Infinity, cancelsAtUnix: Infinity };
+
+/** The coupons to read before the subscriptions can be closed, each once. */
+export function couponsNeeded(books: Books, customers: ReadonlyMap<string, Customer>): string[] {
+  const ids = [...books.running].flatMap(([customerId, subscriptions]) =>
+    subscriptions.flatMap((one) => couponIdsOf(one, customers.get(customerId)?.discount ?? null)),
+  );
+  return [...new Set(ids)].filter((id) => id !== "");
+}
+
+/**
+ * Once customers and coupons are known: what everybody pays now. Proves that list price − coupons − paused = mrr;
+ * customers of whom it cannot be told are in none of the four.
+ */
+export function closeSubscriptions(
+  books: Books,
+  customers: ReadonlyMap<string, Customer>,
+  coupons: ReadonlyMap<string, Coupon | undefined>,
+): void {
+  const { mrr, untold, currency } = books;
+  for (const [customerId, subscriptions] of books.running) {
+    const worth = { currency, coupons, customerDiscount: customers.get(customerId)?.discount ?? null };
+    const explained = subscriptions.map((one) => explainSubscription(one, worth));
+    const reason = explained.find((one) => one.counts === "counted" && one.reason !== undefined)?.reason;
+    if (reason !== undefined) untold.set(reason, (untold.get(reason) ?? 0) + 1);
+    const told = reason === undefined ? explained.filter((one) => one.reason === undefined) : [];
+    for (const one of told) enterWorth(mrr, one);
+    const net = told.filter(({ counts }) => counts === "counted").map(netOf);
+    mrr.net = sumMinor([mrr.net, ...net]);
+    books.paysNow.set(customerId, {
+      mrrMinor: reason === undefined ? sumMinor(net) : undefined,
+      renewsAtUnix: Math.min(...explained.map(({ renewsAtUnix = Infinity }) => renewsAtUnix)),
+      cancelsAtUnix: Math.min(...explained.map(({ cancelsAtUnix = Infinity }) => cancelsAtUnix)),
+    });
+  }
+  if (mrr.list - mrr.coupons - mrr.paused !== mrr.net) throw notClosed("between list price and mrr");
+}
+
+type Explained = ReturnType<typeof explainSubscription>;
+
+function netOf({ items }: Explained): Minor {
+  return sumMinor(items.map(({ mrrMinor }) => mrrMinor));
+}
+
+function enterWorth(mrr: Books["mrr"], explained: Explained): void {
+  const { counts, items, cancelsAtUnix } = explained;
+  const net = netOf(explained);
+  if (counts === "trial") return addTo(mrr.trials, net);
+  const list = sumMinor(items.map(({ listMinor }) => listMinor));
+  mrr.list = addMinor(mrr.list, list);
+  mrr.coupons = minor(mrr.coupons + list - net);
+  if (counts === "paused") mrr.paused = addMinor(mrr.paused, net);
+  else if (cancelsAtUnix !== undefined) addTo(mrr.ending, net);
 }
 
 // ------------------------------------------------------------------ Plan ----
@@ -1061,33 +1235,8 @@ export type PlanInput = Pick<Findings, "settings" | "books" | "customers" | "crm
 /** What is to be done about one customer's record. `left out`: it would be created, but for --update-only. */
 type Outcome = "create" | "update" | "refresh" | "unchanged" | "left out";
 
-export type Change = {
-  readonly outcome: Outcome;
-  readonly customerId: string;
-  /** The attributes to write, undefined to clear one; none for `unchanged` and `left out`. */
-  readonly values: ReadonlyMap<string, string | undefined>;
-  /** What the CRM holds now; undefined where there is no record. */
-  readonly record: CrmRecord | undefined;
-  readonly beforeMinor: Minor;
-  readonly afterMinor: Minor;
-  readonly hasPerson: boolean;
-};
-
-/** All changes, the largest change of revenue first, and what the records of this account will add up to. */
-export type Plan = {
-  readonly changes: readonly Change[];
-  readonly counts: Readonly<Record<Outcome, number>>;
-  /** Records whose customer has no charge in this account. */
-  readonly leftAlone: number;
-  /** What the records of this account add up to now, and will. */
-  readonly beforeMinor: Minor;
-  readonly totalMinor: Minor;
-  /** By slug; with `unallocated` they add up to the total. */
-  readonly columns: ReadonlyMap<string, Minor>;
-  readonly unallocated: Minor;
-  /** Paid invoices of customers that have no record, and of no customer. */
-  readonly withoutRecord: Tally;
-};
+export type Change = ReturnType<typeof planChange>;
+export type Plan = ReturnType<typeof planChanges>;
 
 /** The address people are matched by; "" where there is none. */
 export function addressOf(customer: Customer | undefined): string {
@@ -1099,38 +1248,43 @@ export function getsRecord(ledger: Ledger, record: CrmRecord | undefined): boole
   return ledger.totalMinor > 0 || (record !== undefined && ledger.charges > 0);
 }
 
-/** Plans all customers. Throws `UnexpectedError` if the records would not add up to the ledgers. */
-export function planChanges(input: PlanInput): Plan {
+/** Plans all customers, the largest change of revenue first. Throws `UnexpectedError` if the sums do not add up. */
+export function planChanges(input: PlanInput) {
   const { records } = input.crm;
   const ledgers = [...input.books.ledgers.values()];
   const recorded = ledgers.filter((ledger) => getsRecord(ledger, records.get(ledger.customerId)));
   const isRecorded = new Set(recorded.map(({ customerId }) => customerId));
-  const columns = new Map(input.spendSlugs.map((slug) => [slug, ZERO]));
-  const withoutRecord: Tally = { count: 0, minor: ZERO };
+  const columns = new Map(input.spendSlugs.map((slug) => [slug, ZERO])); // with `unallocated` they are the total
+  const withoutRecord = noTally(); // paid invoices of customers that have no record, and of no customer
   for (const ledger of recorded) for (const [slug, amount] of ledger.spend) addAt(columns, slug, amount);
   for (const { customerId, invoices } of ledgers) {
     if (isRecorded.has(customerId)) continue;
     withoutRecord.count += invoices.count;
     withoutRecord.minor = addMinor(withoutRecord.minor, invoices.minor);
   }
+  const mrrWithoutRecord = noTally(); // by customers
+  for (const [customerId, { mrrMinor = ZERO }] of input.books.paysNow)
+    if (mrrMinor > 0 && !isRecorded.has(customerId)) addTo(mrrWithoutRecord, mrrMinor);
   const changes = recorded.map((ledger) => planChange(ledger, input));
   const size = (change: Change): number => Math.abs(change.afterMinor - change.beforeMinor);
   changes.sort((a, b) => size(b) - size(a) || (a.customerId < b.customerId ? -1 : 1));
   const counts = { create: 0, update: 0, refresh: 0, unchanged: 0, "left out": 0 };
   for (const { outcome } of changes) counts[outcome] += 1;
 
+  // What the records of this account add up to now, and will.
   const beforeMinor = sumMinor(changes.map((change) => change.beforeMinor));
   const totalMinor = sumMinor(changes.map(({ afterMinor }) => afterMinor));
   const unallocated = sumMinor(recorded.map(unallocatedMinor));
   if (sumMinor([...columns.values(), unallocated]) !== totalMinor) throw notClosed("between records and columns");
   const inLedgers = sumMinor(ledgers.map((ledger) => ledger.totalMinor));
   if (inLedgers !== totalMinor) throw notClosed("between records and ledgers");
+  // Records whose customer has no charge in this account.
   const leftAlone = records.size - changes.filter(({ record }) => record !== undefined).length;
-  return { changes, counts, leftAlone, beforeMinor, totalMinor, columns, unallocated, withoutRecord };
+  return { changes, counts, leftAlone, beforeMinor, totalMinor, columns, unallocated, withoutRecord, mrrWithoutRecord };
 }
 
 /** Plans one customer's record. */
-export function planChange(ledger: Ledger, input: PlanInput): Change {
+export function planChange(ledger: Ledger, input: PlanInput) {
   const { customerId } = ledger;
   const { settings, nowMs } = input;
   const record = input.crm.records.get(customerId);
@@ -1150,7 +1304,9 @@ export function planChange(ledger: Ledger, input: PlanInput): Change {
   return {
     outcome,
     customerId,
+    /** The attributes to write, undefined to clear one; none for `unchanged` and `left out`. */
     values,
+    /** What the CRM holds now; undefined where there is no record. */
     record,
     beforeMinor: revenueOf(record, input.books.currency),
     afterMinor: ledger.totalMinor,
@@ -1178,12 +1334,12 @@ export function desiredValues(
   { books, customers, spendSlugs, settings }: Pick<PlanInput, "books" | "customers" | "spendSlugs" | "settings">,
 ): Map<string, string | undefined> {
   const decimalText = (amount: Minor): string => formatMinor(amount, books.currency);
-  const instant = (unix: number | undefined): string | undefined =>
-    unix === undefined ? undefined : isoOf(unix * 1000);
+  const instant = (unix: number): string | undefined => (Number.isFinite(unix) ? isoOf(unix * 1000) : undefined);
   const { customerId } = ledger;
   const customer = customers.get(customerId);
   const address = addressOf(customer);
-  const isFailing = (ledger.lastFailedUnix ?? -1) > (ledger.lastCapturedUnix ?? -1);
+  const isFailing = ledger.lastFailedUnix > ledger.lastCapturedUnix;
+  const paysNow = books.paysNow.get(customerId) ?? PAYS_NOTHING;
   return new Map([
     [MATCH_KEY, customerId],
     ["name", (customer?.name ?? "").trim() || address || customerId],
@@ -1192,6 +1348,9 @@ export function desiredValues(
     ...spendSlugs.map((slug) => [slug, decimalText(ledger.spend.get(slug) ?? ZERO)] as const),
     ["unallocated_revenue", decimalText(unallocatedMinor(ledger))],
     ["subscription_status", statusOf(books, customerId)],
+    ["mrr", paysNow.mrrMinor === undefined ? undefined : decimalText(paysNow.mrrMinor)],
+    ["renews_at", instant(paysNow.renewsAtUnix)],
+    ["cancels_at", instant(paysNow.cancelsAtUnix)],
     ["payment_failed_at", isFailing ? instant(ledger.lastFailedUnix) : undefined],
     ["first_charge_at", instant(ledger.firstChargeUnix)],
     ["last_charge_at", instant(ledger.lastChargeUnix)],
@@ -1301,74 +1460,125 @@ const TRIES = 6;
 const SHORTEST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 const TIMEOUT_MS = 60_000;
+/**
+ * A 429 says nothing of the request: somebody else is using the limit up, and does so while there is work. So it costs
+ * no try. Five minutes of them, for one request, are no crowd but a quota.
+ */
+const CROWDED_MS = 300_000;
 
 /** Time and chance come in from outside, so that a test can own them. */
 export type Clock = {
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970: for dates only, as it may be set while a run lasts. */
   readonly now: () => number;
+  /** Milliseconds since some instant, by a clock that nobody can set: for every interval. */
+  readonly elapsed: () => number;
   /** Rejects with the signal's reason as soon as it is aborted. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
   /** In [0, 1). */
   readonly random: () => number;
 };
 
-/** Paces the requests to one service: `pass` waits for a request's turn, `pause` holds everybody. */
-type Gate = { pass(lane: string, signal: AbortSignal): Promise<void>; pause(ms: number): void };
+/** What all services are reached through. */
+export type Connection = {
+  readonly clock: Clock;
+  /** Once aborted, nothing new is sent and nothing retried. */
+  readonly stop: AbortSignal;
+  readonly onRetry: (line: string) => void;
+  readonly timeoutMs: number;
+};
+
+/** Requests per second: over the whole service, and in each lane (an endpoint, or reads and writes). */
+type Rates = { readonly all: number; readonly lane: (name: string) => number };
 
 /**
- * A limiter per lane (an endpoint, or reads and writes) under one for the whole service. Each lets a request through
- * every 1/rate seconds: there is no bucket to empty, so no burst at the start. Rates are per second.
+ * Paces the requests to one service: `turn` waits for a request's turn, `pause` holds everybody. Each lane, and all of
+ * them together, let a request through every 1/rate seconds: there is no bucket to empty, so no burst at the start.
  */
-export function createGate(
-  clock: Clock,
-  rate: { readonly all: number; readonly lane: (name: string) => number },
-): Gate {
+export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, rates: Rates) {
   const lastAt = new Map<string, number>();
+  const waiting = new Map<string, PromiseWithResolvers<void>[]>();
   let pausedUntil = 0;
-  const gapOf = (key: string): number => 1000 / (key === "all" ? rate.all : rate.lane(key));
-  const opensAt = (key: string): number => (lastAt.get(key) ?? -Infinity) + gapOf(key);
-  const waitForSlot = async (lane: string, signal: AbortSignal): Promise<void> => {
+  let alarmAt = Infinity;
+  const last = (key: string): number => lastAt.get(key) ?? -Infinity;
+  const gapOf = (key: string): number => 1000 / (key === "all" ? rates.all : rates.lane(key));
+  const opensAt = (key: string): number => last(key) + gapOf(key);
+  const passesAt = (lane: string): number => Math.max(pausedUntil, opensAt("all"), opensAt(lane));
+
+  function serve(): void {
+    const now = clock.elapsed();
     for (;;) {
-      const waitMs = Math.max(pausedUntil, opensAt("all"), opensAt(lane)) - clock.now();
-      if (waitMs <= 0) break;
-      await clock.sleep(waitMs, signal);
+      const lanes = [...waiting.keys()];
+      const [lane] = lanes.filter((one) => passesAt(one) <= now).toSorted((a, b) => last(a) - last(b));
+      if (lane === undefined) return wakeAt(Math.min(...lanes.map(passesAt)), now);
+      // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
+      for (const key of ["all", lane]) lastAt.set(key, now - opensAt(key) < gapOf(key) ? opensAt(key) : now);
+      const line = waiting.get(lane);
+      line?.shift()?.resolve();
+      if (line?.length === 0) waiting.delete(lane);
     }
-    const now = clock.now();
-    // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
-    for (const key of ["all", lane]) lastAt.set(key, now - opensAt(key) < gapOf(key) ? opensAt(key) : now);
-  };
-  // One at a time waits for a lane's next slot, the others for their turn: a crowd of timers would cost more than the work.
-  const lastInLine = new Map<string, Promise<void>>();
+  }
+
+  /** One timer for all who wait, unless an earlier one is set: a crowd of timers would cost more than the work. */
+  function wakeAt(at: number, now: number): void {
+    if (at >= alarmAt) return;
+    alarmAt = at;
+    const wake = (): void => {
+      if (alarmAt === at) alarmAt = Infinity;
+      serve();
+    };
+    const end = (reason: unknown): void => {
+      for (const turn of [...waiting.values()].flat()) turn.reject(reason);
+      waiting.clear();
+    };
+    void clock.sleep(at - now, stop).then(wake, end);
+  }
+
   return {
-    pause: (ms) => void (pausedUntil = Math.max(pausedUntil, clock.now() + ms)),
-    pass(lane, signal) {
-      const turn = (lastInLine.get(lane) ?? Promise.resolve()).then(() => waitForSlot(lane, signal));
-      const isOver = turn.catch(() => undefined); // whoever gives up lets the next one go
-      lastInLine.set(lane, isOver);
-      return turn;
+    pause: (ms: number): void => void (pausedUntil = Math.max(pausedUntil, clock.elapsed() + ms)),
+    turn(lane: string): Promise<void> {
+      const turn = Promise.withResolvers<void>();
+      valueAt(waiting, lane, () => []).push(turn);
+      serve();
+      return turn.promise;
     },
   };
 }
 
 type Stats = { requests: number; retries: number; throttled: number };
 
-export type Service = {
+export type Service = Connection & {
   readonly name: "Stripe" | "Attio";
   readonly base: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly clock: Clock;
-  readonly gate: Gate;
-  readonly timeoutMs: number;
-  readonly stats: Stats;
-  /** Once aborted, nothing new is sent and nothing retried; what is in flight is cut off only if `cutsInFlight`. */
-  readonly stop: AbortSignal;
-  readonly cutsInFlight: boolean;
-  /** Its own words may be shown. Where others read the log they are not: they may quote what was sent. */
+  /** False where its words may quote what was sent, and the log has other readers. */
   readonly quotesWords: boolean;
-  readonly onRetry: (line: string) => void;
+  readonly pace: ReturnType<typeof createPace>;
+  readonly stats: Stats;
+  /** Whether a stop cuts off what is in flight too: so while reading. */
+  readonly cutsInFlight: boolean;
   /** Asked after a 401: true if the service still calls the key active. Absent where a 401 is always final. */
   readonly isKeyActive?: () => Promise<boolean>;
 };
+
+/** A service with its own pace and counts, which tells at most every ten seconds what it tried again. */
+export function connect(
+  connection: Connection,
+  own: Pick<Service, "name" | "base" | "headers" | "quotesWords">,
+  rates: Rates,
+): Service {
+  const { clock } = connection;
+  let again = 0;
+  let quietUntil = 0;
+  const onRetry = (latest: string): void => {
+    again += 1;
+    if (clock.elapsed() < quietUntil) return;
+    connection.onRetry(`retry    ${own.name}: ${again} tried again, the latest: ${latest}`);
+    again = 0;
+    quietUntil = clock.elapsed() + 10_000;
+  };
+  const stats = { requests: 0, retries: 0, throttled: 0 };
+  return { ...connection, ...own, onRetry, stats, pace: createPace(connection, rates), cutsInFlight: true };
+}
 
 /** Parameters of a request, by name. */
 type Query = Readonly<Record<string, string>>;
@@ -1383,14 +1593,16 @@ export type Call = {
 };
 
 /**
- * An attempt that brought nothing. `status` 0: no whole answer came, and `why` says what happened. `json` is the body,
- * where that is a JSON object.
+ * An attempt that brought nothing. `status` 0: no whole answer came. `json` is the body, where that is a JSON object;
+ * where it is not, `why` says what happened.
  */
 type Failure = {
   readonly status: number;
   readonly headers: Headers;
   readonly why: string;
   readonly json: Json | undefined;
+  /** This try, or one before, may have had its effect. */
+  readonly isUnsure: boolean;
 };
 
 /** What went wrong in words for a person, who can put it right; only `main` knows what was written by then. */
@@ -1399,49 +1611,57 @@ export class RunError extends Error {}
 /** The run was told to stop, by a signal. */
 export class StoppedError extends RunError {}
 
-/** A request that failed for good. `status` 0: no answer came. `detail` is the service's own message, cleaned. */
+/** A request that failed for good. `status` 0: no answer came. */
 export class ApiError extends RunError {
   readonly status: number;
   readonly code: string;
+  /** What happened: the service's own words, or, where they may not be quoted, the fields it named. */
   readonly detail: string;
-  /** The paths that the service found wrong, joined by dots. */
+  /** The attributes, by slug, or parameters that the service named. */
   readonly fields: readonly string[];
   /** What it would have taken in the place of a value, where it names that. */
   readonly options: readonly string[];
-  /** Some try ended without an answer, with a 5xx, or with a 2xx that was no JSON. */
+  /** Some try ended without an answer, with 5xx or with a 2xx that is no JSON: a write may have been made. */
   readonly mayHaveTakenEffect: boolean;
 
-  constructor(service: Service, call: Call, failure: Failure, mayHaveTakenEffect = false) {
-    const error = isObject(failure.json?.["error"]) ? failure.json["error"] : failure.json;
+  constructor(service: Service, call: Call, { status, headers, json, why, isUnsure }: Failure) {
+    const error = isObject(json?.["error"]) ? json["error"] : json;
     const code = clean(String(error?.["code"] ?? error?.["type"] ?? ""));
-    const detail = detailOf(failure, error);
-    const faults = Array.isArray(error?.["validation_errors"]) ? error["validation_errors"].filter(isObject) : [];
-    const paths = faults.map(({ path }) => path).filter((path) => Array.isArray(path));
-    const fields = paths.map((path) => clean(path.join(".")));
-    const requestId = failure.headers.get("request-id") ?? failure.headers.get("x-attio-execution-id");
-    const outcome = [failure.status === 0 ? "no answer" : failure.status, code].filter(Boolean).join(" ");
+    const fields = fieldsOf(error);
+    const detail = why || (service.quotesWords ? wordsOf(error) : fields.join(", "));
+    const requestId = headers.get("request-id") ?? headers.get("x-attio-execution-id");
+    const outcome = [status === 0 ? "no answer" : status, code].filter(Boolean).join(" ");
     const at = `[${call.method} ${call.path} -> ${outcome}${requestId === null ? "" : `, request ${clean(requestId)}`}]`;
-    const options = faults.flatMap(({ options: named }) => (Array.isArray(named) ? named.map(String).map(clean) : []));
-    const words = service.quotesWords ? `: ${detail}` : fields.length > 0 ? `: ${fields.join(", ")}` : "";
-    super(`${service.name} ${failure.status === 0 ? "gave no answer" : "refused"}${words} ${at}`);
-    this.status = failure.status;
+    const what = status === 0 ? "gave no answer" : "refused";
+    super(`${service.name} ${what}${detail && `: ${detail}`} ${at}`);
+    this.status = status;
     this.code = code;
     this.detail = detail;
     this.fields = fields;
-    this.options = options;
-    this.mayHaveTakenEffect = mayHaveTakenEffect;
+    this.options = faultsOf(error).flatMap(({ options }) =>
+      Array.isArray(options) ? options.map(String).map(clean) : [],
+    );
+    this.mayHaveTakenEffect = isUnsure;
   }
 }
 
-/** The service's own message, Stripe's or Attio's, with the fields Attio found wrong. */
-function detailOf(failure: Failure, error: Json | undefined): string {
-  if (failure.status >= 300 && failure.status < 400) return "it redirects elsewhere, where no key may follow.";
-  if (failure.status === 0) return clean(failure.why);
-  if (error === undefined) return "the answer is not JSON.";
-  const faults = Array.isArray(error["validation_errors"]) ? error["validation_errors"].filter(isObject) : [];
-  const fields = faults.slice(0, 5).map((fault) => `${JSON.stringify(fault["path"])}: ${String(fault["message"])}`);
-  const said = [String(error["message"] ?? "no message"), ...fields].join(" ");
-  return clean(said).replace(/[^\s"'<>()]+@[^\s"'<>()]+/g, "(address)");
+/** Attio's faults, each with the path of a field and a message. */
+function faultsOf(error: Json | undefined): Json[] {
+  const faults = error?.["validation_errors"];
+  return Array.isArray(faults) ? faults.filter(isObject).slice(0, 5) : [];
+}
+
+/** The fields that Stripe or Attio found wrong, by name: `data.values.name` is the attribute `name`. */
+function fieldsOf(error: Json | undefined): string[] {
+  const paths = faultsOf(error).map(({ path }) => (Array.isArray(path) ? path.map(String) : []));
+  const slugs = paths.map((path) => (path[0] === "data" && path[1] === "values" ? path[2] : path.join(".")));
+  return [error?.["param"], ...slugs].map(String).filter((name) => /^[\w.$[\]-]+$/.test(name) && name !== "undefined");
+}
+
+/** The service's own message, Stripe's or Attio's. */
+function wordsOf(error: Json | undefined): string {
+  const faults = faultsOf(error).map(({ path, message }) => `${JSON.stringify(path)}: ${String(message)}`);
+  return clean([String(error?.["message"] ?? "no message"), ...faults].join(" "));
 }
 
 /**
@@ -1463,7 +1683,11 @@ async function textOf(response: Response): Promise<string> {
  * One attempt. The time-out covers the body too: a connection may stall half-way through a page. `read` is called once,
  * with the answer that counts; what it throws is no failure of the attempt, and never tried again.
  */
-async function attempt<T>(service: Service, call: Call, read: (json: Json) => T) {
+async function attempt<T>(
+  service: Service,
+  call: Call,
+  read: (json: Json) => T,
+): Promise<Failure | { readonly value: T }> {
   const timeout = AbortSignal.timeout(service.timeoutMs);
   const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query)}`;
   let response: Response;
@@ -1481,11 +1705,17 @@ async function attempt<T>(service: Service, call: Call, read: (json: Json) => T)
     if (service.cutsInFlight && service.stop.aborted) throw service.stop.reason;
     // undici says "fetch failed" or "terminated"; what happened is in the cause.
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    const why = timeout.aborted ? `none within ${service.timeoutMs} ms` : String(cause);
-    return { status: 0, headers: new Headers(), why, json: undefined };
+    // Of a name with several addresses each was tried: the first failure tells what there is to know.
+    const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
+    const why = first instanceof Error ? first.message || first.name : String(first);
+    const told = timeout.aborted ? `none within ${service.timeoutMs} ms` : clean(why);
+    return { status: 0, headers: new Headers(), why: told, json: undefined, isUnsure: true };
   }
   const { status, headers } = response;
-  return response.ok && json !== undefined ? { status, value: read(json) } : { status, headers, why: "", json };
+  if (response.ok && json !== undefined) return { value: read(json) };
+  const isRedirect = status >= 300 && status < 400;
+  const why = isRedirect ? "it redirects elsewhere, where no key may follow." : json ? "" : "the answer is not JSON.";
+  return { status, headers, why, json, isUnsure: response.ok || status >= 500 };
 }
 
 /**
@@ -1494,10 +1724,9 @@ async function attempt<T>(service: Service, call: Call, read: (json: Json) => T)
  */
 function retryReason({ status, headers, why, json }: Failure): string | undefined {
   const advice = headers.get("stripe-should-retry");
-  if (status === 0) return clean(why);
-  if (advice === "false") return undefined;
+  if (status === 0) return why;
   if (status === 429) return `429, ${clean(headers.get("stripe-rate-limited-reason") ?? "too many requests")}`;
-  if (json?.["code"] === "slug_conflict") return undefined;
+  if (advice === "false" || json?.["code"] === "slug_conflict") return undefined;
   if (status === 409 || status >= 500 || advice === "true") return `status ${status}`;
   return status < 300 ? "an answer that is not JSON" : undefined;
 }
@@ -1523,73 +1752,62 @@ export function request(service: Service, call: Call): Promise<Json> {
  * its turn is old to the collector, and what it resolves to lives until the next full collection.
  */
 async function requestAs<T>(service: Service, call: Call, read: (json: Json) => T): Promise<T> {
+  const { clock, pace, stats, stop } = service;
+  const patienceEnds = clock.elapsed() + CROWDED_MS;
   let failure: Failure | undefined;
-  let mayHaveTakenEffect = false;
   // Stopped between two tries of a write, all that is known of it is how the last one failed.
   const waitFor = (work: Promise<void>): Promise<void> =>
     work.catch((reason: unknown) => {
-      throw service.cutsInFlight || failure === undefined
-        ? reason
-        : new ApiError(service, call, failure, mayHaveTakenEffect);
+      throw service.cutsInFlight || failure === undefined ? reason : new ApiError(service, call, failure);
     });
-  for (let tries = 1; ; tries += 1) {
-    await waitFor(service.gate.pass(call.lane ?? call.path, service.stop));
-    service.stop.throwIfAborted();
-    service.stats.requests += 1;
+  for (let failed = 1, crowded = 0; ; failed += 1) {
+    await waitFor(pace.turn(call.lane ?? call.path));
+    stop.throwIfAborted();
+    stats.requests += 1;
     const answer = await attempt(service, call, read);
     if ("value" in answer) return answer.value;
 
-    failure = answer;
-    mayHaveTakenEffect ||= failure.status < 300 || failure.status >= 500;
+    failure = { ...answer, isUnsure: answer.isUnsure || failure?.isUnsure === true };
     let reason = retryReason(failure);
     if (failure.status === 401 && (await service.isKeyActive?.()) === true) reason = "401, though the key is active";
-    if (reason === undefined || tries === TRIES || service.stop.aborted)
-      throw new ApiError(service, call, failure, mayHaveTakenEffect);
+    const isCrowded = failure.status === 429;
+    if (isCrowded) crowded += 1;
+    const isOver = isCrowded ? clock.elapsed() >= patienceEnds : failed - crowded === TRIES;
+    if (reason === undefined || isOver || stop.aborted) throw new ApiError(service, call, failure);
 
-    const waitMs = retryWaitMs(failure, tries, service.clock);
-    if (failure.status === 429) {
-      service.stats.throttled += 1;
-      service.gate.pause(waitMs);
-    }
-    service.stats.retries += 1;
-    const next = `try ${tries + 1} of ${TRIES} in ${(waitMs / 1000).toFixed(1)} s`;
-    service.onRetry(`retry    ${call.method} ${call.path}, ${next}: ${reason}`);
-    await waitFor(service.clock.sleep(waitMs, service.stop));
+    const waitMs = retryWaitMs(failure, failed, clock);
+    if (isCrowded) pace.pause(waitMs);
+    stats.throttled += Number(isCrowded);
+    stats.retries += 1;
+    const next = isCrowded ? "again" : `try ${failed - crowded + 1} of ${TRIES}`;
+    service.onRetry(`${call.method} ${call.path}, ${next} in ${(waitMs / 1000).toFixed(1)} s: ${reason}`);
+    await waitFor(clock.sleep(waitMs, stop));
   }
 }
 
-/** Runs tasks, at most `workers` at a time, in the order they came. */
-export function createPool(workers: number): <T>(task: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = [];
-  let free = workers;
-  return async (task) => {
-    if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
-    else free -= 1;
-    try {
-      return await task();
-    } finally {
-      // A finished task hands its place on, so that nobody overtakes the queue.
-      const next = waiting.shift();
-      if (next === undefined) free += 1;
-      else next();
-    }
-  };
-}
+type Task = () => Promise<void>;
 
-/** Promises that may grow in number while they are awaited. The first failure is thrown at once. */
-function createGroup(): { add(work: Promise<void>): void; done(): Promise<void> } {
-  const all: Promise<void>[] = [];
-  const failure = Promise.withResolvers<never>();
-  failure.promise.catch(() => undefined); // raced below; until then a failure must not count as unhandled
-  return {
-    add(work) {
-      work.catch(failure.reject);
-      all.push(work);
-    },
-    async done() {
-      for (const work of all) await Promise.race([work, failure.promise]);
-    },
+/**
+ * Does tasks in the order they came, at most `workers` at a time; a task may add more. `done` resolves when none is
+ * left, or rejects with the first failure.
+ */
+export function createCrew(workers: number, tasks: Iterable<Task> = []) {
+  const end = Promise.withResolvers<void>();
+  end.promise.catch(() => undefined); // until it is awaited, a failure must not count as unhandled
+  const waiting: Task[] = [];
+  let busy = 0;
+  const work = async (): Promise<void> => {
+    busy += 1;
+    for (let task = waiting.shift(); task !== undefined; task = waiting.shift()) await task();
+    busy -= 1;
+    if (busy === 0) end.resolve();
   };
+  const add = (task: Task): void => {
+    waiting.push(task);
+    if (busy < workers) work().catch(end.reject);
+  };
+  for (const task of tasks) add(task);
+  return { add, waiting, done: async (): Promise<void> => (busy === 0 ? undefined : end.promise) };
 }
 
 /** A list in slices of at most `size`. */
@@ -1615,24 +1833,14 @@ export const STRIPE_PERMISSIONS = [
 ] as const;
 const BALANCE_PERMISSION = { name: "Balance transaction sources", slug: "rak_balance_transaction_source_read" };
 
-/** What both services need to be reached. */
-export type Connection = Pick<Service, "clock" | "stop" | "onRetry" | "timeoutMs">;
-
 /**
  * Stripe allows 25 requests/s per endpoint and 100 over a live account, 25 over a test account, all shared with the
  * user's own checkout (https://docs.stripe.com/rate-limits). We stay below.
  */
 export function connectStripe(settings: Settings, connection: Connection): Service {
-  return {
-    ...connection,
-    name: "Stripe",
-    base: settings.stripeBase,
-    headers: { authorization: `Bearer ${settings.stripeKey}`, "stripe-version": STRIPE_VERSION },
-    gate: createGate(connection.clock, { all: settings.mode === "live" ? 50 : 20, lane: () => 20 }),
-    stats: { requests: 0, retries: 0, throttled: 0 },
-    cutsInFlight: true,
-    quotesWords: true,
-  };
+  const headers = { authorization: `Bearer ${settings.stripeKey}`, "stripe-version": STRIPE_VERSION };
+  const own = { name: "Stripe", base: settings.stripeBase, headers, quotesWords: true } as const;
+  return connect(connection, own, { all: settings.mode === "live" ? 50 : 20, lane: () => 20 });
 }
 
 export type StripeList<T> = {
@@ -1709,7 +1917,7 @@ export async function readList<T extends { readonly id: string; readonly created
   take: (object: T) => void,
 ): Promise<void> {
   const open = new Set<Window>();
-  const reads = createGroup();
+  const crew = createCrew(LIST_WORKERS);
   let isExpanding = false;
   let cuts = 5;
 
@@ -1765,13 +1973,14 @@ export async function readList<T extends { readonly id: string; readonly created
       if (widest === undefined || cut === 0) return;
       cuts -= 1;
       // How much lies beyond the cut nobody knows: there, the first page may look twice as far.
-      reads.add(readWindow(widest.keep, cut, widest.reach * 2));
+      const { keep, reach } = widest;
+      crew.add(() => readWindow(keep, cut, reach * 2));
       widest.keep = cut;
     }
   }
 
-  reads.add(readWindow(0, t0, 8));
-  await reads.done();
+  crew.add(() => readWindow(0, t0, 8));
+  await crew.done();
 }
 
 /** How many pages a window still holds, by the measure of its last one; none are known of before its first. */
@@ -1814,15 +2023,15 @@ export function readCharges(
  * (https://docs.stripe.com/api/invoices/object#invoice_object-lines); the others are read beside the pages, not between.
  */
 export async function readPaidInvoices(stripe: Service, scope: Scope, take: (invoice: Invoice) => void): Promise<void> {
-  const inLinePool = createPool(LIST_WORKERS);
-  const reads = createGroup();
+  const crew = createCrew(LIST_WORKERS + 1);
   const list = { path: "/v1/invoices", kind: "invoice", reader: INVOICE, query: { ...queryOf(scope), status: "paid" } };
-  const pages = readList(stripe, list, scope.t0, (invoice) => {
-    if (!invoice.lines.has_more) return take(invoice);
-    reads.add(inLinePool(async () => take(await withAllLines(stripe, invoice))));
-  });
-  reads.add(pages);
-  await reads.done();
+  const readPages = (): Promise<void> =>
+    readList(stripe, list, scope.t0, (invoice) => {
+      if (!invoice.lines.has_more) return take(invoice);
+      crew.add(async () => take(await withAllLines(stripe, invoice)));
+    });
+  crew.add(readPages);
+  await crew.done();
 }
 
 async function withAllLines(stripe: Service, invoice: Invoice): Promise<Invoice> {
@@ -1840,6 +2049,19 @@ function readCustomers(stripe: Service, scope: Scope, take: (customer: Customer)
 export function readSubscriptions(stripe: Service, scope: Scope, take: (one: Subscription) => void): Promise<void> {
   const list = { path: "/v1/subscriptions", kind: "subscription", reader: SUBSCRIPTION };
   return readList(stripe, { ...list, query: { ...queryOf(scope), status: "all" } }, scope.t0, take);
+}
+
+/** Coupons by id, each once; undefined for one that cannot be read. */
+export async function readCoupons(stripe: Service, ids: readonly string[]): Promise<Map<string, Coupon | undefined>> {
+  const read = ids.map(async (id): Promise<[string, Coupon | undefined]> => {
+    const call: Call = { method: "GET", path: `/v1/coupons/${encodeURIComponent(id)}`, lane: "/v1/coupons/{id}" };
+    const found = await request(stripe, { ...call, query: { "expand[]": "applies_to" } }).catch((error: unknown) => {
+      if (error instanceof ApiError && [403, 404].includes(error.status)) return undefined;
+      throw error;
+    });
+    return [id, found && readAs("coupon", COUPON, found)];
+  });
+  return new Map(await Promise.all(read));
 }
 
 /** Products by id, a hundred a request; all of them without ids. */
@@ -1896,16 +2118,9 @@ const SELF = { method: "GET", path: "/v2/self", lane: "read" } as const;
 
 /** Attio allows 100 reads and 25 writes a second per workspace: https://docs.attio.com/rest-api/guides/rate-limiting */
 export function connectAttio(settings: Settings, connection: Connection): Service {
-  const service: Service = {
-    ...connection,
-    name: "Attio",
-    base: settings.attioBase,
-    headers: { authorization: `Bearer ${settings.attioKey}` },
-    gate: createGate(connection.clock, { all: 60, lane: (name) => (name === "write" ? 20 : 50) }),
-    stats: { requests: 0, retries: 0, throttled: 0 },
-    cutsInFlight: true,
-    quotesWords: !settings.isCi,
-  };
+  const headers = { authorization: `Bearer ${settings.attioKey}` };
+  const own = { name: "Attio", base: settings.attioBase, headers, quotesWords: !settings.isCi } as const;
+  const service = connect(connection, own, { all: 60, lane: (name) => (name === "write" ? 20 : 50) });
   // Reported under load: a 401 for a key that works. Attio's own description of the key decides.
   const isKeyActive = (): Promise<boolean> =>
     requestAs(service, SELF, ({ active }) => active === true).catch(() => false);
@@ -2117,8 +2332,8 @@ function queryRecords(
 
 /** Calls `read` for a hundred at a time, which a filter is known to take; twenty wait for answers at once. */
 async function inBatches(all: Iterable<string>, read: (batch: readonly string[]) => Promise<void>): Promise<void> {
-  const inPool = createPool(READ_WORKERS);
-  await Promise.all([...batches([...all], FILTER_BATCH)].map((batch) => inPool(() => read(batch))));
+  const tasks = [...batches([...all], FILTER_BATCH)].map((batch) => () => read(batch));
+  await createCrew(READ_WORKERS, tasks).done();
 }
 
 /** Reads the object's records into `crm`: all of them, or those of some customers. */
@@ -2648,11 +2863,14 @@ export async function runProgram(
     return 0;
   }
   const log = createLog(io);
+  const failure = new AbortController();
+  const stop = AbortSignal.any([io.stop, failure.signal]);
   try {
     const settings = readSettings(io.env, io.args, usage);
     settings.warnings.forEach(log.warn);
-    return await body(settings, log, { clock: io.clock, stop: io.stop, onRetry: log.note, timeoutMs: io.timeoutMs });
+    return await body(settings, log, { clock: io.clock, stop, onRetry: log.note, timeoutMs: io.timeoutMs });
   } catch (error) {
+    failure.abort(error); // nobody goes on reading, or speaks up, after the error
     const isTold = [RunError, UnexpectedError, SettingsError].some((kind) => error instanceof kind);
     const what = error instanceof Error ? (isTold ? error.message : error.stack) : String(error);
     const count = plural(log.written, "record was", "records were");
@@ -2672,16 +2890,6 @@ export function writeStepSummary(path: string, summary: string, log: Log): void 
     if (path !== "") appendFileSync(path, summary);
   } catch (error) {
     log.warn(`The step summary could not be written: ${clean(String(error))}`);
-  }
-}
-
-/** Like Promise.all, but the first failure ends all the other work, and is thrown only when that has ended. */
-async function together<T extends readonly Promise<unknown>[]>(failure: AbortController, work: readonly [...T]) {
-  for (const one of work) one.catch((error: unknown) => failure.abort(error));
-  try {
-    return await Promise.all(work);
-  } finally {
-    await Promise.allSettled(work);
   }
 }
 
@@ -2764,7 +2972,6 @@ async function writeEach<T>(
 ): Promise<string> {
   let reasons: string[] = [];
   let ending = "";
-  const inPool = createPool(WRITE_WORKERS);
   const work = async (one: T): Promise<void> => {
     if (ending !== "" || attio.stop.aborted) return;
     try {
@@ -2779,7 +2986,8 @@ async function writeEach<T>(
         ending ||= `10 records in a row failed for reasons that are not theirs (${[...new Set(reasons)].join(", ")})`;
     }
   };
-  await Promise.all(all.map((one) => inPool(() => work(one))));
+  const tasks = all.map((one) => () => work(one));
+  await createCrew(WRITE_WORKERS, tasks).done();
   return ending || (attio.stop.aborted ? String(attio.stop.reason.message) : "");
 }
 
@@ -2848,11 +3056,10 @@ async function createPeople(
 async function gather(
   settings: Settings,
   log: Log,
-  services: { stripe: Service; attio: Service; failure: AbortController },
+  { stripe, attio }: { readonly stripe: Service; readonly attio: Service },
 ) {
-  const { stripe, attio, failure } = services;
   const { clock } = stripe;
-  const [ofStripe, check] = await together(failure, [checkStripe(stripe), checkAttio(attio, settings)]);
+  const [ofStripe, check] = await Promise.all([checkStripe(stripe), checkAttio(attio, settings)]);
   const problems = [...ofStripe, ...check.problems];
   if (problems.length > 0)
     throw new RunError([`${plural(problems.length, "thing")} to put right before a run:`, ...problems].join("\n  - "));
@@ -2861,18 +3068,19 @@ async function gather(
     `check: both keys work, Stripe in ${settings.mode} mode, Attio workspace "${check.workspace}", version ${VERSION}\n`,
   );
 
-  const startedAt = clock.now();
-  const t0 = Math.floor(startedAt / 1000);
+  const startedAt = clock.elapsed();
+  const t0 = Math.floor(clock.now() / 1000);
   const books = openBooks(settings, t0);
   let rows = 0;
   log.follow(() => {
-    const rate = (1000 * rows) / Math.max(1, clock.now() - startedAt);
+    const rate = (1000 * rows) / Math.max(1, clock.elapsed() - startedAt);
     return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
   });
   const { customers, work } = readStripe(stripe, books, t0, () => (rows += 1));
   const place = { spendSlugs, currency: settings.currency };
-  const [crm] = await together(failure, [readCrm(attio, place), ...work]);
+  const [crm] = await Promise.all([readCrm(attio, place), ...work]);
   closeBooks(books);
+  closeSubscriptions(books, customers, await readCoupons(stripe, couponsNeeded(books, customers)));
   const ledgers = [...books.ledgers.values()];
   // A record deleted in Attio while its pages were read moves others past the reader: look again before creating.
   const unseen = ledgers.filter(({ customerId, totalMinor }) => totalMinor > 0 && !crm.records.has(customerId));
@@ -2884,7 +3092,7 @@ async function gather(
   const addresses = payers.map(({ customerId }) => addressOf(customers.get(customerId)));
   const found = noPeople();
   const lookUps = [lookUpPeople(attio, addresses, found), readProductNames(stripe, books)] as const;
-  const [people, productNames] = await together(failure, lookUps);
+  const [people, productNames] = await Promise.all(lookUps);
   log.endProgress();
   if (found.refused > 0)
     log.warn(
@@ -2897,16 +3105,11 @@ async function gather(
 /** One run. Returns the exit code. */
 export async function main(io: Io): Promise<number> {
   return runProgram(io, USAGE, async (settings, log, connection) => {
-    const startedAt = io.clock.now();
+    const startedAt = io.clock.elapsed();
     if (settings.isDryRun) log.line("dry run: nothing will be written");
-    const failure = new AbortController();
-    const reading = { ...connection, stop: AbortSignal.any([io.stop, failure.signal]) };
-    const stripe = connectStripe(settings, reading);
-    const attio = connectAttio(settings, reading);
-    const gathered = await gather(settings, log, { stripe, attio, failure }).catch((error: unknown) => {
-      failure.abort(error); // nobody goes on reading, or speaks up, after the error
-      throw error;
-    });
+    const stripe = connectStripe(settings, connection);
+    const attio = connectAttio(settings, connection);
+    const gathered = await gather(settings, log, { stripe, attio });
     const { isUpdateOnly } = settings;
     const newcomers = findNewcomers(gathered);
     const planned = newcomers.map(({ address }) => [address, { recordId: NEW_PERSON, companyId: undefined }] as const);
@@ -2936,7 +3139,7 @@ export async function main(io: Io): Promise<number> {
       isGood = applied.failed === 0 && result.ending === "";
       if (newPeople > 0) notes.push(`${plural(newPeople, "person", "people")} created`);
     }
-    const seconds = `${((io.clock.now() - startedAt) / 1000).toFixed(1)} s`;
+    const seconds = `${((io.clock.elapsed() - startedAt) / 1000).toFixed(1)} s`;
     const lastLine = summaryLine(applied, stripe.stats, attio.stats, [seconds, ...notes]);
     writeStepSummary(settings.stepSummaryPath, stepSummary(log.problems, { findings, plan, lastLine }), log);
     log.line(lastLine);
@@ -2962,6 +3165,7 @@ export function processIo(directory?: string): Io {
     env: process.env,
     clock: {
       now: () => Date.now(),
+      elapsed: () => performance.now(),
       random: () => Math.random(),
       sleep: async (ms, signal) => {
         await sleep(ms, undefined, { signal }).catch(() => undefined);

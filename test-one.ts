@@ -135,7 +135,9 @@ async function readAccount(stripe: Service, settings: Settings, t0: number): Pro
   );
   if (found === undefined) return undefined;
   const isDeleted = found["deleted"] === true;
-  const customer = isDeleted ? { id: customerId, email: null, name: null } : readAs("customer", CUSTOMER, found);
+  const customer = isDeleted
+    ? { id: customerId, discount: null, email: null, name: null }
+    : readAs("customer", CUSTOMER, found);
   const charges: Charge[] = [];
   const invoices: Invoice[] = [];
   const subscriptions: Subscription[] = [];
@@ -218,8 +220,7 @@ function asJson(
   side: CrmSide | undefined,
   { settings, spendSlugs }: { settings: Settings; spendSlugs: readonly string[] },
 ): string {
-  const instant = (unix: number | undefined): string | null =>
-    unix === undefined ? null : new Date(unix * 1000).toISOString();
+  const instant = (unix: number): string | null => (Number.isFinite(unix) ? new Date(unix * 1000).toISOString() : null);
   const record = side?.crm.records.get(customer.id);
   return JSON.stringify(
     {

@@ -7,11 +7,13 @@
 import {
   aBalanceTransaction,
   aCharge,
+  aCoupon,
   aCustomer,
-  aDispute,
+  aDiscount,
+  aPrice,
   aProduct,
-  aRefund,
   aSubscription,
+  aSubscriptionItem,
   anInvoice,
   anInvoiceLine,
   anInvoicePayment,
@@ -21,8 +23,10 @@ import type {
   CancellationReason,
   InvoiceStatus,
   StripeCharge,
+  StripeDiscount,
   StripeInvoice,
   StripeInvoiceLine,
+  StripeSubscriptionItem,
   SubscriptionStatus,
   UnixSeconds,
 } from "./objects.ts";
@@ -35,11 +39,17 @@ export type SeedOptions = {
   readonly seed: number;
   /** The currency the account settles in, and its customers mostly pay in. */
   readonly currency?: string;
+  /** The currency Stripe settles in where that is another one: every charge needs its balance transaction then. */
+  readonly settlesIn?: string;
   /** The share of customers who pay in another currency; true is a quarter, false is none at all. */
   readonly foreign?: boolean | number;
   /** Without partial captures no charge in the home currency needs its balance transaction. */
   readonly partialCaptures?: boolean;
   readonly livemode?: boolean;
+  /** Charges without a customer; one for twenty customers unless told otherwise. */
+  readonly guests?: number;
+  /** Products named after whom they were made for, as some shops do. */
+  readonly hasPrivateNames?: boolean;
   /** The account's present: everything is created before it, but for what "paid late" invoices bring. */
   readonly until?: UnixSeconds;
 };
@@ -51,51 +61,36 @@ const BASIL: UnixSeconds = Date.UTC(2025, 2, 31) / 1000;
 
 // -------------------------------------------------------------- Products ----
 
+/** What is sold, and into which column it goes: several products share one, and some have none. */
 const PRODUCTS = {
-  starter: "prod_SbxStarter0001",
-  pro: "prod_SbxProMonthly1",
-  proYearly: "prod_SbxProYearly01",
-  proLegacy: "prod_SbxProLegacy01",
-  team: "prod_SbxTeam0000001",
-  seats: "prod_SbxTeamSeats01",
-  usage: "prod_SbxApiUsage001",
-  onboarding: "prod_SbxOnboarding1",
-  consulting: "prod_SbxConsulting1",
-  gift: "prod_SbxGiftCard001",
+  starter: ["prod_SbxStarter0001", "Starter", "spend_starter"],
+  pro: ["prod_SbxProMonthly1", "Pro", "spend_pro"],
+  proYearly: ["prod_SbxProYearly01", "Pro (yearly)", "spend_pro"],
+  proLegacy: ["prod_SbxProLegacy01", "Pro 2021", "spend_pro"],
+  team: ["prod_SbxTeam0000001", "Team", "spend_team"],
+  seats: ["prod_SbxTeamSeats01", "Team: additional seats", "spend_team"],
+  usage: ["prod_SbxApiUsage001", "API usage", "spend_usage"],
+  onboarding: ["prod_SbxOnboarding1", "Onboarding", ""],
+  consulting: ["prod_SbxConsulting1", "Consulting & training", ""],
+  gift: ["prod_SbxGiftCard001", "Gift card", ""],
 } as const;
-
-const PRODUCT_NAMES: Readonly<Record<string, string>> = {
-  starter: "Starter",
-  pro: "Pro",
-  proYearly: "Pro (yearly)",
-  proLegacy: "Pro 2021",
-  team: "Team",
-  seats: "Team: additional seats",
-  usage: "API usage",
-  onboarding: "Onboarding",
-  consulting: "Consulting & training",
-  gift: "Gift card",
-};
+const [starter, pro, proYearly] = [PRODUCTS.starter[0], PRODUCTS.pro[0], PRODUCTS.proYearly[0]];
+const [proLegacy, team, seats] = [PRODUCTS.proLegacy[0], PRODUCTS.team[0], PRODUCTS.seats[0]];
+const [usage, onboarding] = [PRODUCTS.usage[0], PRODUCTS.onboarding[0]];
+const [consulting, gift] = [PRODUCTS.consulting[0], PRODUCTS.gift[0]];
 
 /** A product that invoices still name and that is gone from the list of products. */
 const VANISHED_PRODUCT = "prod_SbxVanished001";
 
-/** `PRODUCT_SLUGS` for the seeded accounts: several products share a column, and some have none. */
-export const SANDBOX_PRODUCT_SLUGS: Readonly<Record<string, string>> = {
-  [PRODUCTS.starter]: "spend_starter",
-  [PRODUCTS.pro]: "spend_pro",
-  [PRODUCTS.proYearly]: "spend_pro",
-  [PRODUCTS.proLegacy]: "spend_pro",
-  [PRODUCTS.team]: "spend_team",
-  [PRODUCTS.seats]: "spend_team",
-  [PRODUCTS.usage]: "spend_usage",
-};
+/** `PRODUCT_SLUGS` for the seeded accounts. */
+export const SANDBOX_PRODUCT_SLUGS: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.values(PRODUCTS).flatMap(([id, , slug]) => (slug === "" ? [] : [[id, slug]])),
+);
 
-function seedProducts(account: StripeAccount, created: UnixSeconds): void {
-  const { livemode } = account;
-  for (const [key, id] of Object.entries(PRODUCTS)) {
-    const name = PRODUCT_NAMES[key] ?? key;
-    account.products.push(aProduct({ id, name, created, livemode, active: key !== "proLegacy" }));
+function seedProducts(account: StripeAccount, created: UnixSeconds, hasPrivateNames = false): void {
+  for (const [n, [id, title]] of Object.values(PRODUCTS).entries()) {
+    const name = hasPrivateNames ? `${title} - ${firstName(n)} ${lastName(n)} (${addressOf(n)})` : title;
+    account.products.push(aProduct({ id, name, created, livemode: account.livemode, active: id !== proLegacy }));
   }
 }
 
@@ -162,265 +157,216 @@ type InvoiceSpec = {
   readonly subscription?: string;
 };
 
-type LineSpec = {
-  readonly cents: number;
-  readonly product: string | null;
-  /** The shape of before 2025-03-31.basil: `price.product` and no `pricing`. */
-  readonly isOldStyle?: boolean;
-};
+/** "old" is the shape of before 2025-03-31.basil: `price.product` and no `pricing`. */
+type LineSpec = readonly [cents: number, product: string | null, shape?: "old"];
 
 type Customer = { readonly id: string; readonly n: number; readonly since: UnixSeconds };
 
-type Seed = ReturnType<typeof openSeed>;
+/** The account in the making. */
+type Seed = {
+  readonly account: StripeAccount;
+  readonly home: string;
+  /** What is settled in: the account's own currency, but for an account that charges in another one. */
+  readonly settlesIn: string;
+  /** Other currencies to pay in; none where nobody pays in another. */
+  readonly others: readonly string[];
+  readonly foreignShare: number;
+  readonly hasPartialCaptures: boolean;
+  readonly until: UnixSeconds;
+  readonly random: () => number;
+  /** The next id of a kind. */
+  readonly id: (prefix: string) => string;
+};
 
-function openSeed(options: SeedOptions) {
-  const { currency: home = "usd", livemode = true, until = UNTIL } = options;
-  const account = emptyAccount({ livemode });
-  const random = seededRandom(options.seed);
-  const foreignShare = options.foreign === false ? 0 : options.foreign === true ? 0.25 : options.foreign;
-  const share = foreignShare ?? 0.25;
-  const others = share > 0 ? FOREIGN.filter((code) => code !== home) : [];
+function openSeed(options: SeedOptions): Seed {
+  const { currency: home = "usd", livemode = true, until = UNTIL, foreign = 0.25 } = options;
+  const foreignShare = typeof foreign === "number" ? foreign : foreign ? 0.25 : 0;
   let made = 0;
-
-  function id(prefix: string): string {
-    made += 1;
-    return stripeId(prefix, (options.seed % 1000) * 10_000_000 + made);
-  }
-
-  /** A whole number from `low` to `high`, both included. */
-  function between(low: number, high: number): number {
-    return low + Math.floor(random() * (high - low + 1));
-  }
-
-  function pick<T>(choices: readonly [T, ...T[]]): T {
-    return choices[between(0, choices.length - 1)] ?? choices[0];
-  }
-
-  /** A currency to pay in: home, or now and then another. */
-  function anyCurrency(): string {
-    return random() < share ? foreignCurrency() : home;
-  }
-
-  function foreignCurrency(): string {
-    return others[between(0, others.length - 1)] ?? home;
-  }
-
-  /** How a charge in this currency settles: seldom in its own currency, or in nothing that can be read. */
-  function anySettlement(currency: string): "home" | "own" | "none" {
-    const chance = random();
-    if (currency === home || chance < 0.85) return "home";
-    return chance < 0.93 ? "own" : "none";
-  }
-
-  function settle(charge: StripeCharge, settles: number, settlement: "home" | "own"): string {
-    const isConverted = settlement === "home" && charge.currency !== home;
-    const drift = 0.97 + random() * 0.06;
-    const worth = (WORTH[charge.currency] ?? 1) / (WORTH[home] ?? 1);
-    const rate = isConverted ? Number((worth * drift).toPrecision(6)) : null;
-    const transaction = aBalanceTransaction({
-      id: id("txn"),
-      amount: rate === null ? settles : Math.round(settles * rate),
-      available_on: charge.created + 2 * DAY,
-      created: charge.created,
-      currency: isConverted ? home : charge.currency,
-      exchange_rate: rate,
-      source: charge.id,
-    });
-    account.balanceTransactions.push(transaction);
-    return transaction.id;
-  }
-
-  function charge(spec: ChargeSpec): StripeCharge {
-    const { cents, currency = home, state = "succeeded", era = spec.at < BASIL ? "before" : "since" } = spec;
-    const isCaptured = state === "succeeded" || state === "pending";
-    const amount = minor(cents, currency);
-    const captured = isCaptured ? minor(spec.capturedCents ?? cents, currency) : 0;
-    const givenBack = minor(spec.givenBackCents ?? 0, currency);
-    const isReleased = isCaptured || state === "canceled";
-    // Before basil, what was authorised and never captured is booked as a refund.
-    const booked = era === "before" && isReleased ? amount - captured : 0;
-    const unsettled = aCharge({
-      id: id("ch"),
-      amount,
-      amount_captured: captured,
-      amount_refunded: givenBack + booked,
-      billing_details: billingDetails(spec.customer),
-      captured: isCaptured,
-      created: spec.at,
-      currency,
-      customer: spec.customer,
-      disputed: spec.disputed ?? false,
-      failure_code: state === "failed" ? "card_declined" : null,
-      failure_message: state === "failed" ? "Your card was declined." : null,
-      livemode,
-      // `paid` is true for an authorisation that waits for its capture, too.
-      paid: state !== "failed" && state !== "pending",
-      payment_intent: spec.paymentIntent ?? id("pi"),
-      refunded: givenBack + booked > 0 && givenBack === captured,
-      status: state === "failed" || state === "pending" ? state : "succeeded",
-    });
-    const { settlement = "home" } = spec;
-    const isSettled = state === "succeeded" && settlement !== "none";
-    const settles = era === "before" ? amount : captured;
-    const balance_transaction = isSettled ? settle(unsettled, settles, settlement) : null;
-    const settled = { ...unsettled, balance_transaction };
-    account.charges.push(settled);
-    if (givenBack > 0) addRefund(settled, givenBack);
-    if (spec.disputed === true) addDispute(settled);
-    return settled;
-  }
-
-  function billingDetails(customerId: string | null): unknown {
-    const known = account.customers.at(-1);
-    const isKnown = known !== undefined && known.id === customerId;
-    const email = isKnown ? known.email : "guest@example.com";
-    return { address: null, email, name: isKnown ? known.name : null, phone: null, tax_id: null };
-  }
-
-  function addRefund(refunded: StripeCharge, amount: number): void {
-    const { currency, customer, payment_intent } = refunded;
-    const created = refunded.created + 3 * DAY;
-    account.refunds.push(
-      aRefund({ id: id("re"), amount, charge: refunded.id, created, currency, customer, payment_intent }),
-    );
-  }
-
-  function addDispute({ id: charged, amount, created, currency, payment_intent }: StripeCharge): void {
-    const status = pick(["won", "lost", "under_review", "warning_closed", "needs_response"]);
-    const at = created + 20 * DAY;
-    account.disputes.push(
-      aDispute({
-        id: id("dp"),
-        amount,
-        charge: charged,
-        created: at,
-        currency,
-        livemode,
-        payment_intent,
-        status,
-      }),
-    );
-  }
-
-  function line({ cents, product, isOldStyle = false }: LineSpec, currency: string): StripeInvoiceLine {
-    const amount = minor(cents, currency);
-    const description = product === null ? "Work by the hour" : "1 × as agreed";
-    const built = anInvoiceLine({ id: id("il"), amount, currency, description, livemode, product });
-    if (!isOldStyle || product === null) return built;
-    return { ...built, pricing: null, price: { id: id("price"), object: "price", product } };
-  }
-
-  function invoice(spec: InvoiceSpec): StripeInvoice {
-    const { customer, at, currency = home, status = "paid", paidAt = at } = spec;
-    const { discountCents = 0, taxCents = 0, balanceCents = 0, outsideCents = 0 } = spec;
-    let billedCents = 0;
-    for (const { cents } of spec.lines) billedCents += cents;
-    const totalCents = billedCents - discountCents + taxCents;
-    const dueCents = Math.max(0, totalCents + balanceCents);
-    const paidCents = spec.paidCents ?? (status === "paid" ? dueCents : 0);
-    const throughStripe = paidCents - outsideCents;
-    const owner = account.customers.find(({ id: known }) => known === customer);
-    const built = anInvoice({
-      id: id("in"),
-      amount_due: minor(dueCents, currency),
-      amount_paid: minor(paidCents, currency),
-      amount_paid_off_stripe: minor(outsideCents, currency),
-      amount_remaining: minor(dueCents - paidCents, currency),
-      attempt_count: spec.withoutCharge === true || throughStripe <= 0 ? 0 : 1,
-      created: at,
-      currency,
-      customer,
-      customer_email: owner?.email ?? null,
-      customer_name: owner?.name ?? null,
-      lines: spec.lines.map((each) => line(each, currency)),
-      livemode,
-      parent: parentOf(spec.subscription),
-      starting_balance: minor(balanceCents, currency),
-      status,
-      status_transitions: {
-        finalized_at: status === "draft" ? null : at,
-        marked_uncollectible_at: status === "uncollectible" ? at + 30 * DAY : null,
-        paid_at: status === "paid" ? paidAt : null,
-        voided_at: status === "void" ? at + DAY : null,
-      },
-      subtotal: minor(billedCents, currency),
-      total: minor(totalCents, currency),
-      total_discount_amounts: amounts(discountCents, currency),
-      total_taxes: amounts(taxCents, currency),
-    });
-    account.invoices.push(built);
-    if (throughStripe > 0 && spec.withoutCharge !== true) pay(built, spec, throughStripe, paidAt);
-    return built;
-  }
-
-  function pay(billed: StripeInvoice, spec: InvoiceSpec, cents: number, at: UnixSeconds): void {
-    const { currency } = billed;
-    const paymentIntent = id("pi");
-    const settlement = spec.settlement ?? "home";
-    charge({ customer: spec.customer, at, cents, currency, paymentIntent, settlement });
-    account.invoicePayments.push(
-      anInvoicePayment({
-        id: id("inpay"),
-        amount_requested: minor(cents, currency),
-        created: billed.created,
-        currency,
-        invoice: billed.id,
-        livemode,
-        payment: { type: "payment_intent", payment_intent: paymentIntent },
-        status_transitions: { canceled_at: null, paid_at: at },
-      }),
-    );
-  }
-
-  function subscription(
-    customer: Customer,
-    status: SubscriptionStatus,
-    more: {
-      readonly created?: UnixSeconds;
-      readonly endedAt?: UnixSeconds;
-      readonly reason?: CancellationReason;
-    } = {},
-  ): string {
-    const added = aSubscription({
-      id: id("sub"),
-      cancellation_details: { comment: null, feedback: null, reason: more.reason ?? null },
-      created: more.created ?? customer.since,
-      currency: home,
-      customer: customer.id,
-      livemode,
-      product: pick([PRODUCTS.starter, PRODUCTS.pro, PRODUCTS.team]),
-      status,
-      ...(more.endedAt === undefined ? {} : { ended_at: more.endedAt }),
-    });
-    account.subscriptions.push(added);
-    return added.id;
-  }
-
   return {
-    account,
+    account: emptyAccount({ livemode }),
     home,
-    others,
-    until,
+    settlesIn: options.settlesIn ?? home,
+    others: foreignShare > 0 ? FOREIGN.filter((code) => code !== home) : [],
+    foreignShare,
     hasPartialCaptures: options.partialCaptures ?? true,
-    random,
-    id,
-    between,
-    pick,
-    anyCurrency,
-    foreignCurrency,
-    anySettlement,
-    charge,
-    invoice,
-    subscription,
+    until,
+    random: seededRandom(options.seed),
+    id: (prefix) => stripeId(prefix, (options.seed % 1000) * 10_000_000 + (made += 1)),
   };
+}
+
+/** A whole number from `low` to `high`, both included. */
+function between(seed: Seed, low: number, high: number): number {
+  return low + Math.floor(seed.random() * (high - low + 1));
+}
+
+function pick<T>(seed: Seed, choices: readonly [T, ...T[]]): T {
+  return choices[between(seed, 0, choices.length - 1)] ?? choices[0];
+}
+
+/** A currency to pay in: home, or now and then another. */
+function anyCurrency(seed: Seed): string {
+  return seed.random() < seed.foreignShare ? foreignCurrency(seed) : seed.home;
+}
+
+function foreignCurrency(seed: Seed): string {
+  return seed.others[between(seed, 0, seed.others.length - 1)] ?? seed.home;
+}
+
+/** How a charge in this currency settles: seldom in its own currency, or in nothing that can be read. */
+function anySettlement(seed: Seed, currency: string): "home" | "own" | "none" {
+  const chance = seed.random();
+  if (currency === seed.home || chance < 0.85) return "home";
+  return chance < 0.93 ? "own" : "none";
+}
+
+function addSettlement(seed: Seed, charge: StripeCharge, settles: number, settlement: "home" | "own"): string {
+  const isConverted = settlement === "home" && charge.currency !== seed.settlesIn;
+  const drift = 0.97 + seed.random() * 0.06;
+  const worth = (WORTH[charge.currency] ?? 1) / (WORTH[seed.settlesIn] ?? 1);
+  const rate = isConverted ? Number((worth * drift).toPrecision(6)) : null;
+  const transaction = aBalanceTransaction({
+    id: seed.id("txn"),
+    amount: rate === null ? settles : Math.round(settles * rate),
+    available_on: charge.created + 2 * DAY,
+    created: charge.created,
+    currency: isConverted ? seed.settlesIn : charge.currency,
+    exchange_rate: rate,
+    source: charge.id,
+  });
+  seed.account.balanceTransactions.push(transaction);
+  return transaction.id;
+}
+
+function addCharge(seed: Seed, spec: ChargeSpec): void {
+  const { cents, currency = seed.home, state = "succeeded", era = spec.at < BASIL ? "before" : "since" } = spec;
+  const isCaptured = state === "succeeded" || state === "pending";
+  const amount = minor(cents, currency);
+  const captured = isCaptured ? minor(spec.capturedCents ?? cents, currency) : 0;
+  const givenBack = minor(spec.givenBackCents ?? 0, currency);
+  // Before basil, what was authorised and never captured is booked as a refund.
+  const booked = era === "before" && (isCaptured || state === "canceled") ? amount - captured : 0;
+  const unsettled = aCharge({
+    id: seed.id("ch"),
+    amount,
+    amount_captured: captured,
+    amount_refunded: givenBack + booked,
+    billing_details: billingDetails(seed, spec.customer),
+    captured: isCaptured,
+    created: spec.at,
+    currency,
+    customer: spec.customer,
+    disputed: spec.disputed ?? false,
+    failure_code: state === "failed" ? "card_declined" : null,
+    failure_message: state === "failed" ? "Your card was declined." : null,
+    livemode: seed.account.livemode,
+    // `paid` is true for an authorisation that waits for its capture, too.
+    paid: state !== "failed" && state !== "pending",
+    payment_intent: spec.paymentIntent ?? seed.id("pi"),
+    refunded: givenBack + booked > 0 && givenBack === captured,
+    status: state === "failed" || state === "pending" ? state : "succeeded",
+  });
+  const { settlement = "home" } = spec;
+  const isSettled = state === "succeeded" && settlement !== "none";
+  const settles = era === "before" ? amount : captured;
+  const balance_transaction = isSettled ? addSettlement(seed, unsettled, settles, settlement) : null;
+  seed.account.charges.push({ ...unsettled, balance_transaction });
+}
+
+function billingDetails(seed: Seed, customerId: string | null): StripeCharge["billing_details"] {
+  const known = seed.account.customers.at(-1);
+  const isKnown = known !== undefined && known.id === customerId;
+  const email = isKnown ? known.email : "guest@example.com";
+  return { address: null, email, name: isKnown ? (known.name ?? null) : null, phone: null, tax_id: null };
+}
+
+function lineOf(seed: Seed, [cents, product, shape]: LineSpec, currency: string): StripeInvoiceLine {
+  const amount = minor(cents, currency);
+  const description = product === null ? "Work by the hour" : "1 × as agreed";
+  const { livemode } = seed.account;
+  const built = anInvoiceLine({ id: seed.id("il"), amount, currency, description, livemode, product });
+  if (shape === undefined || product === null) return built;
+  return { ...built, pricing: null, price: { id: seed.id("price"), object: "price", product } };
+}
+
+function addInvoice(seed: Seed, spec: InvoiceSpec): void {
+  const { customer, at, currency = seed.home, status = "paid", paidAt = at } = spec;
+  const { discountCents = 0, taxCents = 0, balanceCents = 0, outsideCents = 0 } = spec;
+  const billedCents = spec.lines.reduce((sum, [cents]) => sum + cents, 0);
+  const totalCents = billedCents - discountCents + taxCents;
+  const dueCents = Math.max(0, totalCents + balanceCents);
+  const paidCents = spec.paidCents ?? (status === "paid" ? dueCents : 0);
+  const isCharged = paidCents > outsideCents && spec.withoutCharge !== true;
+  const owner = seed.account.customers.find(({ id }) => id === customer);
+  const built = anInvoice({
+    id: seed.id("in"),
+    amount_due: minor(dueCents, currency),
+    amount_paid: minor(paidCents, currency),
+    amount_paid_off_stripe: minor(outsideCents, currency),
+    attempt_count: isCharged ? 1 : 0,
+    created: at,
+    currency,
+    customer,
+    customer_email: owner?.email ?? null,
+    customer_name: owner?.name ?? null,
+    lines: spec.lines.map((each) => lineOf(seed, each, currency)),
+    livemode: seed.account.livemode,
+    parent: parentOf(spec.subscription),
+    starting_balance: minor(balanceCents, currency),
+    status,
+    status_transitions: {
+      finalized_at: status === "draft" ? null : at,
+      marked_uncollectible_at: status === "uncollectible" ? at + 30 * DAY : null,
+      paid_at: status === "paid" ? paidAt : null,
+      voided_at: status === "void" ? at + DAY : null,
+    },
+    total: minor(totalCents, currency),
+    ...adjustments(minor(discountCents, currency), minor(taxCents, currency), minor(billedCents, currency)),
+  });
+  seed.account.invoices.push(built);
+  if (isCharged) addPayment(seed, built, spec, paidCents - outsideCents, paidAt);
+}
+
+function addPayment(seed: Seed, billed: StripeInvoice, spec: InvoiceSpec, cents: number, at: UnixSeconds): void {
+  const { currency, livemode } = billed;
+  const { customer, settlement = "home" } = spec;
+  const paymentIntent = seed.id("pi");
+  addCharge(seed, { customer, at, cents, currency, paymentIntent, settlement });
+  seed.account.invoicePayments.push(
+    anInvoicePayment({
+      id: seed.id("inpay"),
+      amount_requested: minor(cents, currency),
+      created: billed.created,
+      currency,
+      invoice: billed.id,
+      livemode,
+      payment: { type: "payment_intent", payment_intent: paymentIntent },
+      status_transitions: { canceled_at: null, paid_at: at },
+    }),
+  );
 }
 
 function minor(cents: number, currency: string): number {
   return cents * (MINOR_PER_CENT[currency] ?? 1);
 }
 
-function amounts(cents: number, currency: string): { amount: number }[] {
-  return cents === 0 ? [] : [{ amount: minor(cents, currency) }];
+function adjustments(
+  discounted: number,
+  amount: number,
+  taxable_amount: number,
+): Pick<StripeInvoice, "total_discount_amounts" | "total_taxes"> {
+  const tax = {
+    amount,
+    tax_behavior: "exclusive",
+    tax_rate_details: { tax_rate: "txr_1SbxVat20000B7WZ01zgkWmQ9" },
+    taxability_reason: "standard_rated",
+    taxable_amount,
+    type: "tax_rate_details",
+  } as const;
+  return {
+    total_discount_amounts: discounted === 0 ? [] : [{ amount: discounted, discount: "di_1SbxAsAgreed0B7WZ01zgkWm" }],
+    total_taxes: amount === 0 ? [] : [tax],
+  };
 }
 
 function parentOf(subscription: string | undefined): StripeInvoice["parent"] {
@@ -429,52 +375,198 @@ function parentOf(subscription: string | undefined): StripeInvoice["parent"] {
   return { quote_details: null, subscription_details: details, type: "subscription_details" };
 }
 
+// --------------------------------------------------------- Subscriptions ----
+// What customers have agreed to pay: one of each kind that a reader of prices must tell apart.
+
+type CouponName = keyof typeof COUPONS;
+
+const COUPONS = {
+  supporter: { id: "co_SbxSupporter", percent_off: 20 },
+  launch: { id: "co_SbxLaunch", percent_off: 50, duration: "repeating" },
+  welcome: { id: "co_SbxWelcome", amount_off: 1000, duration: "once" },
+  legacy: { id: "co_SbxLegacy", amount_off: 1000 },
+  team: { id: "co_SbxTeamOnly", percent_off: 33.3, applies_to: { products: [team] } },
+  friend: { id: "co_SbxFriend", percent_off: 100 },
+} as const;
+
+type ItemSpec = {
+  /** Minor units of the price, as decimals; a tiered price has none. */
+  readonly unit?: string;
+  readonly interval?: "day" | "week" | "month" | "year";
+  readonly every?: number;
+  readonly quantity?: number;
+  /** The price is for so many at once, rounded up. */
+  readonly per?: number;
+  readonly isMetered?: true;
+  readonly product?: string;
+  readonly coupon?: CouponName;
+};
+
+type Plan = {
+  readonly items: readonly ItemSpec[];
+  readonly coupon?: CouponName;
+  readonly customerCoupon?: CouponName;
+  readonly status?: SubscriptionStatus;
+  readonly pause?: "void" | "keep_as_draft";
+  /** Days from the account's present to the scheduled end; "period" is the end of the period. */
+  readonly ends?: number | "period";
+  readonly isForeign?: true;
+};
+
+const PLANS = {
+  monthly: { items: [{ unit: "4900" }] },
+  supporter: { items: [{ unit: "4900" }], coupon: "supporter" },
+  yearly: { items: [{ unit: "99900", interval: "year" }] },
+  tiered: { items: [{}] },
+  ending: { items: [{ unit: "2900" }], ends: "period" },
+  failing: { items: [{ unit: "1900" }], status: "past_due" },
+  paused: { items: [{ unit: "7900" }], pause: "void" },
+  foreign: { items: [{ unit: "5000" }], isForeign: true },
+  trial: { items: [{ unit: "4900" }], status: "trialing" },
+  metered: { items: [{ unit: "4900" }, { unit: "0.35", isMetered: true, product: usage }] },
+  seats: {
+    items: [
+      { unit: "1200", quantity: 5, product: team, coupon: "team" },
+      { unit: "900", quantity: 250, per: 100, product: usage },
+      { unit: "0.35", quantity: 1234, product: usage },
+    ],
+    customerCoupon: "supporter",
+  },
+  quarterly: { items: [{ unit: "25000", every: 3 }], coupon: "launch" },
+  weekly: { items: [{ unit: "1500", interval: "week" }], coupon: "welcome" },
+  daily: { items: [{ unit: "100", interval: "day" }], pause: "keep_as_draft" },
+  mixed: { items: [{ unit: "4900" }, { unit: "12000", interval: "year" }], ends: 400, coupon: "legacy" },
+  gift: { items: [{ unit: "10000", interval: "year", every: 2 }], coupon: "friend" },
+} as const satisfies Readonly<Record<string, Plan>>;
+
+/** What the first customers subscribe to, whatever else happens to them; null where nothing is added. */
+const FIRST_PLANS: readonly (keyof typeof PLANS | null)[] = [
+  "supporter",
+  "yearly",
+  "tiered",
+  "ending",
+  "failing",
+  "paused",
+  "foreign",
+  "trial",
+  null,
+  null,
+  null,
+  "trial",
+  "metered",
+  "seats",
+];
+
+function planOf(n: number): Plan {
+  const names = Object.keys(PLANS) as (keyof typeof PLANS)[];
+  return PLANS[FIRST_PLANS[n] ?? names[n % names.length] ?? "monthly"];
+}
+
+function addCoupons({ account, home, until }: Seed): void {
+  for (const coupon of Object.values(COUPONS)) {
+    const currency = "amount_off" in coupon ? home : null;
+    account.coupons.push(aCoupon({ ...coupon, created: until - HISTORY, currency, livemode: account.livemode }));
+  }
+}
+
+type SubscriptionSpec = {
+  readonly created?: UnixSeconds;
+  readonly endedAt?: UnixSeconds;
+  readonly reason?: CancellationReason;
+};
+
+/** A subscription to the customer's plan. Returns its id. */
+function addSubscription(
+  seed: Seed,
+  customer: Customer,
+  status: SubscriptionStatus,
+  spec: SubscriptionSpec = {},
+): string {
+  const plan = planOf(customer.n);
+  const id = seed.id("sub");
+  const product = pick(seed, [starter, pro, team]);
+  const currency = plan.isForeign === true ? (seed.others[0] ?? seed.home) : seed.home;
+  const periodEnd = seed.until + 30 * DAY + customer.n * 3_600;
+  const added = aSubscription({
+    id,
+    cancel_at_period_end: plan.ends === "period",
+    cancellation_details: { reason: spec.reason ?? null },
+    created: spec.created ?? customer.since,
+    currency,
+    customer: customer.id,
+    discounts: discountsBy(plan.coupon, { id: id.replace(/^sub/, "di"), subscription: id }),
+    items: plan.items.map((item, n) => itemOf(item, { product, ...item }.product, currency, { id, n, periodEnd })),
+    livemode: seed.account.livemode,
+    pause_collection: plan.pause === undefined ? null : { behavior: plan.pause, resumes_at: null },
+    status,
+    trial_end: status === "trialing" ? periodEnd : null,
+    ...(typeof plan.ends === "number" && { cancel_at: seed.until + plan.ends * DAY }),
+    ...(spec.endedAt !== undefined && { ended_at: spec.endedAt }),
+  });
+  seed.account.subscriptions.push(added);
+  return id;
+}
+
+function itemOf(
+  spec: ItemSpec,
+  product: string,
+  currency: string,
+  place: { readonly id: string; readonly n: number; readonly periodEnd: UnixSeconds },
+): StripeSubscriptionItem {
+  const { interval = "month", every = 1, quantity = 1 } = spec;
+  const usage_type = spec.isMetered === true ? "metered" : "licensed";
+  const id = `${place.id.replace(/^sub/, "si")}${place.n}`;
+  const price = aPrice({
+    id: `price_${[product.slice(5), spec.unit ?? "tiers", interval, every, usage_type, currency].join("").replace(".", "x")}`,
+    billing_scheme: spec.unit === undefined ? "tiered" : "per_unit",
+    currency,
+    product,
+    recurring: { interval, interval_count: every, usage_type },
+    transform_quantity: spec.per === undefined ? null : { divide_by: spec.per, round: "up" },
+    unit_amount_decimal: spec.unit ?? null,
+  });
+  return aSubscriptionItem({
+    id,
+    current_period_end: place.periodEnd,
+    current_period_start: place.periodEnd - 30 * DAY,
+    discounts: discountsBy(spec.coupon, { id: id.replace(/^si/, "di"), subscription_item: id }),
+    price,
+    ...(spec.isMetered !== true && { quantity }),
+  });
+}
+
+function discountsBy(coupon: CouponName | undefined, on: Partial<StripeDiscount>): StripeDiscount[] {
+  return coupon === undefined ? [] : [aDiscount({ coupon: COUPONS[coupon].id, ...on })];
+}
+
+/** Gives the first customers the plans that their histories left out, and one of them a discount of its own. */
+function addPlans(seed: Seed, customers: readonly Customer[]): void {
+  const { account } = seed;
+  const subscribed = new Set(account.subscriptions.map(({ customer }) => customer));
+  for (const customer of customers) {
+    const name = FIRST_PLANS[customer.n] ?? null;
+    if (name === null) continue;
+    const plan: Plan = PLANS[name];
+    if (!subscribed.has(customer.id)) addSubscription(seed, customer, plan.status ?? "active");
+    if (plan.status === "past_due")
+      addCharge(seed, { customer: customer.id, at: seed.until - 3 * DAY, cents: 1_900, state: "failed" });
+    const at = account.customers.findIndex(({ id }) => id === customer.id);
+    const [discount = null] = discountsBy(plan.customerCoupon, { id: seed.id("di"), customer: customer.id });
+    const known = account.customers[at];
+    if (known !== undefined) account.customers[at] = { ...known, discount };
+  }
+}
+
 // ------------------------------------------------------------- Customers ----
 
-const FIRST_NAMES = [
-  "Ada",
-  "Björn",
-  "Chiara",
-  "Dmitri",
-  "Émile",
-  "Fatima",
-  "Grace",
-  "Hiroshi",
-  "Inês",
-  "Jürgen",
-  "Keiko",
-  "Liam",
-  "María",
-  "Noor",
-  "Oluwaseun",
-  "Priya",
-  "Quentin",
-  "Renée",
-  "Søren",
-  "Tomás",
-] as const;
-const LAST_NAMES = [
-  "Abe",
-  "Brandt",
-  "Cruz",
-  "Dubois",
-  "Eriksen",
-  "Fischer",
-  "García",
-  "Hopper",
-  "Ito",
-  "Jansen",
-  "Kowalski",
-  "Lovelace",
-  "Mbeki",
-  "Nguyen",
-  "O'Brien",
-  "Petrov",
-  "Quist",
-  "Rossi",
-  "Šimić",
-  "Turing",
-] as const;
+const FIRST_NAMES =
+  "Ada Björn Chiara Dmitri Émile Fatima Grace Hiroshi Inês Jürgen Keiko Liam María Noor Oluwaseun Priya Quentin Renée Søren Tomás".split(
+    " ",
+  );
+const LAST_NAMES =
+  "Abe Brandt Cruz Dubois Eriksen Fischer García Hopper Ito Jansen Kowalski Lovelace Mbeki Nguyen O'Brien Petrov Quist Rossi Šimić Turing".split(
+    " ",
+  );
 const FREE_MAIL = ["gmail.com", "outlook.com", "icloud.com"] as const;
 
 function firstName(n: number): string {
@@ -503,7 +595,7 @@ function typedAddress(n: number): string | null {
 function addCustomer(seed: Seed, n: number): Customer {
   const { account, until } = seed;
   // A third came at once, by an import: more than a page of them share one second in an account of 400.
-  const since = n % 3 === 1 ? until - HISTORY + 30 * DAY : until - seed.between(200 * DAY, HISTORY);
+  const since = n % 3 === 1 ? until - HISTORY + 30 * DAY : until - between(seed, 200 * DAY, HISTORY);
   const customer = { id: seed.id("cus"), n, since };
   if (n % 19 === 8) {
     account.deletedCustomerIds.push(customer.id);
@@ -528,408 +620,313 @@ function addCustomer(seed: Seed, n: number): Customer {
 // ----------------------------------------------------------------- Cases ----
 // Each gives one customer a history. Together they hold every trap that this project knows of.
 
-type Case = (seed: Seed, customer: Customer) => void;
+/** A customer's life, with verbs for what happens at `at` unless told otherwise. */
+type Life = {
+  readonly seed: Seed;
+  readonly since: UnixSeconds;
+  /** The place among all customers. */
+  readonly n: number;
+  /** A moment at least ten days before the account's present. */
+  readonly at: UnixSeconds;
+  readonly charge: (cents: number, spec?: Partial<ChargeSpec>) => void;
+  readonly invoice: (lines: readonly LineSpec[], spec?: Partial<InvoiceSpec>) => void;
+  readonly subscribe: (status: SubscriptionStatus, spec?: SubscriptionSpec) => string;
+};
 
-/** A moment in the customer's life, at least ten days before the account's present. */
-function someTime(seed: Seed, customer: Customer): UnixSeconds {
-  return seed.between(customer.since, seed.until - 10 * DAY);
+type Case = (life: Life) => void;
+
+function liveAs(seed: Seed, customer: Customer): Life {
+  const { id, n, since } = customer;
+  const at = someTime(seed, since);
+  return {
+    seed,
+    since,
+    n,
+    at,
+    charge: (cents, spec) => addCharge(seed, { customer: id, at, cents, ...spec }),
+    invoice: (lines, spec) => addInvoice(seed, { customer: id, at, lines, ...spec }),
+    subscribe: (status, spec) => addSubscription(seed, customer, status, spec),
+  };
 }
 
-function timeIn(seed: Seed, customer: Customer, era: Era): UnixSeconds {
-  if (era === "since") return seed.between(Math.max(BASIL, customer.since), seed.until - 10 * DAY);
+function someTime(seed: Seed, since: UnixSeconds): UnixSeconds {
+  return between(seed, since, seed.until - 10 * DAY);
+}
+
+function timeIn({ seed, since, at }: Life, era: Era): UnixSeconds {
+  if (era === "since") return someTime(seed, Math.max(BASIL, since));
   // An account that still uses an older API version captures in the old way to this day.
-  return customer.since < BASIL - DAY ? seed.between(customer.since, BASIL - 1) : someTime(seed, customer);
+  return since < BASIL - DAY ? between(seed, since, BASIL - 1) : at;
 }
 
 function anyLine(seed: Seed): LineSpec {
-  const product = seed.pick([
-    PRODUCTS.starter,
-    PRODUCTS.pro,
-    PRODUCTS.pro,
-    PRODUCTS.proYearly,
-    PRODUCTS.team,
-    PRODUCTS.seats,
-    PRODUCTS.usage,
-    PRODUCTS.proLegacy,
-    PRODUCTS.onboarding,
-  ]);
-  return { cents: seed.between(500, 29_999), product };
+  const product = pick(seed, [starter, pro, pro, proYearly, team, seats, usage, proLegacy, onboarding]);
+  return [between(seed, 500, 29_999), product];
 }
 
-const subscriber: Case = (seed, customer) => {
-  const currency = seed.anyCurrency();
-  const subscription = seed.subscription(customer, "active");
-  const start = seed.between(customer.since, seed.until - 130 * DAY);
-  const product = seed.pick([PRODUCTS.starter, PRODUCTS.pro, PRODUCTS.team, PRODUCTS.proYearly]);
-  const cents = seed.between(900, 24_900);
-  const months = Math.min(seed.between(3, 9), Math.floor((seed.until - start - 10 * DAY) / (30 * DAY)));
+const freeSignUp: Case = () => undefined;
+
+const subscriber: Case = ({ seed, since, invoice, subscribe }) => {
+  const currency = anyCurrency(seed);
+  const subscription = subscribe("active");
+  const start = between(seed, since, seed.until - 130 * DAY);
+  const product = pick(seed, [starter, pro, team, proYearly]);
+  const cents = between(seed, 900, 24_900);
+  const months = Math.min(between(seed, 3, 9), Math.floor((seed.until - start - 10 * DAY) / (30 * DAY)));
   for (let month = 0; month < months; month += 1) {
-    const lines: LineSpec[] = [{ cents, product }];
-    if (seed.random() < 0.3) lines.unshift({ cents: seed.between(1, 4_999), product: PRODUCTS.usage });
-    if (seed.random() < 0.2) lines.unshift({ cents: -seed.between(1, 400), product });
-    if (seed.random() < 0.2) lines.push({ cents: 0, product: PRODUCTS.seats });
-    const at = start + month * 30 * DAY;
-    const settlement = seed.anySettlement(currency);
-    seed.invoice({ customer: customer.id, at, lines, currency, settlement, subscription });
+    const lines: LineSpec[] = [[cents, product]];
+    if (seed.random() < 0.3) lines.unshift([between(seed, 1, 4_999), usage]);
+    if (seed.random() < 0.2) lines.unshift([-between(seed, 1, 400), product]);
+    if (seed.random() < 0.2) lines.push([0, seats]);
+    const settlement = anySettlement(seed, currency);
+    invoice(lines, { at: start + month * 30 * DAY, currency, settlement, subscription });
   }
 };
 
 /** Single payments; only about half of them have an invoice, and with it a product. */
-const oneOffs: Case = (seed, customer) => {
-  const currency = seed.anyCurrency();
-  for (let n = seed.between(1, 5); n > 0; n -= 1) {
-    const payment = {
-      customer: customer.id,
-      at: someTime(seed, customer),
-      currency,
-      settlement: seed.anySettlement(currency),
-    };
-    if (seed.random() < 0.5) seed.invoice({ ...payment, lines: [anyLine(seed)] });
-    else seed.charge({ ...payment, cents: seed.between(300, 19_900) });
+const oneOffs: Case = ({ seed, since, charge, invoice }) => {
+  const currency = anyCurrency(seed);
+  for (let n = between(seed, 1, 5); n > 0; n -= 1) {
+    const payment = { at: someTime(seed, since), currency, settlement: anySettlement(seed, currency) };
+    if (seed.random() < 0.5) invoice([anyLine(seed)], payment);
+    else charge(between(seed, 300, 19_900), payment);
   }
-};
-
-const partlyRefunded: Case = (seed, customer) => {
-  const currency = seed.anyCurrency();
-  const cents = seed.between(5_000, 60_000);
-  const givenBackCents = seed.between(1, cents - 1);
-  const at = someTime(seed, customer);
-  seed.invoice({ customer: customer.id, at, lines: [{ cents: 4_900, product: PRODUCTS.pro }], currency });
-  seed.charge({ customer: customer.id, at: at + DAY, cents, currency, givenBackCents });
-};
-
-const whollyRefunded: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  for (const cents of [4_900, 12_345])
-    seed.charge({ customer: customer.id, at: at + cents, cents, givenBackCents: cents });
-  // Its invoice stays paid in full: a refund does not touch it.
-  seed.invoice({
-    customer: customer.id,
-    at,
-    lines: [{ cents: 4_900, product: PRODUCTS.pro }],
-    withoutCharge: true,
-  });
-};
-
-const refundedOnce: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  seed.charge({ customer: customer.id, at, cents: 9_900, givenBackCents: 9_900 });
-  seed.charge({ customer: customer.id, at: at + DAY, cents: seed.between(1_000, 9_900) });
 };
 
 /** A partial capture of one kind, of which a part was given back: nothing, less or more than was released, or all. */
 function partialCapture(era: Era, givenBack: "nothing" | "little" | "released" | "much" | "all"): Case {
-  return (seed, customer) => {
-    if (!seed.hasPartialCaptures) return oneOffs(seed, customer);
-    const cents = seed.between(8_000, 40_000);
+  return (life) => {
+    const { seed, charge } = life;
+    if (!seed.hasPartialCaptures) return oneOffs(life);
+    const cents = between(seed, 8_000, 40_000);
     const released = Math.floor(cents * (0.12 + seed.random() * 0.2));
     const capturedCents = cents - released;
     const givenBackCents = {
       nothing: 0,
       little: Math.floor(released / 3),
       released,
-      much: released + seed.between(1, Math.floor(capturedCents / 3)),
+      much: released + between(seed, 1, Math.floor(capturedCents / 3)),
       all: capturedCents,
     }[givenBack];
-    const at = timeIn(seed, customer, era);
-    seed.charge({ customer: customer.id, at, cents, capturedCents, givenBackCents, era });
-    seed.charge({ customer: customer.id, at: at + DAY, cents: seed.between(500, 5_000) });
+    const at = timeIn(life, era);
+    charge(cents, { at, capturedCents, givenBackCents, era });
+    charge(between(seed, 500, 5_000), { at: at + DAY });
   };
 }
 
-const unreadableCapture: Case = (seed, customer) => {
-  if (!seed.hasPartialCaptures) return oneOffs(seed, customer);
-  const at = timeIn(seed, customer, "before");
-  const capture = { customer: customer.id, at, cents: 20_675, capturedCents: 20_300, era: "before" } as const;
-  seed.charge({ ...capture, settlement: "none" });
-  seed.charge({ ...capture, at: at + DAY, givenBackCents: 1_000, settlement: "none" });
-};
+function unreadableCapture(life: Life): void {
+  if (!life.seed.hasPartialCaptures) return oneOffs(life);
+  const at = timeIn(life, "before");
+  const capture = { at, capturedCents: 20_300, era: "before", settlement: "none" } as const;
+  life.charge(20_675, capture);
+  life.charge(20_675, { ...capture, at: at + DAY, givenBackCents: 1_000 });
+}
 
-const canceledAuthorisations: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const authorised = { customer: customer.id, cents: 5_000, state: "canceled" } as const;
-  seed.charge({ ...authorised, at, era: "before" });
-  seed.charge({ ...authorised, at: at + 60, era: "since" });
-  seed.charge({ customer: customer.id, at: at + 120, cents: 7_500, state: "authorised" });
-  seed.charge({ customer: customer.id, at: at + 180, cents: 5_000 });
-};
-
-const onlyCanceledAuthorisation: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  seed.charge({ customer: customer.id, at, cents: 10_000, state: "canceled", era: "before" });
-};
-
-const failedAndPending: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  seed.charge({ customer: customer.id, at, cents: 19_900, state: "failed" });
-  seed.charge({ customer: customer.id, at: at + 300, cents: 19_900 });
-  seed.charge({ customer: customer.id, at: at + DAY, cents: 80_000, state: "pending" });
-};
-
-const disputed: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  seed.charge({ customer: customer.id, at, cents: seed.between(2_000, 30_000), disputed: true });
-  seed.subscription(customer, "canceled", { endedAt: at + 9 * DAY, reason: "payment_disputed" });
-};
-
-const paidOutside: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const bill = { customer: customer.id, lines: [anyLine(seed), { cents: 50_000, product: PRODUCTS.team }] };
-  const billedCents = bill.lines.reduce((sum, { cents }) => sum + cents, 0);
-  seed.invoice({ ...bill, at, outsideCents: billedCents });
-  seed.invoice({ ...bill, at: at + DAY, outsideCents: 12_345 });
-};
-
-const unpaidInvoices: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const lines = [anyLine(seed)];
-  for (const status of ["draft", "open", "void", "uncollectible"] as const)
-    seed.invoice({ customer: customer.id, at, lines, status });
-  // Partly paid: the charge counts, the invoice is not split before it is paid.
-  seed.invoice({
-    customer: customer.id,
-    at: at + DAY,
-    lines: [{ cents: 90_000, product: PRODUCTS.team }],
-    status: "open",
-    paidCents: 30_000,
-  });
-};
-
-const paidLate: Case = (seed, customer) => {
-  const { until } = seed;
-  const lines = [{ cents: 33_300, product: PRODUCTS.pro }];
-  seed.invoice({ customer: customer.id, at: until - 20 * DAY, lines });
-  seed.invoice({ customer: customer.id, at: until - 9 * DAY, lines, paidAt: until + 3_600 });
-};
-
-/** An invoice of so many lines, most of them usage, some credits, some free. */
-function longInvoice(lines: number): Case {
-  return (seed, customer) => {
-    const mixed: LineSpec[] = [];
-    for (let n = 0; n < lines; n += 1) {
-      const chance = seed.random();
-      const product = chance < 0.7 ? PRODUCTS.usage : seed.pick([PRODUCTS.seats, PRODUCTS.team, PRODUCTS.gift]);
-      const cents = n % 9 === 4 ? -seed.between(1, 150) : n % 7 === 3 ? 0 : seed.between(150, 3_000);
-      mixed.push({ cents, product });
-    }
+/** An invoice of so many lines and one, most of them usage, some credits, some free. */
+function longInvoice(count: number): Case {
+  return ({ seed, invoice, subscribe }) => {
+    const lines = Array.from({ length: count }, (_, n): LineSpec => {
+      const product = seed.random() < 0.7 ? usage : pick(seed, [seats, team, gift]);
+      return [n % 9 === 4 ? -between(seed, 1, 150) : n % 7 === 3 ? 0 : between(seed, 150, 3_000), product];
+    });
     // Subscription lines come after prorations and items, so the dearest one is the last.
-    mixed.push({ cents: 49_900, product: PRODUCTS.team });
-    const subscription = seed.subscription(customer, "active");
-    seed.invoice({ customer: customer.id, at: someTime(seed, customer), lines: mixed, subscription });
+    invoice([...lines, [49_900, team]], { subscription: subscribe("active") });
   };
 }
-
-const discounted: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const lines = [anyLine(seed), anyLine(seed), { cents: 10_001, product: PRODUCTS.pro }];
-  seed.invoice({ customer: customer.id, at, lines, discountCents: 3_333, taxCents: 1_927 });
-  // A discount of all: paid, with nothing paid.
-  const gift = [{ cents: 2_000, product: PRODUCTS.starter }];
-  seed.invoice({ customer: customer.id, at: at + DAY, lines: gift, discountCents: 2_000 });
-};
-
-const withoutProduct: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const lines = [
-    { cents: 15_000, product: null },
-    { cents: 7_777, product: PRODUCTS.consulting },
-    { cents: 1_111, product: VANISHED_PRODUCT },
-    { cents: 3_333, product: PRODUCTS.proLegacy, isOldStyle: true },
-    { cents: 2_222, product: PRODUCTS.gift, isOldStyle: true },
-  ];
-  seed.invoice({ customer: customer.id, at, lines });
-  seed.invoice({ customer: customer.id, at: at + DAY, lines: lines.slice(0, 2), taxCents: 1 });
-};
-
-const noPositiveLine: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const credit = [
-    { cents: -1_500, product: PRODUCTS.pro },
-    { cents: -20, product: null },
-  ];
-  seed.invoice({ customer: customer.id, at, lines: credit, balanceCents: 9_000 });
-  const free = [{ cents: 0, product: PRODUCTS.starter }];
-  seed.invoice({ customer: customer.id, at: at + DAY, lines: free, taxCents: 1_200 });
-};
-
-const creditBalance: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const lines = [{ cents: 6_000, product: PRODUCTS.team }];
-  seed.invoice({ customer: customer.id, at, lines, balanceCents: -2_500 });
-  seed.invoice({ customer: customer.id, at: at + DAY, lines, balanceCents: -6_000 });
-};
-
-/** An invoice marked paid without a charge behind it: the product columns exceed the total. */
-const receiptInvoice: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const lines = [{ cents: 24_000, product: PRODUCTS.proYearly }];
-  seed.invoice({ customer: customer.id, at, lines });
-  seed.invoice({ customer: customer.id, at: at + 5, lines, withoutCharge: true });
-};
-
-const unevenSplit: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  const thirds = [PRODUCTS.starter, PRODUCTS.pro, PRODUCTS.team].map((product) => ({ cents: 333, product }));
-  seed.invoice({ customer: customer.id, at, lines: thirds, taxCents: 2 });
-  seed.invoice({ customer: customer.id, at: at + 1, lines: thirds, discountCents: 2 });
-};
-
-const sameSecond: Case = (seed, customer) => {
-  const at = someTime(seed, customer);
-  for (let n = 0; n < 7; n += 1) seed.charge({ customer: customer.id, at, cents: 1_000 + n });
-};
-
-const freeSignUp: Case = () => undefined;
-
-const abandonedSignUp: Case = (seed, customer) => {
-  seed.subscription(customer, "incomplete_expired");
-  seed.charge({ customer: customer.id, at: customer.since + 60, cents: 4_900, state: "failed" });
-};
 
 /** A paying customer whose one subscription has this status. */
 function withStatus(status: SubscriptionStatus, reason?: CancellationReason): Case {
-  return (seed, customer) => {
-    oneOffs(seed, customer);
-    const endedAt = someTime(seed, customer);
-    if (status !== "canceled") seed.subscription(customer, status);
-    else seed.subscription(customer, status, { endedAt, ...(reason === undefined ? {} : { reason }) });
+  return (life) => {
+    oneOffs(life);
+    life.subscribe(status, status !== "canceled" ? {} : { endedAt: life.at, ...(reason !== undefined && { reason }) });
   };
 }
 
-const severalSubscriptions: Case = (seed, customer) => {
-  oneOffs(seed, customer);
-  const endedAt = seed.between(customer.since + DAY, seed.until - 60 * DAY);
-  const isChurned = customer.n % 2 === 0;
-  seed.subscription(customer, "canceled", { endedAt, reason: "payment_failed" });
-  seed.subscription(customer, "canceled", { endedAt: endedAt + DAY, reason: "cancellation_requested" });
-  seed.subscription(customer, "incomplete_expired", { created: customer.since + 5 });
-  if (!isChurned) for (const status of ["past_due", "trialing"] as const) seed.subscription(customer, status);
-};
-
-const lastOneFailed: Case = (seed, customer) => {
-  oneOffs(seed, customer);
-  const endedAt = seed.between(customer.since + DAY, seed.until - 60 * DAY);
-  seed.subscription(customer, "canceled", { endedAt: endedAt + DAY, reason: "payment_failed" });
-  seed.subscription(customer, "canceled", { endedAt, reason: "cancellation_requested" });
-  seed.subscription(customer, "paused");
-};
-
-// The rest is about other currencies. In an account that has none they are plain customers.
-
-function abroad(history: Case): Case {
-  return (seed, customer) => (seed.others.length === 0 ? oneOffs : history)(seed, customer);
+/** What is about other currencies; in an account that has none it is a plain customer. */
+function abroad(history: (life: Life, currency: string) => void): Case {
+  return (life) => (life.seed.others.length === 0 ? oneOffs(life) : history(life, foreignCurrency(life.seed)));
 }
 
-const everyCurrency: Case = abroad((seed, customer) => {
-  const at = someTime(seed, customer);
-  for (const [n, currency] of [seed.home, ...seed.others].entries())
-    seed.charge({ customer: customer.id, at: at + n * 60, cents: seed.between(1_000, 50_000), currency });
-});
-
-const notConvertible: Case = abroad((seed, customer) => {
-  const currency = seed.foreignCurrency();
-  const at = someTime(seed, customer);
-  seed.charge({ customer: customer.id, at, cents: 10_000, currency, settlement: "own" });
-  seed.charge({ customer: customer.id, at: at + 60, cents: 11_000, currency, settlement: "none" });
-  seed.charge({ customer: customer.id, at: at + 120, cents: 12_000 });
-});
-
-const foreignInvoices: Case = abroad((seed, customer) => {
-  const currency = seed.foreignCurrency();
-  const at = someTime(seed, customer);
-  const lines = [anyLine(seed), anyLine(seed), { cents: 101, product: PRODUCTS.gift }];
-  seed.invoice({ customer: customer.id, at, lines, currency, taxCents: 7 });
-  seed.invoice({ customer: customer.id, at: at + DAY, lines, currency, settlement: "own" });
-  seed.invoice({ customer: customer.id, at: at + 2 * DAY, lines: [anyLine(seed)] });
-});
-
-/** Its charge in that currency was a guest's: there is no rate to convert the invoice by. */
-const foreignInvoiceOnly: Case = abroad((seed, customer) => {
-  const currency = seed.foreignCurrency();
-  const at = someTime(seed, customer);
-  seed.charge({ customer: customer.id, at, cents: 8_800 });
-  seed.charge({ customer: null, at: at + 60, cents: 12_000, currency });
-  const lines = [{ cents: 12_000, product: PRODUCTS.team }];
-  seed.invoice({ customer: customer.id, at: at + 50, lines, currency, withoutCharge: true });
-});
-
 function foreignCapture(era: Era): Case {
-  return abroad((seed, customer) => {
-    if (!seed.hasPartialCaptures) return oneOffs(seed, customer);
-    const currency = seed.foreignCurrency();
-    const at = timeIn(seed, customer, era);
-    const capture = { customer: customer.id, cents: 30_000, capturedCents: 21_000, currency, era } as const;
-    seed.charge({ ...capture, at });
-    seed.charge({ ...capture, at: at + 60, givenBackCents: 500 });
-    seed.charge({ ...capture, at: at + 120, givenBackCents: 10_001 });
-    seed.invoice({ customer: customer.id, at, lines: [anyLine(seed)], currency, withoutCharge: true });
+  return abroad((life, currency) => {
+    if (!life.seed.hasPartialCaptures) return oneOffs(life);
+    const at = timeIn(life, era);
+    const capture = { capturedCents: 21_000, currency, era };
+    life.charge(30_000, { ...capture, at });
+    life.charge(30_000, { ...capture, at: at + 60, givenBackCents: 500 });
+    life.charge(30_000, { ...capture, at: at + 120, givenBackCents: 10_001 });
+    life.invoice([anyLine(life.seed)], { at, currency, withoutCharge: true });
   });
 }
 
 /** The first ones are the most telling: a small account gets only these. */
-const CASES: readonly Case[] = [
+const CASES: Readonly<Record<string, Case>> = {
   subscriber,
-  longInvoice(26),
-  partialCapture("before", "nothing"),
+  lines27: longInvoice(26),
+  oldCapture: partialCapture("before", "nothing"),
   oneOffs,
-  partlyRefunded,
-  paidOutside,
-  foreignInvoices,
+  partlyRefunded({ seed, at, charge, invoice }) {
+    const currency = anyCurrency(seed);
+    const cents = between(seed, 5_000, 60_000);
+    invoice([[4_900, pro]], { currency });
+    charge(cents, { at: at + DAY, currency, givenBackCents: between(seed, 1, cents - 1) });
+  },
+  paidOutside({ seed, at, invoice }) {
+    const lines: LineSpec[] = [anyLine(seed), [50_000, team]];
+    invoice(lines, { outsideCents: lines.reduce((sum, [cents]) => sum + cents, 0) });
+    invoice(lines, { at: at + DAY, outsideCents: 12_345 });
+  },
+  foreignInvoices: abroad(({ seed, at, invoice }, currency) => {
+    const lines: LineSpec[] = [anyLine(seed), anyLine(seed), [101, gift]];
+    invoice(lines, { currency, taxCents: 7 });
+    invoice(lines, { at: at + DAY, currency, settlement: "own" });
+    invoice([anyLine(seed)], { at: at + 2 * DAY });
+  }),
   freeSignUp,
-  withoutProduct,
-  whollyRefunded,
-  withStatus("canceled", "payment_failed"),
-  discounted,
-  partialCapture("since", "much"),
-  everyCurrency,
-  partialCapture("before", "much"),
-  canceledAuthorisations,
-  failedAndPending,
-  disputed,
-  unpaidInvoices,
-  paidLate,
-  severalSubscriptions,
-  longInvoice(9),
-  longInvoice(10),
-  longInvoice(99),
-  longInvoice(240),
-  noPositiveLine,
-  creditBalance,
-  receiptInvoice,
-  unevenSplit,
-  sameSecond,
-  lastOneFailed,
-  abandonedSignUp,
-  refundedOnce,
-  onlyCanceledAuthorisation,
-  partialCapture("since", "nothing"),
-  partialCapture("since", "little"),
-  partialCapture("since", "released"),
-  partialCapture("since", "all"),
-  partialCapture("before", "released"),
-  partialCapture("before", "all"),
+  withoutProduct({ at, invoice }) {
+    const byHand: LineSpec[] = [
+      [15_000, null],
+      [7_777, consulting],
+    ];
+    invoice([...byHand, [1_111, VANISHED_PRODUCT], [3_333, proLegacy, "old"], [2_222, gift, "old"]]);
+    invoice(byHand, { at: at + DAY, taxCents: 1 });
+  },
+  whollyRefunded({ at, charge, invoice }) {
+    for (const cents of [4_900, 12_345]) charge(cents, { at: at + cents, givenBackCents: cents });
+    // Its invoice stays paid in full: a refund does not touch it.
+    invoice([[4_900, pro]], { withoutCharge: true });
+  },
+  endedByFailure: withStatus("canceled", "payment_failed"),
+  discounted({ seed, at, invoice }) {
+    invoice([anyLine(seed), anyLine(seed), [10_001, pro]], { discountCents: 3_333, taxCents: 1_927 });
+    // A discount of all: paid, with nothing paid.
+    invoice([[2_000, starter]], { at: at + DAY, discountCents: 2_000 });
+  },
+  newCapture: partialCapture("since", "much"),
+  everyCurrency: abroad(({ seed, at, charge }) => {
+    for (const [n, currency] of [seed.home, ...seed.others].entries())
+      charge(between(seed, 1_000, 50_000), { at: at + n * 60, currency });
+  }),
+  oldCaptureRefunded: partialCapture("before", "much"),
+  canceledAuthorisations({ at, charge }) {
+    charge(5_000, { state: "canceled", era: "before" });
+    charge(5_000, { state: "canceled", era: "since", at: at + 60 });
+    charge(7_500, { state: "authorised", at: at + 120 });
+    charge(5_000, { at: at + 180 });
+  },
+  failedAndPending({ at, charge }) {
+    charge(19_900, { state: "failed" });
+    charge(19_900, { at: at + 300 });
+    charge(80_000, { state: "pending", at: at + DAY });
+  },
+  disputed({ seed, at, charge, subscribe }) {
+    charge(between(seed, 2_000, 30_000), { disputed: true });
+    subscribe("canceled", { endedAt: at + 9 * DAY, reason: "payment_disputed" });
+  },
+  unpaidInvoices({ seed, at, invoice }) {
+    const line = anyLine(seed);
+    for (const status of ["draft", "open", "void", "uncollectible"] as const) invoice([line], { status });
+    // Partly paid: the charge counts, the invoice is not split before it is paid.
+    invoice([[90_000, team]], { at: at + DAY, status: "open", paidCents: 30_000 });
+  },
+  paidLate({ seed: { until }, invoice }) {
+    invoice([[33_300, pro]], { at: until - 20 * DAY });
+    invoice([[33_300, pro]], { at: until - 9 * DAY, paidAt: until + 3_600 });
+  },
+  severalSubscriptions(life) {
+    const { seed, since, subscribe } = life;
+    oneOffs(life);
+    const endedAt = between(seed, since + DAY, seed.until - 60 * DAY);
+    subscribe("canceled", { endedAt, reason: "payment_failed" });
+    subscribe("canceled", { endedAt: endedAt + DAY, reason: "cancellation_requested" });
+    subscribe("incomplete_expired", { created: since + 5 });
+    if (life.n % 2 === 1) for (const status of ["past_due", "trialing"] as const) subscribe(status);
+  },
+  lines10: longInvoice(9),
+  lines11: longInvoice(10),
+  lines100: longInvoice(99),
+  lines241: longInvoice(240),
+  noPositiveLine({ at, invoice }) {
+    const credit: LineSpec[] = [
+      [-1_500, pro],
+      [-20, null],
+    ];
+    invoice(credit, { balanceCents: 9_000 });
+    invoice([[0, starter]], { at: at + DAY, taxCents: 1_200 });
+  },
+  creditBalance({ at, invoice }) {
+    invoice([[6_000, team]], { balanceCents: -2_500 });
+    invoice([[6_000, team]], { at: at + DAY, balanceCents: -6_000 });
+  },
+  // An invoice marked paid without a charge behind it: the product columns exceed the total.
+  receiptInvoice({ at, invoice }) {
+    invoice([[24_000, proYearly]]);
+    invoice([[24_000, proYearly]], { at: at + 5, withoutCharge: true });
+  },
+  unevenSplit({ at, invoice }) {
+    const thirds = [starter, pro, team].map((product): LineSpec => [333, product]);
+    invoice(thirds, { taxCents: 2 });
+    invoice(thirds, { at: at + 1, discountCents: 2 });
+  },
+  sameSecond({ charge }) {
+    for (let n = 0; n < 7; n += 1) charge(1_000 + n);
+  },
+  lastOneFailed(life) {
+    const { seed, since, subscribe } = life;
+    oneOffs(life);
+    const endedAt = between(seed, since + DAY, seed.until - 60 * DAY);
+    subscribe("canceled", { endedAt: endedAt + DAY, reason: "payment_failed" });
+    subscribe("canceled", { endedAt, reason: "cancellation_requested" });
+    subscribe("paused");
+  },
+  abandonedSignUp({ since, charge, subscribe }) {
+    subscribe("incomplete_expired");
+    charge(4_900, { at: since + 60, state: "failed" });
+  },
+  refundedOnce({ seed, at, charge }) {
+    charge(9_900, { givenBackCents: 9_900 });
+    charge(between(seed, 1_000, 9_900), { at: at + DAY });
+  },
+  onlyCanceledAuthorisation: ({ charge }) => charge(10_000, { state: "canceled", era: "before" }),
+  newCaptureKept: partialCapture("since", "nothing"),
+  newCaptureLittleBack: partialCapture("since", "little"),
+  newCaptureReleasedBack: partialCapture("since", "released"),
+  newCaptureAllBack: partialCapture("since", "all"),
+  oldCaptureReleasedBack: partialCapture("before", "released"),
+  oldCaptureAllBack: partialCapture("before", "all"),
   unreadableCapture,
-  withStatus("trialing"),
-  withStatus("past_due"),
-  withStatus("unpaid"),
-  withStatus("paused"),
-  withStatus("incomplete"),
-  withStatus("canceled", "cancellation_requested"),
-  withStatus("canceled", "payment_disputed"),
-  withStatus("canceled"),
-  notConvertible,
-  foreignInvoiceOnly,
-  foreignCapture("before"),
-  foreignCapture("since"),
-];
+  trialing: withStatus("trialing"),
+  pastDue: withStatus("past_due"),
+  unpaid: withStatus("unpaid"),
+  paused: withStatus("paused"),
+  incomplete: withStatus("incomplete"),
+  endedByRequest: withStatus("canceled", "cancellation_requested"),
+  endedByDispute: withStatus("canceled", "payment_disputed"),
+  endedWithoutReason: withStatus("canceled"),
+  notConvertible: abroad(({ at, charge }, currency) => {
+    charge(10_000, { currency, settlement: "own" });
+    charge(11_000, { at: at + 60, currency, settlement: "none" });
+    charge(12_000, { at: at + 120 });
+  }),
+  // Its charge in that currency was a guest's: there is no rate to convert the invoice by.
+  foreignInvoiceOnly: abroad(({ at, charge, invoice }, currency) => {
+    charge(8_800);
+    charge(12_000, { customer: null, at: at + 60, currency });
+    invoice([[12_000, team]], { at: at + 50, currency, withoutCharge: true });
+  }),
+  oldForeignCapture: foreignCapture("before"),
+  newForeignCapture: foreignCapture("since"),
+};
+
+const ALL_CASES = Object.values(CASES);
 
 /** The case of the n-th customer: every trap once, then two plain customers for each further trap. */
 function caseOf(n: number): Case {
-  if (n < CASES.length) return CASES[n] ?? subscriber;
+  if (n < ALL_CASES.length) return ALL_CASES[n] ?? subscriber;
   if (n % 3 === 1) return subscriber;
   if (n % 12 === 5) return freeSignUp;
   if (n % 3 === 2) return oneOffs;
-  return CASES[Math.floor(n / 3) % CASES.length] ?? subscriber;
+  return ALL_CASES[Math.floor(n / 3) % ALL_CASES.length] ?? subscriber;
 }
 
 // -------------------------------------------------------------- Accounts ----
@@ -938,11 +935,17 @@ function caseOf(n: number): Case {
 export function seedAccount(options: SeedOptions): StripeAccount {
   const seed = openSeed(options);
   const { account } = seed;
-  seedProducts(account, seed.until - HISTORY);
-  for (let n = 0; n < options.customers; n += 1) caseOf(n)(seed, addCustomer(seed, n));
+  seedProducts(account, seed.until - HISTORY, options.hasPrivateNames);
+  addCoupons(seed);
+  const customers = Array.from({ length: options.customers }, (_, n) => {
+    const customer = addCustomer(seed, n);
+    caseOf(n)(liveAs(seed, customer));
+    return customer;
+  });
+  addGuests(seed, options.guests ?? Math.ceil(options.customers / 20));
+  if (options.customers >= ALL_CASES.length) addBurst(seed);
+  addPlans(seed, customers);
   cancelOfDeleted(account);
-  addGuests(seed, Math.ceil(options.customers / 20));
-  if (options.customers >= CASES.length) addBurst(seed);
   return account;
 }
 
@@ -958,12 +961,12 @@ function cancelOfDeleted(account: StripeAccount): void {
 
 function addGuests(seed: Seed, count: number): void {
   for (let n = 0; n < count; n += 1) {
-    const at = seed.until - seed.between(10 * DAY, HISTORY);
-    const cents = seed.between(500, 20_000);
-    const currency = seed.anyCurrency();
+    const at = seed.until - between(seed, 10 * DAY, HISTORY);
+    const cents = between(seed, 500, 20_000);
+    const currency = anyCurrency(seed);
     const givenBackCents = n % 4 === 3 ? 250 : 0;
-    const settlement = seed.anySettlement(currency);
-    seed.charge({ customer: null, at, cents, currency, givenBackCents, settlement });
+    const settlement = anySettlement(seed, currency);
+    addCharge(seed, { customer: null, at, cents, currency, givenBackCents, settlement });
   }
 }
 
@@ -977,7 +980,7 @@ function addBurst(seed: Seed): void {
   const ids = [...payers];
   for (let n = 0; n < 130 && ids.length > 0; n += 1) {
     const customer = ids[n % ids.length] ?? "";
-    seed.invoice({ customer, at, lines: [{ cents: 100 + n, product: PRODUCTS.usage }] });
+    addInvoice(seed, { customer, at, lines: [[100 + n, usage]] });
   }
 }
 
@@ -1045,63 +1048,77 @@ export type LargeOptions = {
   readonly partialCaptureShare?: number;
   /** The share of invoices with 24 lines instead of one. */
   readonly longInvoiceShare?: number;
+  /** The share of subscriptions with a discount, by one of a few coupons. */
+  readonly discountShare?: number;
   readonly until?: UnixSeconds;
 };
 
 /** A big plain account in usd, for benchmarks: five years of growth, every customer pays. */
 export function largeAccount(options: LargeOptions): StripeAccount {
-  const { seed, customers, partialCaptureShare = 0, longInvoiceShare = 0, until = UNTIL } = options;
-  const account = emptyAccount();
-  const random = seededRandom(seed);
-  const cus = Array.from({ length: customers }, (_, n) => stripeId("cus", n));
-  const anyone = (): string => cus[Math.floor(random() * customers)] ?? "";
+  const { until = UNTIL } = options;
+  const seed = openSeed({ customers: 0, seed: options.seed, until });
+  seedProducts(seed.account, until - HISTORY);
+  addCoupons(seed);
   /** The n-th of so many moments, oldest first, ever closer together. */
   const moment = (n: number, of: number): UnixSeconds =>
-    until - HISTORY + Math.floor(HISTORY * Math.sqrt((n + random()) / of));
-  seedProducts(account, until - HISTORY);
+    until - HISTORY + Math.floor(HISTORY * Math.sqrt((n + seed.random()) / of));
+  for (let n = 0; n < options.customers; n += 1) {
+    const created = moment(n, options.customers);
+    const known = { id: stripeId("cus", n), email: addressOf(n), name: `Customer ${n}` };
+    seed.account.customers.push(aCustomer({ ...known, created }));
+  }
+  for (let n = 0; n < options.charges; n += 1) addPlainCharge(seed, options, n, moment(n, options.charges));
+  for (let n = 0; n < options.invoices; n += 1) addPlainInvoice(seed, options, n, moment(n, options.invoices));
+  for (let n = 0; n < options.subscriptions; n += 1)
+    addPlainSubscription(seed, options, n, moment(n, options.subscriptions));
+  return seed.account;
+}
 
-  cus.forEach((id, n) => {
-    const created = moment(n, customers);
-    account.customers.push(aCustomer({ id, created, email: addressOf(n), name: `Customer ${n}` }));
+function anyone(seed: Seed, { customers }: LargeOptions): string {
+  return stripeId("cus", Math.floor(seed.random() * customers));
+}
+
+function addPlainCharge(seed: Seed, options: LargeOptions, n: number, created: UnixSeconds): void {
+  const amount = between(seed, 500, 20_499);
+  const released = seed.random() < (options.partialCaptureShare ?? 0) ? Math.floor(amount / 5) : 0;
+  const [id, transaction] = [stripeId("ch", n), stripeId("txn", n)];
+  seed.account.charges.push(
+    aCharge({
+      id,
+      amount,
+      amount_captured: amount - released,
+      amount_refunded: released,
+      balance_transaction: transaction,
+      created,
+      customer: n < options.customers ? stripeId("cus", n) : anyone(seed, options),
+      payment_intent: stripeId("pi", n),
+      refunded: false,
+    }),
+  );
+  seed.account.balanceTransactions.push(aBalanceTransaction({ id: transaction, amount, created, source: id }));
+}
+
+function addPlainInvoice(seed: Seed, options: LargeOptions, n: number, created: UnixSeconds): void {
+  const count = seed.random() < (options.longInvoiceShare ?? 0) ? 24 : 1;
+  const products = Object.values(PRODUCTS).map(([id]) => id);
+  const lines = Array.from({ length: count }, (_, line) => {
+    const product = products[between(seed, 0, products.length - 1)] ?? pro;
+    return anInvoiceLine({ id: stripeId("il", n * 32 + line), amount: between(seed, 500, 20_499), product });
   });
-  for (let n = 0; n < options.charges; n += 1) {
-    const amount = 500 + Math.floor(random() * 20_000);
-    const isPartial = random() < partialCaptureShare;
-    const released = isPartial ? Math.floor(amount / 5) : 0;
-    const id = stripeId("ch", n);
-    const created = moment(n, options.charges);
-    const transaction = stripeId("txn", n);
-    account.charges.push(
-      aCharge({
-        id,
-        amount,
-        amount_captured: amount - released,
-        amount_refunded: released,
-        balance_transaction: transaction,
-        created,
-        customer: n < customers ? (cus[n] ?? null) : anyone(),
-        payment_intent: stripeId("pi", n),
-        refunded: false,
-      }),
-    );
-    account.balanceTransactions.push(aBalanceTransaction({ id: transaction, amount, created, source: id }));
-  }
-  const products = Object.values(PRODUCTS);
-  for (let n = 0; n < options.invoices; n += 1) {
-    const id = stripeId("in", n);
-    const lines: StripeInvoiceLine[] = [];
-    for (let left = random() < longInvoiceShare ? 24 : 1; left > 0; left -= 1) {
-      const amount = 500 + Math.floor(random() * 20_000);
-      const product = products[Math.floor(random() * products.length)] ?? PRODUCTS.pro;
-      lines.push(anInvoiceLine({ id: stripeId("il", n * 32 + left), amount, product }));
-    }
-    account.invoices.push(anInvoice({ id, created: moment(n, options.invoices), customer: anyone(), lines }));
-  }
-  for (let n = 0; n < options.subscriptions; n += 1) {
-    const created = moment(n, options.subscriptions);
-    const customer = cus[n % customers] ?? "";
-    const status = n % 5 === 4 ? "canceled" : "active";
-    account.subscriptions.push(aSubscription({ id: stripeId("sub", n), created, customer, status }));
-  }
-  return account;
+  seed.account.invoices.push(anInvoice({ id: stripeId("in", n), created, customer: anyone(seed, options), lines }));
+}
+
+function addPlainSubscription(seed: Seed, options: LargeOptions, n: number, created: UnixSeconds): void {
+  const coupons = Object.keys(COUPONS) as CouponName[];
+  const coupon = seed.random() < (options.discountShare ?? 0) ? coupons[n % coupons.length] : undefined;
+  const id = stripeId("sub", n);
+  seed.account.subscriptions.push(
+    aSubscription({
+      id,
+      created,
+      customer: stripeId("cus", n % options.customers),
+      discounts: discountsBy(coupon, { id: stripeId("di", n), subscription: id }),
+      status: n % 5 === 4 ? "canceled" : "active",
+    }),
+  );
 }

@@ -9,74 +9,114 @@ import { startAttio } from "./attio.ts";
 import type { AttioSandbox, PlainRecord, PlainValue } from "./attio.ts";
 import { sandboxSettings } from "./settings.ts";
 import { startStripe } from "./stripe.ts";
+import type { StripeSandbox } from "./stripe.ts";
 
-const CUSTOMERS = 12;
+const CUSTOMERS = 14;
+
+type Services = { readonly stripe: StripeSandbox; readonly attio: AttioSandbox };
+type Run = { readonly code: number; readonly last: string };
+
+/** Starts a Stripe account with customers of every kind, and an Attio that knows most of them as people. */
+async function startBoth(): Promise<Services> {
+  const account = seedAccount({ customers: CUSTOMERS, seed: 1 });
+  const [stripe, attio] = await Promise.all([startStripe(account), startAttio()]);
+  const people = seedPeople(account);
+  const domains = new Set(people.map(({ companyDomain }) => companyDomain).filter((domain) => domain !== null));
+  for (const domain of domains) attio.addCompany({ name: domain, domain });
+  for (const { companyDomain, ...person } of people)
+    attio.addPerson({ ...person, ...(companyDomain !== null && { company: companyDomain }) });
+  return { stripe, attio };
+}
+
+/** Runs a program against both services, with nothing of this process but its clock. */
+async function runIn(
+  { stripe, attio }: Services,
+  program: (io: Io) => Promise<number>,
+  print: Pick<Io, "out" | "err">,
+): Promise<Run> {
+  let last = "";
+  const out = (text: string): void => {
+    last = text.trimEnd();
+    print.out(text);
+  };
+  const env = sandboxSettings(stripe, attio);
+  const code = await program({ ...processIo(), ...print, args: [], env, out, isTerminal: false });
+  return { code, last };
+}
+
+/** The records as the demo's first sync leaves them, the largest total first; nothing is printed. */
+export async function demoRecords(): Promise<readonly PlainRecord[]> {
+  const services = await startBoth();
+  try {
+    let printed = "";
+    const keep = (text: string): void => void (printed += text);
+    for (const program of [bootstrap, main]) {
+      const { code } = await runIn(services, program, { out: keep, err: keep });
+      if (code !== 0) throw new Error(`The demo failed:\n${printed}`);
+    }
+    return byRevenue(services.attio.records("stripe_customers"));
+  } finally {
+    await Promise.all([services.stripe.close(), services.attio.close()]);
+  }
+}
 
 /** Runs the demo. Returns the exit code: 0 if all steps went well and the second sync wrote nothing. */
-async function demo(serves: boolean): Promise<number> {
-  const account = seedAccount({ customers: CUSTOMERS, seed: 1 });
-  const stripe = await startStripe(account);
-  const attio = await startAttio();
-  fillCrm(attio, seedPeople(account));
-  const env = sandboxSettings(stripe, attio);
-  if (serves) {
-    console.log("Both services are up. In another terminal:\n");
-    for (const [name, value] of Object.entries(env)) console.log(`export ${name}='${value}'`);
-    console.log("\nnode bootstrap-attio.ts\nnode sync.ts --dry-run\nnode sync.ts");
-    console.log(`node test-one.ts ${account.customers[0]?.id}\n\nCtrl-C ends them.`);
-    return 0;
-  }
-
-  const run = async (title: string, program: (io: Io) => Promise<number>): Promise<{ code: number; last: string }> => {
-    console.log(`\n--- ${title}\n`);
-    let last = "";
-    const out = (text: string): void => {
-      last = text.trimEnd();
-      process.stdout.write(text);
-    };
-    const code = await program({ ...processIo(), args: [], env, out, isTerminal: false });
-    return { code, last };
-  };
+async function demo(): Promise<number> {
+  const { out, err } = processIo();
+  const services = await startBoth();
   console.log(`A Stripe account with ${CUSTOMERS} customers and an empty Attio workspace, both on this machine.`);
-  const first = await run("node bootstrap-attio.ts", bootstrap);
-  const second = await run("node sync.ts", main);
-  const third = await run("node sync.ts, once more", main);
+  const step = (title: string, program: (io: Io) => Promise<number>): Promise<Run> => {
+    console.log(`\n--- ${title}\n`);
+    return runIn(services, program, { out, err });
+  };
+  const first = await step("npm run bootstrap", bootstrap);
+  const second = await step("npm start", main);
+  const third = await step("npm start, once more", main);
   console.log("\n--- the records in Attio\n");
-  for (const line of tableOf(attio.records("stripe_customers"))) console.log(line);
-  await Promise.all([stripe.close(), attio.close()]);
+  for (const line of tableOf(services.attio.records("stripe_customers"))) console.log(line);
+  await Promise.all([services.stripe.close(), services.attio.close()]);
   const isQuiet = third.last.startsWith("done: created=0 updated=0 refreshed=0 ");
   console.log(isQuiet ? "\nThe second run had nothing to write." : "\nThe second run wrote something: a bug.");
   return first.code === 0 && second.code === 0 && third.code === 0 && isQuiet ? 0 : 1;
 }
 
-function fillCrm(attio: AttioSandbox, people: ReturnType<typeof seedPeople>): void {
-  const domains = new Set(people.map(({ companyDomain }) => companyDomain).filter((domain) => domain !== null));
-  for (const domain of domains) attio.addCompany({ name: domain, domain });
-  for (const { companyDomain, ...person } of people)
-    attio.addPerson({ ...person, ...(companyDomain !== null && { company: companyDomain }) });
+/** Starts both services and says how to use them. They stay up until the process is ended. */
+async function serveBoth(): Promise<void> {
+  const { stripe, attio } = await startBoth();
+  console.log("Both services are up. In another terminal, in this directory, first these settings; what is exported");
+  console.log("wins over what a file .env says:\n");
+  for (const [name, value] of Object.entries(sandboxSettings(stripe, attio))) console.log(`export ${name}='${value}'`);
+  console.log("\nThen, for example:\n\nnpm run bootstrap\nnpm start -- --dry-run\nnpm start");
+  console.log(`npm run test-one -- ${stripe.account.customers[0]?.id}\n\nCtrl-C ends them.`);
+}
+
+function byRevenue(records: readonly PlainRecord[]): PlainRecord[] {
+  return records.toSorted((a, b) => Number(b["total_revenue"]) - Number(a["total_revenue"]));
 }
 
 /** The records as columns, the largest total first; amounts as the CRM would show them. */
 function tableOf(records: readonly PlainRecord[]): string[] {
-  const money = (value: PlainValue | undefined): string => Number(value ?? 0).toFixed(2);
-  const rows = records
-    .toSorted((a, b) => Number(b["total_revenue"]) - Number(a["total_revenue"]))
-    .map((record) => {
-      const spend = Object.keys(record).filter((slug) => slug.startsWith("spend_"));
-      const amounts = ["total_revenue", ...spend, "unallocated_revenue"].map((slug) => money(record[slug]));
-      const person = record["person"] === null ? "" : "linked";
-      return [String(record["name"]), ...amounts, String(record["subscription_status"]), person];
-    });
-  const slugs = Object.keys(records[0] ?? {}).filter((slug) => slug.startsWith("spend_"));
-  const heads = ["name", "total_revenue", ...slugs, "unallocated", "status", "person"];
+  const money = (value: PlainValue | undefined): string => (value == null ? "" : Number(value).toFixed(2));
+  const day = (value: PlainValue | undefined): string => String(value ?? "").slice(0, 10);
+  const spend = Object.keys(records[0] ?? {}).filter((slug) => slug.startsWith("spend_"));
+  const amounts = ["total_revenue", ...spend, "unallocated_revenue", "mrr"];
+  const dates = ["renews_at", "cancels_at", "payment_failed_at"];
+  const rows = byRevenue(records).map((record) => [
+    String(record["name"]),
+    ...amounts.map((slug) => money(record[slug])),
+    ...dates.map((slug) => day(record[slug])),
+    String(record["subscription_status"]),
+    record["person"] === null ? "" : "linked",
+  ]);
+  const heads = ["name", ...amounts, ...dates, "status", "person"].map((head) => head.replace(/_revenue$/, ""));
   const widths = heads.map((head, at) => Math.max(head.length, ...rows.map((row) => row[at]?.length ?? 0)));
-  const isMoney = (at: number): boolean => at > 0 && at < heads.length - 2;
-  return [heads, ...rows].map((row) =>
-    row
-      .map((cell, at) => (isMoney(at) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0)))
-      .join("  ")
-      .trimEnd(),
-  );
+  const isMoney = (at: number): boolean => at > 0 && at <= amounts.length;
+  const fitted = (cell: string, at: number): string =>
+    isMoney(at) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0);
+  return [heads, ...rows].map((row) => row.map(fitted).join("  ").trimEnd());
 }
 
-if (import.meta.main) process.exitCode = await demo(process.argv.includes("--serve"));
+if (import.meta.main) {
+  if (process.argv.includes("--serve")) await serveBoth();
+  else process.exitCode = await demo();
+}

@@ -2,7 +2,7 @@
 // published rate limits, and faults on demand. It knows nothing of Stripe or Attio.
 
 import { createServer } from "node:http";
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { performance } from "node:perf_hooks";
 
@@ -100,14 +100,9 @@ export function atRate(rate: number, seed: number, faults: readonly Fault[]): Fa
   return () => (random() < rate ? faults[Math.floor(random() * faults.length)] : undefined);
 }
 
-/** Starts a server on 127.0.0.1 at a free port. */
-export async function serve(options: ServerOptions): Promise<SandboxServer> {
-  const random = seededRandom(options.seed ?? 1);
-  const attempts = new Map<string, number>();
+/** Refuses what goes beyond the published limits, and counts what it refused. */
+function createLimiter(limits: Limits, counts: SandboxServer["counts"]): (call: Call) => Reply | undefined {
   const windows = new Map<string, number[]>();
-  const log: Exchange[] = [];
-  const faultRules: FaultRule[] = [];
-  const counts = { requests: 0, refused: 0 };
 
   /** True once `limit` requests of this key lie in the last second; counts this one otherwise. */
   function isOver(key: string, limit: number): boolean {
@@ -120,9 +115,7 @@ export async function serve(options: ServerOptions): Promise<SandboxServer> {
     return false;
   }
 
-  function refusal(call: Call): Reply | undefined {
-    const limits = options.limits;
-    if (limits === undefined) return undefined;
+  return (call) => {
     const kind = limits.classOf?.(call);
     let reason: string | undefined;
     if (isOver("global", limits.perSecond)) reason = "global";
@@ -131,76 +124,36 @@ export async function serve(options: ServerOptions): Promise<SandboxServer> {
     if (reason === undefined) return undefined;
     counts.refused += 1;
     return limits.refuse(call, reason);
-  }
-
-  function outcome(call: Call, fault: Fault | undefined): Reply | "reset" {
-    if (fault !== undefined && "before" in fault) return fault.before;
-    const reply = refusal(call) ?? options.handle(call);
-    return fault === undefined ? reply : fault.after({ ...reply }, call);
-  }
-
-  function send(response: ServerResponse, reply: Reply | "reset"): void {
-    if (reply === "reset") {
-      response.destroy();
-      return;
-    }
-    const bytes = Buffer.from(reply.text);
-    const headers = { "content-type": "application/json", "content-length": bytes.length, ...reply.headers };
-    response.writeHead(reply.status, headers);
-    if (reply.cut === true) response.write(bytes.subarray(0, bytes.length >> 1), () => response.destroy());
-    else response.end(bytes);
-  }
-
-  const server = createServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on("data", (chunk: Buffer) => chunks.push(chunk));
-    request.on("error", () => response.destroy());
-    request.on("end", () => {
-      const url = new URL(request.url ?? "/", "http://127.0.0.1");
-      const method = request.method ?? "GET";
-      const text = Buffer.concat(chunks).toString("utf8");
-      const call: Call = {
-        method,
-        path: url.pathname,
-        route: options.routeOf(method, url.pathname),
-        query: url.searchParams,
-        headers: request.headers,
-        body: text === "" ? undefined : parseOr(text),
-      };
-      const attempt = (attempts.get(call.route) ?? 0) + 1;
-      attempts.set(call.route, attempt);
-      counts.requests += 1;
-      let fault: Fault | undefined;
-      for (const rule of faultRules) fault ??= rule(call, attempt);
-
-      // Limits are counted, and writes take effect, when the request arrives; the answer travels later.
-      const reply = outcome(call, fault);
-      if (result.keepLog) {
-        const status = reply === "reset" ? 0 : reply.status;
-        log.push({ ...call, status, atMs: performance.now(), fault: fault?.name ?? null });
-      }
-      const waitMs = (options.latencyMs ?? 0) + (options.jitterMs ?? 0) * random() + (fault?.slowMs ?? 0);
-      if (waitMs > 0) setTimeout(() => send(response, reply), waitMs);
-      else send(response, reply);
-    });
-  });
-  server.keepAliveTimeout = 60_000;
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-
-  const result: SandboxServer = {
-    url: `http://127.0.0.1:${port}`,
-    log,
-    faultRules,
-    keepLog: true,
-    counts,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
   };
-  return result;
+}
+
+function send(response: ServerResponse, reply: Reply | "reset"): void {
+  if (reply === "reset") {
+    response.destroy();
+    return;
+  }
+  const bytes = Buffer.from(reply.text);
+  const headers = { "content-type": "application/json", "content-length": bytes.length, ...reply.headers };
+  response.writeHead(reply.status, headers);
+  if (reply.cut === true) response.write(bytes.subarray(0, bytes.length >> 1), () => response.destroy());
+  else response.end(bytes);
+}
+
+/** The request as a handler sees it, once its whole body has come. */
+async function received(request: IncomingMessage, routeOf: ServerOptions["routeOf"]): Promise<Call> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  const url = new URL(request.url ?? "/", "http://127.0.0.1");
+  const method = request.method ?? "GET";
+  const text = Buffer.concat(chunks).toString("utf8");
+  return {
+    method,
+    path: url.pathname,
+    route: routeOf(method, url.pathname),
+    query: url.searchParams,
+    headers: request.headers,
+    body: text === "" ? undefined : parseOr(text),
+  };
 }
 
 function parseOr(text: string): unknown {
@@ -209,4 +162,47 @@ function parseOr(text: string): unknown {
   } catch {
     return NOT_JSON;
   }
+}
+
+/** Starts a server on 127.0.0.1 at a free port. */
+export async function serve(options: ServerOptions): Promise<SandboxServer> {
+  const { latencyMs = 0, jitterMs = 0, limits } = options;
+  const random = seededRandom(options.seed ?? 1);
+  const attempts = new Map<string, number>();
+  const counts = { requests: 0, refused: 0 };
+  const refusal = limits === undefined ? undefined : createLimiter(limits, counts);
+
+  /** Limits are counted, and writes take effect, when the request arrives; the answer travels later. */
+  function answer(call: Call, response: ServerResponse): void {
+    const attempt = (attempts.get(call.route) ?? 0) + 1;
+    attempts.set(call.route, attempt);
+    counts.requests += 1;
+    let fault: Fault | undefined;
+    for (const rule of result.faultRules) fault ??= rule(call, attempt);
+    let reply = fault !== undefined && "before" in fault ? fault.before : (refusal?.(call) ?? options.handle(call));
+    if (fault !== undefined && "after" in fault && reply !== "reset") reply = fault.after({ ...reply }, call);
+    const status = reply === "reset" ? 0 : reply.status;
+    if (result.keepLog) result.log.push({ ...call, status, atMs: performance.now(), fault: fault?.name ?? null });
+    const waitMs = latencyMs + jitterMs * random() + (fault?.slowMs ?? 0);
+    if (waitMs > 0) setTimeout(() => send(response, reply), waitMs);
+    else send(response, reply);
+  }
+
+  const server = createServer((request, response) => {
+    received(request, options.routeOf).then(
+      (call) => answer(call, response),
+      () => response.destroy(),
+    );
+  });
+  server.keepAliveTimeout = 60_000;
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  const url = `http://127.0.0.1:${port}`;
+  const result: SandboxServer = { url, log: [], faultRules: [], keepLog: true, counts, close };
+  return result;
 }

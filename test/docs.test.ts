@@ -184,7 +184,7 @@ function startServing(directory: string) {
       out += chunk.toString();
       if (!out.includes("Ctrl-C")) return;
       const exported = [...out.matchAll(/^export (\w+)='(.*)'$/gm)];
-      const customerId = /test-one\.ts (cus_\w+)/.exec(out)?.[1] ?? "";
+      const customerId = /^npm run test-one -- (cus_\w+)$/m.exec(out)?.[1] ?? "";
       resolve({ settings: new Map(exported.map(([, name = "", value = ""]) => [name, value])), customerId });
     });
   });

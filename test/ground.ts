@@ -13,6 +13,7 @@ import type { PlainRecord, PlainValue } from "../sandbox/attio.ts";
 import { aCharge, aCustomer, anInvoice, anInvoiceLine, stripeId } from "../sandbox/objects.ts";
 import type { Call, Exchange, FaultRule, SandboxServer } from "../sandbox/server.ts";
 import { SANDBOX_STRIPE_KEY, SANDBOX_STRIPE_TEST_KEY, emptyAccount } from "../sandbox/stripe.ts";
+import type { StripeDiscount } from "../sandbox/objects.ts";
 import type { StripeAccount } from "../sandbox/stripe.ts";
 import { isObject } from "../sync.ts";
 import { decimalOf, expectedRecords } from "./oracle.ts";
@@ -124,7 +125,15 @@ export function expectedOf(world: World, more: Partial<OracleInput> = {}): Map<s
 
 /** This world as the oracle reads it. */
 export function oracleInput(world: World, more: Partial<OracleInput> = {}): OracleInput {
-  const { charges, invoices, customers, subscriptions, balanceTransactions, livemode } = world.stripe.account;
+  const { charges, invoices, balanceTransactions, coupons, livemode, ...account } = world.stripe.account;
+  const couponOf = ({ source }: StripeDiscount): string => String(source.coupon);
+  const customers = account.customers.map((customer) => {
+    return { ...customer, discount: customer.discount ? couponOf(customer.discount) : null };
+  });
+  const subscriptions = account.subscriptions.map(({ items, discounts, ...subscription }) => {
+    const data = items.data.map((item) => ({ ...item, discounts: item.discounts.map(couponOf) }));
+    return { ...subscription, discounts: discounts.map(couponOf), items: { data, has_more: data.length > 20 } };
+  });
   const people = world.attio.records("people").map((person) => ({
     recordId: person.recordId,
     emailAddresses: textsOf(person["email_addresses"]),
@@ -136,6 +145,7 @@ export function oracleInput(world: World, more: Partial<OracleInput> = {}): Orac
     customers,
     subscriptions,
     balanceTransactions,
+    coupons: new Map(coupons.map((coupon) => [coupon.id, { applies_to: null, ...coupon }])),
     people,
     currency: world.env["CURRENCY"] ?? "usd",
     productSlugs: SANDBOX_PRODUCT_SLUGS,
@@ -155,7 +165,7 @@ export function assertRecordsEqual(world: World, expected: Map<string, ExpectedR
   const wanted = [...expected.values()].map((record) => asHeld(record, currency));
   const slugs = Object.keys(wanted[0] ?? {});
   const held = world.attio.records("stripe_customers").map((record) => {
-    const instants = ["first_charge_at", "last_charge_at"].map((slug) => [slug, instantOf(record[slug])] as const);
+    const instants = slugs.filter((slug) => slug.endsWith("_at")).map((slug) => [slug, instantOf(record[slug])]);
     return { ...pick(record, slugs), ...Object.fromEntries(instants) };
   });
   const byId = (rows: readonly Readonly<Record<string, unknown>>[]) =>
@@ -166,9 +176,10 @@ export function assertRecordsEqual(world: World, expected: Map<string, ExpectedR
 
 /** An expected record as the CRM shows it: money as its shortest decimal text. */
 export function asHeld(record: ExpectedRecord, currency: string): Record<string, string | null> {
-  const { spend, total_revenue, unallocated_revenue, ...others } = record;
-  const amounts = Object.entries({ ...spend, total_revenue, unallocated_revenue });
-  return { ...others, ...Object.fromEntries(amounts.map(([slug, amount]) => [slug, shortest(amount, currency)])) };
+  const { spend, total_revenue, unallocated_revenue, mrr, ...others } = record;
+  const amounts = Object.entries({ ...spend, total_revenue, unallocated_revenue, mrr });
+  const shown = amounts.map(([slug, amount]) => [slug, amount === null ? null : shortest(amount, currency)]);
+  return { ...others, ...Object.fromEntries(shown) };
 }
 
 function shortest(amount: bigint, currency: string): string {

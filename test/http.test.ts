@@ -1,6 +1,7 @@
 // http.test.ts - request() and what paces it: every rung of the retry ladder on a real server, waits on the test's clock.
 
 import assert from "node:assert/strict";
+import dns from "node:dns";
 import { describe, test } from "node:test";
 
 import fc from "fast-check";
@@ -8,7 +9,7 @@ import fc from "fast-check";
 import { attioFaults, startAttio } from "../sandbox/attio.ts";
 import { script, seededRandom } from "../sandbox/server.ts";
 import type { Reply } from "../sandbox/server.ts";
-import { ApiError, StoppedError, connectAttio, createGate, createPool, request } from "../sync.ts";
+import { ApiError, StoppedError, connectAttio, connectStripe, createPace, request } from "../sync.ts";
 import type { Call } from "../sync.ts";
 import { aConnection, aService, byHand, eventClock, failureOf, heldClock, recordingClock } from "./services.ts";
 import { scripted, someSettings } from "./services.ts";
@@ -24,6 +25,7 @@ function reply(status: number, text: string, headers: Record<string, string> = {
 describe("HTTP: what is tried again", () => {
   const transient: [string, Reply | "reset"][] = [
     ["a 429", reply(429, '{"error":{"code":"rate_limit"}}')],
+    ["a 429 with Stripe-Should-Retry: false", reply(429, "{}", { "stripe-should-retry": "false" })],
     ["a 409", reply(409, '{"error":{"code":"lock_timeout"}}')],
     ["a 500", reply(500, '{"error":{"type":"api_error"}}')],
     ["a 502 with HTML", reply(502, "<h1>Bad Gateway</h1>", { "content-type": "text/html" })],
@@ -44,7 +46,7 @@ describe("HTTP: what is tried again", () => {
       assert.deepEqual(await request(service, CHARGES), TRIED_AGAIN);
 
       assert.deepEqual(clock.waits, [500]);
-      assert.deepEqual(service.stats, { requests: 2, retries: 1, throttled: title === "a 429" ? 1 : 0 });
+      assert.deepEqual(service.stats, { requests: 2, retries: 1, throttled: title.startsWith("a 429") ? 1 : 0 });
     });
   }
 
@@ -55,7 +57,6 @@ describe("HTTP: what is tried again", () => {
     ["a 404", reply(404, '{"error":{"message":"no"}}')],
     ["a 409 slug_conflict, which is an answer,", reply(409, '{"code":"slug_conflict","message":"taken"}')],
     ["a 409 with Stripe-Should-Retry: false", reply(409, "{}", { "stripe-should-retry": "false" })],
-    ["a 429 with Stripe-Should-Retry: false", reply(429, "{}", { "stripe-should-retry": "false" })],
     ["a 500 with Stripe-Should-Retry: false", reply(500, "{}", { "stripe-should-retry": "false" })],
   ];
   for (const [title, answer] of final) {
@@ -78,7 +79,7 @@ describe("HTTP: what is tried again", () => {
 
     assert.deepEqual(await request(service, CHARGES), TRIED_AGAIN);
 
-    assert.deepEqual(service.notes, ["retry    GET /v1/charges, try 2 of 6 in 0.5 s: none within 800 ms"]);
+    assert.deepEqual(service.notes, ["GET /v1/charges, try 2 of 6 in 0.5 s: none within 800 ms"]);
   });
 
   test("a body that stalls half-way is given up after the same time-out and tried again", async (t) => {
@@ -91,7 +92,7 @@ describe("HTTP: what is tried again", () => {
 
     assert.deepEqual(await request(service, CHARGES), TRIED_AGAIN);
 
-    assert.deepEqual(service.notes, ["retry    GET /v1/charges, try 2 of 6 in 0.5 s: none within 800 ms"]);
+    assert.deepEqual(service.notes, ["GET /v1/charges, try 2 of 6 in 0.5 s: none within 800 ms"]);
   });
 
   test("a long body is read whole, also where a chunk ends within a character", async (t) => {
@@ -108,7 +109,33 @@ describe("HTTP: what is tried again", () => {
     const error = await failureOf(request(aService(server.url), CHARGES));
 
     assert.ok(error instanceof ApiError);
-    assert.match(error.message, /^Stripe gave no answer: .*ECONNREFUSED.* \[GET \/v1\/charges -> no answer\]$/);
+    assert.match(
+      error.message,
+      /^Stripe gave no answer: connect ECONNREFUSED 127.0.0.1:\d+ \[GET \/v1\/charges -> no answer\]$/,
+    );
+  });
+});
+
+describe("HTTP: a crowd", () => {
+  const crowded = reply(429, "{}", { "retry-after": "20" });
+
+  test("a 429 costs no try: after twelve of them a reset still has its six", async (t) => {
+    const server = await scripted(t, [...Array<Reply>(12).fill(crowded), ...Array<"reset">(5).fill("reset")]);
+
+    assert.deepEqual(await request(aService(server.url), CHARGES), TRIED_AGAIN);
+
+    assert.equal(server.counts.requests, 18);
+  });
+
+  test("a 429 that does not end in five minutes is final", async (t) => {
+    const server = await scripted(t, Array<Reply>(99).fill(crowded));
+    const clock = recordingClock(() => 0);
+
+    const error = await failureOf(request(aService(server.url, { clock }), CHARGES));
+
+    assert.ok(error instanceof ApiError);
+    assert.equal(error.status, 429);
+    assert.equal(server.counts.requests, 16);
   });
 });
 
@@ -230,6 +257,61 @@ describe("HTTP: what a failure says", () => {
     );
   });
 
+  test("where its words may not be quoted, a refusal has the fields it named, and status, code and request id", async (t) => {
+    const faults = [
+      { path: ["data", "values", "name"], message: "Got ACME%20Corp" },
+      { path: ["data", "Jane Doe"], message: "unknown" },
+    ];
+    const body = { code: "validation_type", message: "Acme Corp is no name.", validation_errors: faults };
+    const server = await scripted(t, [reply(400, JSON.stringify(body), { "x-attio-execution-id": "ab12" })]);
+    const service = aService(server.url, { name: "Attio", quotesWords: false });
+
+    const error = await failureOf(request(service, { method: "PUT", path: "/v2/x" }));
+
+    assert.ok(error instanceof ApiError);
+    assert.equal(error.message, "Attio refused: name [PUT /v2/x -> 400 validation_type, request ab12]");
+    assert.deepEqual(error.fields, ["name"]);
+  });
+
+  test("of a host with several addresses, none of which answers, the first one's failure is told", async (t) => {
+    const server = await scripted(t, []);
+    await server.close();
+    const both = [{ address: "127.0.0.1", family: 4 }, { address: "::1", family: 6 }]; // prettier-ignore
+    t.mock.method(dns, "lookup", (_: string, __: object, answer: (...found: unknown[]) => void) => answer(null, both));
+
+    const error = await failureOf(request(aService(server.url.replace("127.0.0.1", "two.example")), CHARGES));
+
+    assert.match(String(error), /Stripe gave no answer: connect ECONNREFUSED 127\.0\.0\.1:\d+ \[/);
+  });
+
+  test("a parameter that Stripe named is a field", async (t) => {
+    const body = { error: { code: "parameter_unknown", param: "expand[]", message: "No such thing." } };
+    const server = await scripted(t, [reply(400, JSON.stringify(body))]);
+
+    const error = await failureOf(request(aService(server.url), CHARGES));
+
+    assert.ok(error instanceof ApiError);
+    assert.deepEqual(error.fields, ["expand[]"]);
+  });
+
+  const doubts: [string, (Reply | "reset")[], boolean][] = [
+    ["a 400 at once", [reply(400, "{}")], false],
+    ["a 429 and then a 400", [reply(429, "{}"), reply(400, "{}")], false],
+    ["a reset and then a 400", ["reset", reply(400, "{}")], true],
+    ["a 500 and then a 400", [reply(500, "{}"), reply(400, "{}")], true],
+    ["a 200 that is no JSON and then a 400", [reply(200, "<html>"), reply(400, "{}")], true],
+    ["resets only", Array<"reset">(6).fill("reset"), true],
+  ];
+  for (const [title, answers, expected] of doubts)
+    test(`${title} ${expected ? "may" : "cannot"} have had an effect`, async (t) => {
+      const server = await scripted(t, answers);
+
+      const error = await failureOf(request(aService(server.url), { method: "PUT", path: "/v2/x", body: {} }));
+
+      assert.ok(error instanceof ApiError);
+      assert.equal(error.mayHaveTakenEffect, expected);
+    });
+
   test("a failure never shows the query, the body or the key", async (t) => {
     const server = await scripted(t, [reply(404, "gone")]);
     const call: Call = { method: "POST", path: "/v2/x", query: { q: "secret_query" }, body: { b: "secret_body" } };
@@ -247,9 +329,25 @@ describe("HTTP: what a failure says", () => {
     await request(service, CHARGES);
 
     assert.deepEqual(service.notes, [
-      "retry    GET /v1/charges, try 2 of 6 in 3.0 s: 429, endpoint-rate",
-      "retry    GET /v1/charges, try 3 of 6 in 1.0 s: status 503",
+      "GET /v1/charges, again in 3.0 s: 429, endpoint-rate",
+      "GET /v1/charges, try 2 of 6 in 1.0 s: status 503",
     ]);
+  });
+
+  test("what is tried again is summed up: one line at once, then one every ten seconds, each with how many", async (t) => {
+    const server = await scripted(t, Array<Reply>(12).fill(reply(429, "{}", { "retry-after": "3" })));
+    const lines: string[] = [];
+    const onRetry = (line: string): void => void lines.push(line);
+    const stripe = connectStripe(
+      someSettings({ STRIPE_API_BASE: server.url }),
+      aConnection({ onRetry, clock: recordingClock(() => 0) }),
+    );
+
+    await request(stripe, CHARGES);
+
+    const latest = "tried again, the latest: GET /v1/charges, again in 3.0 s: 429, too many requests";
+    const counts = ["1", "4", "4"]; // twelve waits of 3 s: after 0, 12 and 24 s
+    assert.deepEqual(lines, counts.map((count) => `retry    Stripe: ${count} ${latest}`)); // prettier-ignore
   });
 });
 
@@ -345,7 +443,7 @@ describe("HTTP: told to stop", () => {
     const stop = new AbortController();
     const clock = heldClock();
     const service = aService(server.url, { clock, stop: stop.signal });
-    service.gate.pause(60_000);
+    service.pace.pause(60_000);
     const waiting = failureOf(request(service, CHARGES));
     await clock.slept(1);
 
@@ -394,51 +492,18 @@ describe("HTTP: told to stop", () => {
   });
 });
 
-describe("HTTP: the pool", () => {
-  /** Tasks that a test ends by hand. */
-  function tasks(count: number) {
-    const begun: number[] = [];
-    const ends = Array.from({ length: count }, () => Promise.withResolvers<number>());
-    const task = (n: number) => () => (begun.push(n), ends[n]?.promise);
-    return { begun, ends, task };
-  }
-  const settled = () => new Promise((resolve) => setImmediate(resolve));
-
-  test("no more tasks run than there are workers, and they begin in the order they came", async () => {
-    const { begun, ends, task } = tasks(5);
-    const inPool = createPool(2);
-    const all = [0, 1, 2, 3, 4].map((n) => inPool(async () => task(n)()));
-    await settled();
-    assert.deepEqual(begun, [0, 1]);
-
-    ends[1]?.resolve(1);
-    await settled();
-    assert.deepEqual(begun, [0, 1, 2]);
-
-    for (const n of [0, 2, 3, 4]) ends[n]?.resolve(n);
-    assert.deepEqual(await Promise.all(all), [0, 1, 2, 3, 4]);
-    assert.deepEqual(begun, [0, 1, 2, 3, 4]);
-  });
-
-  test("a task that fails makes room for the next, and a later one waits for nobody", async () => {
-    const inPool = createPool(1);
-    const failed = inPool(async () => Promise.reject(new Error("no")));
-
-    assert.equal(await inPool(async () => "next"), "next");
-    await assert.rejects(failed, /no/);
-    assert.equal(await inPool(async () => "later"), "later");
-  });
-});
-
-describe("HTTP: the gate", () => {
+describe("HTTP: the pace", () => {
   type Arrival = { readonly at: number; readonly lane: string };
-  const never = new AbortController().signal;
+  type Pace = ReturnType<typeof createPace>;
+  const stop = new AbortController().signal;
+  const aPace = (clock: EventClock, rates: Parameters<typeof createPace>[1]): Pace =>
+    createPace({ clock, stop }, rates);
 
   /** When each arrival was let through, in order of passing. */
-  async function passings(clock: EventClock, gate: ReturnType<typeof createGate>, arrivals: readonly Arrival[]) {
+  async function passings(clock: EventClock, pace: Pace, arrivals: readonly Arrival[]) {
     const passed: Arrival[] = [];
     for (const { at, lane } of arrivals)
-      clock.at(at, () => void gate.pass(lane, never).then(() => passed.push({ at: clock.now(), lane })));
+      clock.at(at, () => void pace.turn(lane).then(() => passed.push({ at: clock.now(), lane })));
     await clock.run();
     return passed;
   }
@@ -449,9 +514,9 @@ describe("HTTP: the gate", () => {
 
   test("a crowd passes one by one at even distances, without a burst at the start", async () => {
     const clock = eventClock();
-    const gate = createGate(clock, { all: 50, lane: () => 20 });
+    const pace = aPace(clock, { all: 50, lane: () => 20 });
 
-    const passed = await passings(clock, gate, crowd(5, "/v1/charges"));
+    const passed = await passings(clock, pace, crowd(5, "/v1/charges"));
 
     assert.deepEqual(
       passed.map(({ at }) => at),
@@ -461,9 +526,9 @@ describe("HTTP: the gate", () => {
 
   test("lanes go beside each other, under the rate of the whole service", async () => {
     const clock = eventClock();
-    const gate = createGate(clock, { all: 40, lane: () => 20 });
+    const pace = aPace(clock, { all: 40, lane: () => 20 });
 
-    const passed = await passings(clock, gate, [...crowd(3, "a"), ...crowd(3, "b")]);
+    const passed = await passings(clock, pace, [...crowd(3, "a"), ...crowd(3, "b")]);
 
     assert.deepEqual(
       passed.map(({ at, lane }) => `${lane} ${at}`),
@@ -473,9 +538,9 @@ describe("HTTP: the gate", () => {
 
   test("a lane may have a rate of its own", async () => {
     const clock = eventClock();
-    const gate = createGate(clock, { all: 1_000, lane: (name) => (name === "write" ? 10 : 40) });
+    const pace = aPace(clock, { all: 1_000, lane: (name) => (name === "write" ? 10 : 40) });
 
-    const passed = await passings(clock, gate, [...crowd(3, "write"), ...crowd(3, "read", 1)]);
+    const passed = await passings(clock, pace, [...crowd(3, "write"), ...crowd(3, "read", 1)]);
 
     assert.deepEqual(
       passed.map(({ at, lane }) => `${lane} ${at}`),
@@ -485,40 +550,54 @@ describe("HTTP: the gate", () => {
 
   test("a pause holds all lanes, and afterwards they go on evenly", async () => {
     const clock = eventClock();
-    const gate = createGate(clock, { all: 100, lane: () => 20 });
-    clock.at(60, () => gate.pause(1_000));
+    const pace = aPace(clock, { all: 100, lane: () => 20 });
+    clock.at(60, () => pace.pause(1_000));
 
-    const passed = await passings(clock, gate, [...crowd(4, "a"), ...crowd(3, "b", 500)]);
+    const passed = await passings(clock, pace, [...crowd(4, "a"), ...crowd(3, "b", 500)]);
 
     assert.deepEqual(
       passed.map(({ at }) => at),
-      [0, 50, 1_060, 1_070, 1_110, 1_120, 1_170],
+      [0, 50, 1_060, 1_070, 1_110, 1_120, 1_160],
+    );
+  });
+
+  test("a wall clock that is set back by an hour meanwhile keeps nobody waiting", async () => {
+    const clock = eventClock();
+    let now = 7_200_000;
+    const pace = aPace({ ...clock, now: () => now }, { all: 100, lane: () => 20 });
+    clock.at(60, () => void (now -= 3_600_000));
+
+    const passed = await passings(clock, pace, crowd(4, "a"));
+
+    assert.deepEqual(
+      passed.map(({ at }) => at),
+      [0, 50, 100, 150],
     );
   });
 
   test("a shorter pause does not end a longer one", async () => {
     const clock = eventClock();
-    const gate = createGate(clock, { all: 100, lane: () => 100 });
-    gate.pause(3_000);
-    gate.pause(10);
+    const pace = aPace(clock, { all: 100, lane: () => 100 });
+    pace.pause(3_000);
+    pace.pause(10);
 
-    assert.deepEqual(await passings(clock, gate, crowd(1, "a")), [{ at: 3_000, lane: "a" }]);
+    assert.deepEqual(await passings(clock, pace, crowd(1, "a")), [{ at: 3_000, lane: "a" }]);
   });
 
   test("timers that wake late do not lower the rate", async () => {
     const clock = eventClock(() => 9);
-    const gate = createGate(clock, { all: 1_000, lane: () => 20 });
+    const pace = aPace(clock, { all: 1_000, lane: () => 20 });
 
-    const passed = await passings(clock, gate, crowd(101, "a"));
+    const passed = await passings(clock, pace, crowd(101, "a"));
 
     assert.equal(passed.at(-1)?.at, 5_009);
   });
 
   test("an idle time saves nothing up", async () => {
     const clock = eventClock();
-    const gate = createGate(clock, { all: 1_000, lane: () => 20 });
+    const pace = aPace(clock, { all: 1_000, lane: () => 20 });
 
-    const passed = await passings(clock, gate, [...crowd(1, "a"), ...crowd(4, "a", 60_000)]);
+    const passed = await passings(clock, pace, [...crowd(1, "a"), ...crowd(4, "a", 60_000)]);
 
     assert.deepEqual(
       passed.map(({ at }) => at),
@@ -543,7 +622,7 @@ describe("HTTP: the gate", () => {
       async (arrivals, lane, all, lateness) => {
         const random = seededRandom(lane);
         const clock = eventClock(() => lateness * random());
-        const passed = await passings(clock, createGate(clock, { all, lane: () => lane }), arrivals);
+        const passed = await passings(clock, aPace(clock, { all, lane: () => lane }), arrivals);
 
         assert.equal(passed.length, arrivals.length);
         assert.ok(mostInASecond(passed.map(({ at }) => at)) <= all + 1);

@@ -4,6 +4,9 @@
 // amount is a BigInt, every rate an exact fraction, and all objects sit in memory at once. Where
 // it can be slow and plain instead of fast, it is. All amounts are minor units.
 
+import { worthOf } from "./mrr-oracle.ts";
+import type { Coupon, Item as PricedItem } from "./mrr-oracle.ts";
+
 // ---------------------------------------------------------------- Shapes ----
 // The fields that are read, in Stripe's names. A bigger object fits as it is.
 
@@ -56,6 +59,7 @@ type Customer = {
   readonly deleted?: unknown; // true, or absent
   readonly name?: string | null | undefined;
   readonly email?: string | null | undefined;
+  readonly discount?: string | null | undefined; // a coupon's id
 };
 
 type Subscription = {
@@ -64,7 +68,16 @@ type Subscription = {
   readonly customer: Reference;
   readonly status: string;
   readonly ended_at?: number | null | undefined;
+  readonly cancel_at: number | null;
+  readonly cancel_at_period_end: boolean;
   readonly cancellation_details?: { readonly reason?: string | null | undefined } | null | undefined;
+  readonly pause_collection: { readonly behavior: string } | null;
+  readonly currency: string;
+  readonly discounts: readonly string[]; // ids of coupons
+  readonly items: {
+    readonly data: readonly (PricedItem & { readonly current_period_end: number })[];
+    readonly has_more: boolean;
+  };
 };
 
 type Person = {
@@ -82,6 +95,7 @@ export type OracleInput = {
   readonly customers: Objects<Customer>;
   readonly subscriptions: Objects<Subscription>;
   readonly balanceTransactions: Objects<BalanceTransaction>;
+  readonly coupons?: ReadonlyMap<string, Coupon | undefined>; // those that can be read
   readonly people: readonly Person[];
   readonly currency: string;
   readonly productSlugs: Readonly<Record<string, string>>; // product id -> spend_ slug
@@ -102,6 +116,9 @@ export type ExpectedRecord = {
   subscription_status: string;
   person: string | null;
   company: string | null;
+  mrr: bigint | null; // null where it cannot be told
+  renews_at: string | null;
+  cancels_at: string | null;
   payment_failed_at: string | null;
   first_charge_at: string | null;
   last_charge_at: string | null;
@@ -433,6 +450,29 @@ function isLaterEnd(subscription: Subscription, than: Subscription): boolean {
   return end === otherEnd ? subscription.created > than.created : end > otherEnd;
 }
 
+/** What a customer pays now; `mrr` is null where it cannot be told. */
+function paysNow(input: OracleInput, subscriptions: readonly Subscription[], customer: Customer | undefined) {
+  let mrr: bigint | null = 0n;
+  const renewals: number[] = [];
+  const ends: number[] = [];
+  for (const subscription of subscriptions) {
+    const { status, pause_collection: pause, items, cancel_at, cancel_at_period_end } = subscription;
+    if (status !== "active" && status !== "past_due" && status !== "trialing") continue;
+
+    const periods = items.data.map((item) => item.current_period_end);
+    const end = cancel_at ?? (cancel_at_period_end && periods.length > 0 ? Math.max(...periods) : null);
+    if (end !== null) ends.push(end);
+    renewals.push(...periods.filter((period) => end === null || period < end));
+
+    if (status === "trialing" || (pause !== null && pause.behavior !== "keep_as_draft")) continue;
+    const worth = worthOf(subscription, input.currency, input.coupons ?? new Map(), customer?.discount ?? null);
+    mrr = worth === null || mrr === null ? null : mrr + worth.mrr;
+  }
+  const earliest = (times: readonly number[]): string | null =>
+    times.length === 0 ? null : instantOf(Math.min(...times));
+  return { mrr, renews_at: earliest(renewals), cancels_at: earliest(ends) };
+}
+
 function addressOf(email: string | null | undefined): string | null {
   const address = (email ?? "").trim().toLowerCase();
   return address === "" ? null : address;
@@ -569,6 +609,7 @@ export function expectedRecords(input: OracleInput): Map<string, ExpectedRecord>
       subscription_status: statusOf(subscriptionsOf.get(customerId) ?? []),
       person: person === null ? null : person.recordId,
       company: person === null ? null : person.companyRecordId,
+      ...paysNow(input, subscriptionsOf.get(customerId) ?? [], customers.get(customerId)),
       payment_failed_at: failedAt(verdicts),
       first_charge_at: firstUnix === null ? null : instantOf(firstUnix),
       last_charge_at: lastUnix === null ? null : instantOf(lastUnix),

@@ -1,7 +1,7 @@
 // reader-memory.ts - run by memory.test.ts, in a process of its own whose young space is so large that it is collected
 // only when this program says so. Prints how many bytes of all that was read stay.
 
-import { createGate, int, readList, shape, text } from "../sync.ts";
+import { createPace, int, readList, shape, text } from "../sync.ts";
 import { aService, byHand, heldClock, inScope } from "./services.ts";
 
 const READERS = 20;
@@ -21,7 +21,8 @@ async function readAndCount(): Promise<number> {
   return inScope(async (ends) => {
     const server = await byHand(ends, (_, response) => response.end(page));
     const clock = heldClock();
-    const stripe = aService(server.url, { clock, gate: createGate(clock, { all: 1, lane: () => 1 }) });
+    const stop = new AbortController().signal;
+    const stripe = aService(server.url, { clock, pace: createPace({ clock, stop }, { all: 1, lane: () => 1 }) });
     const reads = Array.from({ length: READERS }, () => readList(stripe, OBJECTS, 2, () => undefined));
     await reads[0]; // the only one that need not wait
     await clock.slept(1);

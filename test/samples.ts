@@ -6,6 +6,7 @@ import {
   addInvoice,
   addSubscription,
   closeBooks,
+  closeSubscriptions,
   createLog,
   openBooks,
   planChanges,
@@ -16,6 +17,7 @@ import type {
   Books,
   Change,
   Charge,
+  Coupon,
   CrmRecord,
   Customer,
   Environment,
@@ -94,9 +96,15 @@ export function aSubscription(status: string, overrides: Partial<Subscription> =
   return {
     id: "sub_1",
     created: CREATED,
+    cancel_at: null,
+    cancel_at_period_end: false,
     cancellation_details: null,
+    currency: "usd",
     customer: "cus_1",
+    discounts: [],
     ended_at: null,
+    items: { data: [], has_more: false },
+    pause_collection: null,
     status,
     ...overrides,
   };
@@ -124,10 +132,25 @@ export function openBooksOf(account: Partial<Account>, currency = "usd"): Books 
   return books;
 }
 
-export function booksOf(account: Partial<Account>, currency = "usd"): Books {
+export function booksOf(account: Partial<Account>, currency = "usd", customers: readonly Customer[] = []): Books {
   const books = openBooksOf(account, currency);
   closeBooks(books);
+  closeSubscriptions(books, new Map(customers.map((one) => [one.id, one])), new Map(Object.entries(COUPONS)));
   return books;
+}
+
+/** The coupons that can be read. */
+export const COUPONS: Readonly<Record<string, Coupon>> = {
+  half: { amount_off: null, applies_to: null, currency: null, duration: "forever", percent_off: 50 },
+};
+
+/** A subscription to one item of so much a month. */
+export function aMonthly(unitAmount: number | null, overrides: Partial<Subscription> = {}): Subscription {
+  const recurring = { interval: "month", interval_count: 1, usage_type: "licensed" };
+  const per = { recurring, transform_quantity: null, unit_amount_decimal: unitAmount };
+  const price = { currency: "usd", product: "prod_pro", ...per };
+  const data = [{ current_period_end: T0 + 86_400, discounts: [], quantity: 1, price }];
+  return aSubscription("active", { items: { data, has_more: false }, ...overrides });
 }
 
 /** Every number and text in the books by its path, sorted: two books are equal if these are. */
@@ -151,7 +174,7 @@ export function settingsOf(env: Environment = {}, args: readonly string[] = [], 
 }
 
 export function aCustomer(overrides: Partial<Customer> = {}): Customer {
-  return { id: "cus_1", email: "ada@example.com", name: "Ada", ...overrides };
+  return { id: "cus_1", discount: null, email: "ada@example.com", name: "Ada", ...overrides };
 }
 
 /** What a plan is made of; customers, records and people default to none. */
@@ -171,7 +194,7 @@ export function findingsOf(scene: Scene, overrides: Partial<Findings> = {}): Fin
     people: scene.people ?? new Map(),
     spendSlugs: scene.spendSlugs ?? SPEND_SLUGS,
     nowMs: scene.nowMs ?? NOW_MS,
-    books: booksOf(scene, currency),
+    books: booksOf(scene, currency, customers),
     customers: new Map(customers.map((customer) => [customer.id, customer])),
     crm: { records: new Map(records), duplicates: new Map(), withoutKey: 0 },
     settings: settingsOf({ CURRENCY: currency, ...env }, args),
@@ -221,7 +244,7 @@ export function aLog(env: Environment = {}): { log: ReturnType<typeof createLog>
   const log = createLog({
     args: [],
     env,
-    clock: { now: () => NOW_MS, random: () => 0, sleep: () => Promise.resolve() },
+    clock: { now: () => NOW_MS, elapsed: () => 0, random: () => 0, sleep: () => Promise.resolve() },
     stop: new AbortController().signal,
     out: (text) => void (printed += text),
     err: (text) => void (printed += text),

@@ -8,9 +8,13 @@ import { SANDBOX_PRODUCT_SLUGS, largeAccount, seedAccount, seedPeople } from "..
 import {
   aBalanceTransaction,
   aCharge,
+  aCoupon,
   aCustomer,
+  aDiscount,
+  aPrice,
   aProduct,
   aSubscription,
+  aSubscriptionItem,
   anInvoice,
   anInvoiceLine,
   anInvoicePayment,
@@ -24,6 +28,7 @@ import {
   startStripe,
   stripeFaults,
 } from "../sandbox/stripe.ts";
+import type { StripeSubscription, StripeSubscriptionItem } from "../sandbox/objects.ts";
 import type { StripeAccount, StripeOptions, StripeSandbox } from "../sandbox/stripe.ts";
 
 type Asking = { readonly key?: string; readonly method?: string; readonly headers?: Record<string, string> };
@@ -121,16 +126,6 @@ describe("lists", () => {
     assert.equal(at((await ask(stripe, "/v1/customers?created[gte]=1")).body, "has_more"), false);
   });
 
-  test("ending_before gives the page before the cursor, newest first", async (t) => {
-    const charges = Array.from({ length: 9 }, (_, n) => aCharge({ id: `ch_${n}`, created: n }));
-    const stripe = await start(t, { charges });
-
-    const { body } = await ask(stripe, "/v1/charges?limit=3&ending_before=ch_2");
-
-    assert.deepEqual(idsOf(body), ["ch_5", "ch_4", "ch_3"]);
-    assert.equal(at(body, "has_more"), true);
-  });
-
   test("an object created during a scan is missed, never doubled", async (t) => {
     const charges = Array.from({ length: 4 }, (_, n) => aCharge({ id: `ch_${n}`, created: n }));
     const stripe = await start(t, { charges });
@@ -197,6 +192,27 @@ describe("lists", () => {
   });
 });
 
+describe("objects", () => {
+  test("hold the fields that Stripe's declarations require, nested ones too", async (t) => {
+    const account = seedAccount({ customers: 12, seed: 1 });
+    const stripe = await start(t, account);
+    const taxed = account.invoices.findIndex(({ total_taxes }) => total_taxes?.length !== 0);
+    const discounted = account.invoices.findIndex(({ total_discount_amounts }) => total_discount_amounts?.length !== 0);
+    const paths = [
+      ["charges", "payment_method_details.card.electronic_commerce_indicator"],
+      ["subscriptions", "cancellation_details.feedback_option"],
+      ["subscriptions", "trial_settings.end_behavior.billing_cycle_anchor"],
+      [`invoices/${account.invoices[taxed]?.id}`, "total_taxes.0.taxability_reason"],
+      [`invoices/${account.invoices[discounted]?.id}`, "total_discount_amounts.0.discount"],
+    ] as const;
+
+    for (const [path, field] of paths) {
+      const { body } = await ask(stripe, `/v1/${path}`);
+      assert.notEqual(at(at(body, "data.0") ?? body, field), undefined, field);
+    }
+  });
+});
+
 describe("invoice lines", () => {
   test("an invoice embeds its first ten lines, and says whether there are more", async (t) => {
     const lines = Array.from({ length: 11 }, (_, n) => anInvoiceLine({ id: `il_${n}` }));
@@ -220,8 +236,6 @@ describe("invoice lines", () => {
     assert.deepEqual(await allIds(stripe, "/v1/invoices/in_1/lines?limit=100"), ids);
     const { body } = await ask(stripe, "/v1/invoices/in_1/lines?limit=100&starting_after=il_9");
     assert.deepEqual(idsOf(body), ids.slice(10, 110));
-    const before = (await ask(stripe, "/v1/invoices/in_1/lines?limit=2&ending_before=il_5")).body;
-    assert.deepEqual([idsOf(before), at(before, "has_more")], [["il_3", "il_4"], true]);
     assert.equal((await ask(stripe, "/v1/invoices/in_1/lines?status=paid")).status, 400);
   });
 });
@@ -254,26 +268,100 @@ describe("expansion", () => {
     assert.deepEqual(at(body, "customer"), { id: "cus_gone", object: "customer", deleted: true });
   });
 
-  test("expansions that do not exist or go too deep are refused and named", async (t) => {
-    const stripe = await start(t, account);
-    const paths = [
-      "/v1/charges?expand[]=balance_transaction",
-      "/v1/charges?expand[]=data.amount",
-      "/v1/charges?expand[]=data.customer.a.b.c",
-      "/v1/charges?expand[]=total_count",
-      "/v1/charges?expand[]=data.refunds",
-      "/v1/charges/ch_1?expand[]=data.balance_transaction",
-      "/v1/invoices/in_1/lines?expand[]=data.pricing",
-    ];
+  test("what was paid outside Stripe is said only where it is asked for", async (t) => {
+    const stripe = await start(t, {
+      invoices: [anInvoice({ id: "in_1", amount_paid: 900, amount_paid_off_stripe: 400 })],
+    });
 
-    for (const path of paths) {
-      const { status, body } = await ask(stripe, path);
-      assert.deepEqual([status, at(body, "error.param")], [400, "expand"], path);
+    const plain = await ask(stripe, "/v1/invoices");
+    const asked = await ask(stripe, "/v1/invoices?expand[]=data.amount_paid_off_stripe");
+    const one = await ask(stripe, "/v1/invoices/in_1?expand[]=amount_paid_off_stripe");
+
+    assert.equal(at(plain.body, "data.0.amount_paid_off_stripe"), undefined);
+    assert.equal(at(asked.body, "data.0.amount_paid_off_stripe"), 400);
+    assert.equal(at(one.body, "amount_paid_off_stripe"), 400);
+  });
+
+  test("an account can lack an endpoint or a field that others have", async (t) => {
+    const cases = [
+      [400, "/v1/invoices?expand[]=data.amount_paid_off_stripe", { amount_paid_off_stripe: 400 }],
+      [403, "/v1/invoices?expand[]=data.amount_paid_off_stripe", { amount_paid_off_stripe: 403 }],
+      [403, "/v1/invoice_payments", { invoice_payments: 403 }],
+      [403, "/v1/coupons/co_1", { coupons: 403 }],
+    ] as const;
+
+    for (const [status, path, refuses] of cases) {
+      const stripe = await start(t, {}, { refuses });
+      assert.equal((await ask(stripe, path)).status, status, path);
+      assert.equal((await ask(stripe, "/v1/invoices")).status, 200);
     }
   });
 
+  test("discounts are ids, and their coupons are ids, unless they are expanded", async (t) => {
+    const onItem = aDiscount({ id: "di_2", coupon: "co_2", subscription_item: "si_1" });
+    const stripe = await start(t, {
+      coupons: [aCoupon({ id: "co_1", percent_off: 25 }), aCoupon({ id: "co_2", amount_off: 500 })],
+      customers: [aCustomer({ id: "cus_1", discount: aDiscount({ id: "di_3", coupon: "co_1", customer: "cus_1" }) })],
+      subscriptions: [
+        aSubscription({
+          discounts: [aDiscount({ id: "di_1", coupon: "co_1" })],
+          items: [aSubscriptionItem({ id: "si_1", discounts: [onItem] })],
+        }),
+      ],
+    });
+    const cases: [query: string, field: string, value: unknown][] = [
+      ["", "discounts.0", "di_1"],
+      ["", "items.data.0.discounts.0", "di_2"],
+      ["?expand[]=data.discounts", "discounts.0.source", { coupon: "co_1", type: "coupon" }],
+      ["?expand[]=data.discounts", "items.data.0.discounts.0", "di_2"],
+      ["?expand[]=data.items.data.discounts", "items.data.0.discounts.0.source.coupon", "co_2"],
+      ["?expand[]=data.items.data.discounts", "discounts.0", "di_1"],
+      ["?expand[]=data.discounts.source.coupon", "discounts.0.source.coupon.percent_off", 25],
+      ["?expand[0]=data.discounts&expand[1]=data.items.data.discounts", "discounts.0.id", "di_1"],
+    ];
+
+    for (const [query, field, value] of cases)
+      assert.deepEqual(at((await ask(stripe, `/v1/subscriptions${query}`)).body, `data.0.${field}`), value, query);
+    const customers = (await ask(stripe, "/v1/customers")).body;
+    assert.equal(at(customers, "data.0.discount.source.coupon"), "co_1");
+    const expanded = (await ask(stripe, "/v1/customers?expand[]=data.discount.source.coupon")).body;
+    assert.equal(at(expanded, "data.0.discount.source.coupon.percent_off"), 25);
+  });
+
+  test("a coupon says what it applies to only where that is asked for", async (t) => {
+    const stripe = await start(t, { coupons: [aCoupon({ id: "co_1", applies_to: { products: ["prod_1"] } })] });
+
+    assert.equal(at((await ask(stripe, "/v1/coupons/co_1")).body, "applies_to"), undefined);
+    const { body } = await ask(stripe, "/v1/coupons/co_1?expand[]=applies_to");
+    assert.deepEqual(at(body, "applies_to"), { products: ["prod_1"] });
+    const { status, body: missing } = await ask(stripe, "/v1/coupons/co_x");
+    assert.deepEqual([status, at(missing, "error.code"), at(missing, "error.message")], [404, "resource_missing", "No such coupon: 'co_x'"]); // prettier-ignore
+  });
+
+  test("expansions that do not exist or go too deep are refused and named", async (t) => {
+    const stripe = await start(t, account);
+    const cannot = (path: string): string => `This property cannot be expanded (${path}).`;
+    const cases: [path: string, message: string, code?: string][] = [
+      ["/v1/charges?expand[]=customer", `${cannot("customer")} You may want to try expanding 'data.customer' instead.`],
+      ["/v1/charges?expand[]=data.amount", cannot("data.amount")],
+      ["/v1/charges?expand[]=data.customer.metadata", cannot("data.customer.metadata")],
+      ["/v1/charges/ch_1?expand[]=data.balance_transaction", cannot("data.balance_transaction")],
+      ["/v1/invoices?expand[]=data.amount_paid_off_stripe.x", cannot("data.amount_paid_off_stripe.x")],
+      ["/v1/charges?expand[]=data.refunds", "sandbox: the expansion data.refunds is real, but this sandbox does not imitate it."],
+      ["/v1/charges?expand[]=total_count", "The `total_count` property can no longer be expanded on lists.", "property_forbidden"],
+      ["/v1/subscriptions?expand[]=data.items.data.price.tiers", "You cannot expand more than 4 levels of a property. Property: data.items.data.price.tiers", "property_expansion_max_depth"],
+      ["/v1/subscriptions?expand[]=data.items.data.discounts.source", "You cannot expand more than 4 levels of a property. Property: data.items.data.discounts.source", "property_expansion_max_depth"],
+    ]; // prettier-ignore
+
+    for (const [path, message, code] of cases) {
+      const { status, body } = await ask(stripe, path);
+      assert.deepEqual([status, at(body, "error.message"), at(body, "error.code")], [400, message, code], path);
+    }
+    assert.equal((await ask(stripe, "/v1/subscriptions?expand[]=data.items.data.price")).status, 200);
+  });
+
   test("an expansion needs the permission of what it shows", async (t) => {
-    const keys = [{ key: SANDBOX_STRIPE_KEY, permissions: ["rak_charge_read"] }];
+    const keys = [{ key: SANDBOX_STRIPE_KEY, permissions: ["rak_charge_read", "rak_subscription_read"] }];
     const stripe = await start(t, account, { keys });
 
     assert.equal((await ask(stripe, "/v1/charges")).status, 200);
@@ -284,6 +372,55 @@ describe("expansion", () => {
       String(at(body, "error.message")),
       /Balance transaction sources Read \('balance_transaction_source_read'\)/,
     );
+    const coupons = await ask(stripe, "/v1/subscriptions?expand[]=data.discounts.source.coupon");
+    assert.match(String(at(coupons.body, "error.message")), /Coupons Read \('coupon_read'\)/);
+    assert.equal((await ask(stripe, "/v1/subscriptions?expand[]=data.discounts")).status, 200);
+  });
+});
+
+describe("subscriptions", () => {
+  test("embed twenty items, and say whether there are more", async (t) => {
+    const items = (count: number) => Array.from({ length: count }, (_, n) => aSubscriptionItem({ id: `si_${n}` }));
+    const subscriptions = [20, 21].map((count) => aSubscription({ id: `sub_${count}`, items: items(count) }));
+    const stripe = await start(t, { subscriptions });
+
+    const { body } = await ask(stripe, "/v1/subscriptions");
+
+    assert.deepEqual([idsOf(at(body, "data.0.items")).length, at(body, "data.0.items.has_more")], [20, true]);
+    assert.deepEqual([idsOf(at(body, "data.1.items")).length, at(body, "data.1.items.has_more")], [20, false]);
+  });
+
+  test("have prices as Stripe has them: decimals as text, no amount where tiered, no quantity where metered", async (t) => {
+    const prices = [
+      aPrice({ unit_amount: 4900 }),
+      aPrice({ unit_amount_decimal: "0.35" }),
+      aPrice({ billing_scheme: "tiered" }),
+      aPrice({ recurring: { interval: "year", interval_count: 2, usage_type: "metered" } }),
+    ];
+    const stripe = await start(t, {
+      subscriptions: [aSubscription({ items: prices.map((price) => aSubscriptionItem({ price })) })],
+    });
+
+    const { body } = await ask(stripe, "/v1/subscriptions");
+    const field = (name: string): unknown[] => prices.map((_, n) => at(body, `data.0.items.data.${n}.${name}`));
+
+    assert.deepEqual(field("price.unit_amount"), [4900, null, null, 2000]);
+    assert.deepEqual(field("price.unit_amount_decimal"), ["4900", "0.35", null, "2000"]);
+    assert.deepEqual(field("price.tiers_mode"), [null, null, "graduated", null]);
+    assert.deepEqual(field("quantity"), [1, 1, 1, undefined]);
+    assert.deepEqual(field("plan.interval"), ["month", "month", "month", "year"]);
+  });
+
+  test("scheduled to end say when: at the end of the last period", async (t) => {
+    const items = [1_800_000_000, 1_900_000_000].map((current_period_end) => aSubscriptionItem({ current_period_end }));
+    const stripe = await start(t, {
+      subscriptions: [aSubscription({ items, cancel_at_period_end: true }), aSubscription()],
+    });
+
+    const { body } = await ask(stripe, "/v1/subscriptions");
+
+    assert.deepEqual([at(body, "data.1.cancel_at"), at(body, "data.1.status")], [1_900_000_000, "active"]);
+    assert.equal(at(body, "data.0.cancel_at"), null);
   });
 });
 
@@ -301,7 +438,7 @@ describe("refusals", () => {
       ["/v1/charges?customer=", "customer", "parameter_invalid_empty"],
       ["/v1/charges?customer=cus_never", "customer", "resource_missing"],
       ["/v1/charges?starting_after=ch_gone", "starting_after", "resource_missing"],
-      ["/v1/charges?starting_after=ch_1&ending_before=ch_1", "ending_before", "parameters_exclusive"],
+      ["/v1/charges?ending_before=ch_1", "ending_before"],
       ["/v1/charges/ch_1?limit=1", "limit", "parameter_unknown"],
       ["/v1/invoices?status=canceled", "status"],
       ["/v1/invoices?paid_at=1", "paid_at", "parameter_unknown"],
@@ -399,7 +536,7 @@ describe("keys", () => {
       ["/v1/customers/cus_x", "Customers Read ('customer_read')"],
       ["/v1/subscriptions", "Subscriptions Read ('subscription_read')"],
       ["/v1/products", "Products Read ('product_read')"],
-      ["/v1/disputes", "Disputes Read ('dispute_read')"],
+      ["/v1/coupons/co_x", "Coupons Read ('coupon_read')"],
     ];
 
     for (const [path, named] of cases) {
@@ -407,7 +544,7 @@ describe("keys", () => {
       assert.deepEqual([status, at(body, "error.code")], [403, "more_permissions_required"], path);
       assert.ok(String(at(body, "error.message")).includes(named), path);
     }
-    for (const path of ["/v1/charges", "/v1/refunds"]) assert.equal((await ask(stripe, path, { key })).status, 200);
+    assert.equal((await ask(stripe, "/v1/charges", { key })).status, 200);
   });
 });
 
@@ -491,12 +628,14 @@ describe("faults", () => {
       [stripeFaults.rateLimited, null],
       [stripeFaults.rateLimitedFor(2), "2"],
       [stripeFaults.rateLimitedUntil(until), "Sun, 01 Nov 2026 00:00:00 GMT"],
+      [stripeFaults.shouldRetry(stripeFaults.rateLimitedFor(3), false), "3", "false"],
     ] as const;
 
-    for (const [fault, retryAfter] of cases) {
+    for (const [fault, retryAfter, should = null] of cases) {
       const stripe = await faulty(t, fault);
       const { status, headers } = await ask(stripe, "/v1/charges");
       assert.deepEqual([status, headers.get("retry-after")], [429, retryAfter]);
+      assert.equal(headers.get("stripe-should-retry"), should);
       assert.equal((await ask(stripe, "/v1/charges")).status, 200);
     }
   });
@@ -607,6 +746,35 @@ describe("seeded account", () => {
     assert.deepEqual([...reasons].sort(), ["cancellation_requested", null, "payment_disputed", "payment_failed"]);
   });
 
+  test("the first customers have a subscription of each kind, and a failed charge where one is past due", () => {
+    const first = seedAccount({ customers: 14, seed: 1 });
+    const of = (is: (subscription: StripeSubscription) => boolean): StripeSubscription => {
+      const found = first.subscriptions.find((each) => each.ended_at === null && is(each));
+      assert.ok(found, String(is));
+      return found;
+    };
+    const some = (is: (item: StripeSubscriptionItem) => boolean): StripeSubscription =>
+      of(({ items }) => items.data.some(is));
+
+    assert.equal(some(({ price }) => price.recurring?.interval === "year").status, "active");
+    assert.equal(some(({ price }) => price.billing_scheme === "tiered").status, "active");
+    assert.equal(some(({ price }) => price.recurring?.usage_type === "metered").items.data.length, 2);
+    assert.equal(some(({ discounts }) => discounts.length === 1).discounts.length, 0);
+    assert.equal(of(({ discounts }) => discounts.length === 1).discounts[0]?.source.coupon, "co_SbxSupporter");
+    assert.equal(of(({ pause_collection }) => pause_collection !== null).pause_collection?.behavior, "void");
+    assert.equal(of((each) => each.cancel_at_period_end).status, "active");
+    assert.equal(of(({ status }) => status === "trialing").trial_end !== null, true);
+    assert.notEqual(of(({ currency }) => currency !== "usd").currency, "usd");
+    const { customer } = of(({ status }) => status === "past_due");
+    const last = first.charges
+      .filter((charge) => charge.customer === customer)
+      .sort((a, b) => b.created - a.created)[0];
+    assert.equal(last?.status, "failed");
+    const prices = new Map<string, unknown>();
+    for (const { price } of first.subscriptions.flatMap(({ items }) => items.data))
+      assert.deepEqual(prices.get(price.id) ?? (prices.set(price.id, price), price), price);
+  });
+
   test("about a quarter of the charges are in other currencies, in a few of which nothing can be converted", () => {
     const foreign = charges.filter(({ currency }) => currency !== "usd");
     const share = foreign.length / charges.length;
@@ -629,6 +797,23 @@ describe("seeded account", () => {
       assert.equal(charge.currency, "usd");
       if (charge.captured) assert.equal(charge.amount_captured, charge.amount);
     }
+  });
+
+  test("Stripe can settle in another currency than customers pay in", () => {
+    const abroad = seedAccount({ customers: 40, seed: 1, foreign: 0, settlesIn: "gbp" });
+    const settled = new Set(abroad.balanceTransactions.map(({ currency }) => currency));
+
+    assert.deepEqual([...new Set(abroad.charges.map(({ currency }) => currency))], ["usd"]);
+    assert.deepEqual([...settled], ["gbp"]);
+    assert.ok(abroad.balanceTransactions.every(({ exchange_rate }) => exchange_rate !== null));
+  });
+
+  test("an account can have guests only, and products that are named after customers", () => {
+    const guests = seedAccount({ customers: 0, guests: 9, seed: 1, hasPrivateNames: true });
+
+    assert.equal(guests.charges.filter(({ customer }) => customer === null).length, 9);
+    assert.equal(guests.customers.length, 0);
+    for (const { name } of guests.products) assert.match(name, / - .+ \(.+@.+\)$/);
   });
 
   test("every id is used once, and what an object names exists", () => {
@@ -667,7 +852,14 @@ describe("seeded account", () => {
 describe("large account", () => {
   test("it has as many objects as asked for, growing over five years, each with its balance transaction", () => {
     const size = { charges: 2_000, invoices: 500, customers: 300, subscriptions: 100 };
-    const account = largeAccount({ ...size, seed: 1, partialCaptureShare: 0.1 });
+    const account = largeAccount({
+      ...size,
+      seed: 1,
+      partialCaptureShare: 0.1,
+      discountShare: 0.5,
+      longInvoiceShare: 1,
+    });
+    const discounted = account.subscriptions.filter(({ discounts }) => discounts.length > 0).length;
     const half = account.charges[1_000]?.created ?? 0;
     const [first, last] = [account.charges[0]?.created ?? 0, account.charges[1_999]?.created ?? 0];
 
@@ -677,6 +869,8 @@ describe("large account", () => {
     );
     assert.ok(half - first > last - half);
     assert.equal(account.balanceTransactions.length, 2_000);
+    assert.ok(discounted > 30 && discounted < 70, String(discounted));
+    assert.ok(account.invoices.every(({ lines }) => lines.data.length === 24));
     assert.ok(account.charges.some((charge) => charge.amount_refunded > 0));
   });
 });

@@ -10,7 +10,7 @@ import { SANDBOX_PRODUCT_SLUGS } from "../sandbox/account.ts";
 import { SANDBOX_ATTIO_KEY } from "../sandbox/attio.ts";
 import type { AttioSandbox } from "../sandbox/attio.ts";
 import { SANDBOX_STRIPE_KEY } from "../sandbox/stripe.ts";
-import { OBJECT, STATUSES, attributeSpecs, createGate, readSettings, slugsOf } from "../sync.ts";
+import { OBJECT, STATUSES, attributeSpecs, createPace, readSettings, slugsOf } from "../sync.ts";
 import type { Clock, Connection, Environment, Service, Settings } from "../sync.ts";
 import { aWorld, virtualClock } from "./world.ts";
 import type { World, WorldOptions } from "./world.ts";
@@ -58,6 +58,7 @@ export function heldClock(): HeldClock {
   return {
     waits,
     now: () => nowMs,
+    elapsed: () => nowMs,
     random: () => 0.5,
     sleep: (ms, signal) =>
       new Promise((wake, reject) => {
@@ -93,6 +94,7 @@ export function eventClock(latenessMs: () => number = () => 0): EventClock {
   let nowMs = 0;
   return {
     now: () => nowMs,
+    elapsed: () => nowMs,
     random: () => 0.5,
     sleep: (ms) => new Promise((act) => events.push({ at: nowMs + ms + latenessMs(), act })),
     at: (ms, act) => void events.push({ at: ms, act }),
@@ -191,17 +193,18 @@ export async function aReadyWorld(ends: Ends, options: WorldOptions = {}): Promi
 export function aService(base: string, overrides: Partial<Service> = {}): Service & { readonly notes: string[] } {
   const notes: string[] = [];
   const clock = overrides.clock ?? recordingClock();
+  const stop = overrides.stop ?? new AbortController().signal;
   return {
     name: "Stripe",
     base,
     headers: { authorization: `Bearer ${SANDBOX_STRIPE_KEY}` },
+    quotesWords: true,
     clock,
-    gate: createGate(clock, { all: Infinity, lane: () => Infinity }),
+    pace: createPace({ clock, stop }, { all: Infinity, lane: () => Infinity }),
     timeoutMs: 5_000,
     stats: { requests: 0, retries: 0, throttled: 0 },
-    stop: new AbortController().signal,
+    stop,
     cutsInFlight: true,
-    quotesWords: true,
     onRetry: (line) => void notes.push(line),
     notes,
     ...overrides,

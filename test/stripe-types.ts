@@ -1,11 +1,27 @@
-// stripe-types.ts - proves with Stripe's own types, while types are checked, that what sync.ts reads exists.
+// stripe-types.ts - proves with Stripe's own types, while types are checked, that what sync.ts reads exists, and that
+// what the sandbox sends is complete.
 //
 // Nothing runs here. Each proof lists the fields that no longer fit, as paths, and does not compile unless there are
 // none: `Type '"charge.amount_captured"' does not satisfy the constraint 'never'`.
 
 import type Stripe from "stripe";
 import type {
+  StripeBalanceTransaction,
+  StripeCharge,
+  StripeCoupon,
+  StripeCustomer,
+  StripeDiscount,
+  StripeInvoice,
+  StripeInvoiceLine,
+  StripeInvoicePayment,
+  StripePrice,
+  StripeProduct,
+  StripeSubscription,
+  StripeSubscriptionItem,
+} from "../sandbox/objects.ts";
+import type {
   CHARGE,
+  COUPON,
   CUSTOMER,
   INVOICE,
   INVOICE_LINE,
@@ -50,6 +66,12 @@ type Proof<Misfits extends never> = Misfits;
 /** A charge's balance transaction, expanded. */
 type Balance = Exclude<WireOf<typeof CHARGE>["balance_transaction"], string | null | undefined>;
 
+/** A discount, expanded; an id of a coupon that is not. */
+type Discount = Exclude<WireOf<typeof CUSTOMER>["discount"], string | null | undefined>;
+
+/** Stripe's own client makes an object of its own of a decimal number, which is text on the wire. */
+type DecimalText = "subscription.items.data[].price.unit_amount_decimal";
+
 /** Where versions before basil had the product; today's types no longer know it. */
 type Legacy = "line.price" | "invoice.lines.data[].price";
 
@@ -59,7 +81,9 @@ export type Proofs = [
   Proof<Exclude<Misfit<WireOf<typeof INVOICE>, Stripe.Invoice, "invoice">, Legacy>>,
   Proof<Exclude<Misfit<WireOf<typeof INVOICE_LINE>, Stripe.InvoiceLineItem, "line">, Legacy>>,
   Proof<Misfit<WireOf<typeof CUSTOMER>, Stripe.Customer, "customer">>,
-  Proof<Misfit<WireOf<typeof SUBSCRIPTION>, Stripe.Subscription, "subscription">>,
+  Proof<Exclude<Misfit<WireOf<typeof SUBSCRIPTION>, Stripe.Subscription, "subscription">, DecimalText>>,
+  Proof<Misfit<WireOf<typeof COUPON>, Stripe.Coupon, "coupon">>,
+  Proof<Misfit<Discount, Stripe.Discount, "discount">>,
   Proof<Misfit<WireOf<typeof PRODUCT>, Stripe.Product, "product">>,
 ];
 
@@ -86,4 +110,38 @@ export type Counterproofs = [
   Proof<ChargeWith<{ customer: { name: string } }>>,
   // @ts-expect-error the elements of a list differ
   Proof<Exclude<InvoiceWith<{ lines: { data: LineWithText[]; has_more: boolean } }>, Legacy>>,
+];
+
+/** The fields that are always there. */
+type Required<Type> = { [Field in keyof Type]-?: object extends Pick<Type, Field> ? never : Field }[keyof Type];
+type Missing<Ours, Theirs> = Exclude<Required<Theirs>, Required<Ours>>;
+
+type Card = NonNullable<NonNullable<StripeCharge["payment_method_details"]>["card"]>;
+type EndBehavior = NonNullable<StripeSubscription["trial_settings"]>["end_behavior"];
+type Tax = NonNullable<StripeInvoice["total_taxes"]>[number];
+type Discounted = NonNullable<StripeInvoice["total_discount_amounts"]>[number];
+
+/** Every object that the sandbox builds has every field that Stripe requires; of parts of them, those once forgotten. */
+export type Complete = [
+  Proof<Missing<StripeBalanceTransaction, Stripe.BalanceTransaction>>,
+  Proof<Missing<StripeCharge, Stripe.Charge>>,
+  Proof<Missing<Card, Stripe.Charge.PaymentMethodDetails.Card>>,
+  Proof<Missing<StripeCoupon, Stripe.Coupon>>,
+  Proof<Missing<StripeCustomer, Stripe.Customer>>,
+  Proof<Missing<StripeDiscount, Stripe.Discount>>,
+  Proof<Missing<StripeInvoice, Stripe.Invoice>>,
+  Proof<Missing<Tax, Stripe.Invoice.TotalTax>>,
+  Proof<Missing<Discounted, Stripe.Invoice.TotalDiscountAmount>>,
+  Proof<Missing<StripeInvoiceLine, Stripe.InvoiceLineItem>>,
+  Proof<Missing<StripeInvoicePayment, Stripe.InvoicePayment>>,
+  Proof<Missing<StripePrice, Stripe.Price>>,
+  Proof<Missing<StripeProduct, Stripe.Product>>,
+  Proof<Missing<StripeSubscription, Stripe.Subscription>>,
+  Proof<Missing<StripeSubscription["cancellation_details"], Stripe.Subscription.CancellationDetails>>,
+  Proof<Missing<EndBehavior, Stripe.Subscription.TrialSettings.EndBehavior>>,
+  Proof<Missing<StripeSubscriptionItem, Stripe.SubscriptionItem>>,
+  // @ts-expect-error a field is gone
+  Proof<Missing<Omit<StripeCharge, "outcome">, Stripe.Charge>>,
+  // @ts-expect-error a field may be absent
+  Proof<Missing<Partial<Card>, Stripe.Charge.PaymentMethodDetails.Card>>,
 ];

@@ -17,17 +17,18 @@ export const NOW_MS = Date.UTC(2026, 10, 21, 7, 17);
 
 /** A clock that only moves when somebody sleeps: waits take no time, and every run sees the same instants. */
 export function virtualClock(startMs = NOW_MS, seed = 1): Clock & { advance(ms: number): void } {
-  let nowMs = startMs;
+  let elapsedMs = 0;
   return {
-    now: () => nowMs,
+    now: () => startMs + elapsedMs,
+    elapsed: () => elapsedMs,
     random: seededRandom(seed),
     sleep: async (ms, signal) => {
       signal.throwIfAborted();
-      nowMs = Math.max(nowMs, nowMs + ms);
+      elapsedMs += Math.max(0, ms);
       await new Promise((resolve) => setImmediate(resolve));
       signal.throwIfAborted();
     },
-    advance: (ms) => void (nowMs += ms),
+    advance: (ms) => void (elapsedMs += ms),
   };
 }
 

@@ -1,0 +1,311 @@
+// mrr.test.ts - what a subscription is worth a month, to the minor unit or not at all.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import {
+  SUBSCRIPTION,
+  closeSubscriptions,
+  couponIdsOf,
+  couponsNeeded,
+  explainSubscription,
+  needsDiscounts,
+  readAs,
+  sumMinor,
+} from "../sync.ts";
+import type { Coupon, Subscription } from "../sync.ts";
+import { worthOf } from "./mrr-oracle.ts";
+import {
+  T0,
+  aCharge,
+  aCustomer,
+  aMonthly,
+  aSubscription,
+  booksOf,
+  findingsOf,
+  holds,
+  openBooksOf,
+  planOf,
+} from "./samples.ts";
+
+type Item = Subscription["items"]["data"][number];
+type Coupons = Readonly<Record<string, Coupon | undefined>>;
+
+/** One seat of `unitAmount` (minor units) every `count` intervals. */
+function anItem(unitAmount: number | string | null, interval = "month", count = 1, more: Partial<Item> = {}): Item {
+  const recurring = { interval, interval_count: count, usage_type: "licensed" };
+  const per = { recurring, transform_quantity: null, unit_amount_decimal: unitAmount };
+  const price = { currency: "usd", product: "prod_pro", ...per };
+  return { current_period_end: 9, discounts: [], quantity: 1, price, ...more };
+}
+
+/** The same with other fields of its price. */
+function priced(item: Item, price: Partial<Item["price"]>, quantity = item.quantity): Item {
+  return { ...item, quantity, price: { ...item.price, ...price } };
+}
+
+const metered = { recurring: { interval: "month", interval_count: 1, usage_type: "metered" } };
+const packs = (divide_by: number, round: string) => ({ transform_quantity: { divide_by, round } });
+const none = { amount_off: null, applies_to: null, currency: null, duration: "forever", percent_off: null };
+const percent = (percent_off: number, duration = "forever"): Coupon => ({ ...none, percent_off, duration });
+const amount = (amount_off: number, more = {}): Coupon => ({ ...none, amount_off, currency: "usd", ...more });
+const forTeam = (coupon: Coupon): Coupon => ({ ...coupon, applies_to: { products: ["prod_team"] } });
+
+function of(items: readonly Item[], overrides: Partial<Subscription> = {}, isCut = false): Subscription {
+  return aSubscription("active", { items: { data: [...items], has_more: isCut }, ...overrides });
+}
+
+function explain(subscription: Subscription, coupons: Coupons = {}, customerDiscount: string | null = null) {
+  const known = new Map(Object.entries(coupons));
+  return explainSubscription(subscription, { currency: "usd", coupons: known, customerDiscount });
+}
+
+/** What it adds to its customer's `mrr`; the reason where that cannot be told. */
+function mrrOf(...explained: Parameters<typeof explain>): number | string {
+  const { counts, reason, items } = explain(...explained);
+  return counts !== "counted" ? 0 : (reason ?? sumMinor(items.map(({ mrrMinor }) => mrrMinor)));
+}
+
+describe("mrr", () => {
+  const monthly = anItem(4_900);
+  const yearly = anItem(99_900, "year");
+  const paused = (behavior: string) => of([monthly], { pause_collection: { behavior } });
+  const one = (coupon: Coupon, item = monthly) => [of([item], { discounts: ["one"] }), { one: coupon }] as const;
+  const eur = priced(anItem(5_000), { currency: "eur" });
+  const half = { half: percent(50) };
+  const team = priced(monthly, { product: "prod_team" });
+  const lowered = { ...monthly, discounts: ["half"] };
+  const cases: [string, Parameters<typeof explain>, number | string][] = [
+    ["4900 a month, active", [of([monthly])], 4_900],
+    ["4900 a month, past due", [of([monthly], { status: "past_due" })], 4_900],
+    ["unpaid", [of([monthly], { status: "unpaid" })], 0],
+    ["trialing", [of([monthly], { status: "trialing" })], 0],
+    ["99900 a year", [of([yearly])], 8_325],
+    ["10000 a year", [of([anItem(10_000, "year")])], 833],
+    ["25000 every 3 months", [of([anItem(25_000, "month", 3)])], 8_333],
+    ["1500 a week", [of([anItem(1_500, "week")])], 6_500],
+    ["3000 every 2 weeks", [of([anItem(3_000, "week", 2)])], 6_500],
+    ["100 a day", [of([anItem(100, "day")])], 3_042],
+    ["1200 every 365 days", [of([anItem(1_200, "day", 365)])], 100],
+    ["4900 a month and 12000 a year", [of([monthly, anItem(12_000, "year")])], 5_900],
+    ["5 × 1200", [of([anItem(1_200, "month", 1, { quantity: 5 })])], 6_000],
+    ["a quantity of 0", [of([priced(monthly, {}, 0)])], 0],
+    ["900 per 100, quantity 250, round up", [of([priced(anItem(900), packs(100, "up"), 250)])], 2_700],
+    ["900 per 100, quantity 250, round down", [of([priced(anItem(900), packs(100, "down"), 250)])], 1_800],
+    ["0.35 × 1234", [of([priced(anItem("0.35"), {}, 1_234)])], 432],
+    ["12 decimals, a hair below a half", [of([anItem("0.499999999999")])], 0],
+    ["exactly a half", [of([anItem("0.5")])], 1],
+    ["99900 a year less 20 % forever", [...one(percent(20), yearly)], 6_660],
+    ["99900 a year less 1000 forever", [...one(amount(1_000), yearly)], 8_242],
+    ["less 33.33 %", [...one(percent(33.33), anItem(10_000))], 6_667],
+    ["less 1000 once", [...one(amount(1_000, { duration: "once" }))], 4_900],
+    ["less 50 % for some months", [...one(percent(50, "repeating"))], 4_900],
+    ["less more than it costs", [...one(amount(9_000))], 0],
+    ["less 50 %, then 450", [of([monthly], { discounts: ["half", "one"] }), { ...half, one: amount(450) }], 2_000],
+    ["less 450, then 50 %", [of([monthly], { discounts: ["one", "half"] }), { ...half, one: amount(450) }], 2_225],
+    ["an amount over two items, pro rata", [...one(amount(700), priced(monthly, {}, 2))], 9_100],
+    ["only one product less 50 %", [of([monthly, team], { discounts: ["c"] }), { c: forTeam(percent(50)) }], 7_350],
+    ["no product of the coupon's", [...one(forTeam(percent(50)))], 4_900],
+    ["an item's discount, then the subscription's", [of([lowered], { discounts: ["half"] }), half], 1_225],
+    ["the customer's discount", [of([monthly]), half, "half"], 2_450],
+    ["the customer's, overridden", [of([monthly], { discounts: ["x"] }), { ...half, x: percent(10) }, "half"], 4_410],
+    ["the customer's, after an item's", [of([lowered, monthly]), half, "half"], 3_675],
+    ["paused, invoices void", [paused("void")], 0],
+    ["paused, invoices uncollectible", [paused("mark_uncollectible")], 0],
+    ["one where no quantity is told", [of([priced(monthly, {}, null)])], 4_900],
+    ["paused, invoices kept as drafts", [paused("keep_as_draft")], 4_900],
+    ["metered beside 4900 licensed", [of([monthly, priced(anItem(null), metered, null)])], 4_900],
+    ["metered, with a coupon nobody can read", [of([priced(eur, metered, null)], { discounts: [""] })], 0],
+    ["no item", [of([])], 0],
+    ["tiered", [of([monthly, anItem(null)])], "tiered"],
+    ["eur 5000", [of([eur], { currency: "eur" })], "currency"],
+    ["free in eur", [of([priced(eur, { unit_amount_decimal: "0" })], { currency: "eur" })], 0],
+    ["a eur price billed in usd", [of([eur])], "currency"],
+    ["more items than the page shows", [of([monthly], {}, true)], "cut"],
+    ["a price that does not recur", [of([priced(monthly, { recurring: null })])], "interval"],
+    ["an interval invented tomorrow", [of([anItem(4_900, "fortnight")])], "interval"],
+    ["a coupon that cannot be read", [of([monthly], { discounts: ["gone"] }), { gone: undefined }], "coupon"],
+    ["a discount that was not expanded", [of([monthly], { discounts: [""] })], "coupon"],
+    ["an amount off in another currency", [...one(amount(100, { currency: "eur" }))], "coupon"],
+    ["ends with its period", [of([monthly], { cancel_at_period_end: true })], 4_900],
+  ];
+  for (const [name, explained, expected] of cases)
+    it(`${name}: ${expected}`, () => assert.equal(mrrOf(...explained), expected));
+
+  it("says of each item what its list price and its coupons were", () => {
+    const { items, reason } = explain(of([lowered, team], { discounts: ["c"] }), { ...half, c: forTeam(amount(900)) });
+
+    assert.equal(reason, undefined);
+    const told = items.map(({ listMinor, mrrMinor, couponIds }) => ({ listMinor, mrrMinor, couponIds }));
+    assert.deepEqual(told, [
+      { listMinor: 4_900, mrrMinor: 2_450, couponIds: ["half"] },
+      { listMinor: 4_900, mrrMinor: 4_000, couponIds: ["c"] },
+    ]);
+  });
+});
+
+describe("renewal and end", () => {
+  const two = [anItem(1, "year", 1, { current_period_end: 30 }), anItem(1)];
+  const cases: [string, Partial<Subscription>, number | undefined, number | undefined][] = [
+    ["renews with the first item that does", {}, 9, undefined],
+    ["renews and ends later", { cancel_at: 25 }, 9, 25],
+    ["ends as its period does, and renews no more", { cancel_at: 9 }, undefined, 9],
+    ["ends with its last period, where only that is told", { cancel_at_period_end: true }, 9, 30],
+    ["renews once its trial ends", { status: "trialing" }, 9, undefined],
+    ["does neither when it is over", { status: "canceled", cancel_at: 25 }, undefined, undefined],
+  ];
+  for (const [name, overrides, renewsAtUnix, cancelsAtUnix] of cases)
+    it(name, () => {
+      const explained = explain(of(two, overrides));
+      assert.deepEqual([explained.renewsAtUnix, explained.cancelsAtUnix], [renewsAtUnix, cancelsAtUnix]);
+    });
+});
+
+describe("coupons", () => {
+  const read = (discounts: unknown[]) =>
+    readAs("subscription", SUBSCRIPTION, { ...of([anItem(1)]), discounts, customer: { id: "cus_1" } });
+  const discount = (coupon: unknown) => ({ id: "di_1", source: { coupon, type: "coupon" } });
+
+  it("are known by their ids, however the discount comes", () => {
+    const found = read([discount("a"), discount({ id: "b", valid: true }), discount(null), "di_2"]);
+    assert.deepEqual(found.discounts, ["a", "b", "", ""]);
+  });
+
+  it("are needed of subscriptions that count or are paused, and the customer's only where there is no own", () => {
+    assert.deepEqual(couponIdsOf(of([{ ...anItem(1), discounts: ["i"] }]), "c"), ["i", "c"]);
+    const own = of([anItem(1)], { discounts: ["s"] });
+    assert.deepEqual(couponIdsOf({ ...own, pause_collection: { behavior: "void" } }, "c"), ["s"]);
+    assert.deepEqual(couponIdsOf({ ...own, status: "trialing" }, "c"), []);
+    assert.equal(needsDiscounts(read(["di_2"])), true);
+    assert.equal(needsDiscounts(read([discount("a")])), false);
+    assert.equal(needsDiscounts(of([{ ...anItem(1), discounts: [""] }])), true);
+    assert.equal(needsDiscounts({ ...read(["di_2"]), status: "canceled" }), false);
+  });
+});
+
+describe("mrr of anything", () => {
+  const ids = ["p", "p", "q", "a", "a", "once", "gone"];
+  const coupons = fc.record({
+    p: fc.constantFrom(0.01, 12.5, 33.33, 99.999, 100).map((off) => percent(off)),
+    q: fc.constantFrom(percent(20), forTeam(percent(50))),
+    a: fc.constantFrom(amount(0), amount(1), amount(10 ** 9), forTeam(amount(700))),
+    once: fc.constant(percent(50, "once")),
+    gone: fc.constant(undefined),
+  });
+  const some = (most: number, from = ids) => fc.array(fc.constantFrom(...from), { maxLength: most });
+  const unitAmount = fc.oneof(fc.nat(99_999), fc.constantFrom("0.35", "0.000000000001", "12.5", "1234.56789"));
+  const intervals = fc.constantFrom("day", "week", "month", "month", "year");
+  const fields = fc.constantFrom({}, {}, { product: "prod_team" }, metered, packs(7, "up"), packs(100, "down"));
+  const item = fc
+    .tuple(unitAmount, intervals, fc.integer({ min: 1, max: 4 }), some(1), fc.nat(300), fields)
+    .map(([price, every, count, discounts, seats, more]) =>
+      priced(anItem(price, every, count, { discounts }), more, seats),
+    );
+  const items = fc.array(item, { maxLength: 5 });
+  const scenes = fc.record({ items, shared: some(3), known: coupons, ofCustomer: fc.constantFrom(null, ...ids) });
+  type Scene = typeof scenes extends fc.Arbitrary<infer One> ? One : never;
+  const mrrIn = ({ shared, known, ofCustomer }: Scene, all: Item[]) =>
+    mrrOf(of(all, { discounts: shared }), known, ofCustomer);
+
+  it("is what another way of reckoning finds, and so is the list price, in any order of the items", () => {
+    const check = (scene: Scene): void => {
+      const subscription = of(scene.items, { discounts: scene.shared });
+      const list = sumMinor(explain(subscription, scene.known).items.map(({ listMinor }) => listMinor));
+      const expected = worthOf(subscription, "usd", new Map(Object.entries(scene.known)), scene.ofCustomer);
+      const found = mrrIn(scene, scene.items);
+      assert.equal(mrrIn(scene, scene.items.toReversed()), found);
+      if (expected === null) assert.equal(found, "coupon");
+      else assert.deepEqual([BigInt(list), BigInt(found)], [expected.list, expected.mrr]);
+    };
+    holds(scenes, check, 1_000);
+  });
+
+  it("changes by at most a unit an item that is cut in two halves", () => {
+    holds(scenes, (scene) => {
+      const plain = scene.items.map((one) => priced(one, { transform_quantity: null }));
+      const half = plain.map((one) => ({ ...one, discounts: ["p"] })); // an amount would be taken off each half
+      const inOne = mrrIn(scene, half.map((one) => priced(one, {}, 2 * (one.quantity ?? 0)))); // prettier-ignore
+      const inHalves = mrrIn(scene, [...half, ...half]);
+      const apart = inHalves === inOne ? 0 : Math.abs(Number(inHalves) - Number(inOne));
+      assert.ok(apart <= half.length, `${inHalves}, ${inOne}`);
+    });
+  });
+
+  it("is a twelfth of a year's price, and nothing less 100 %", () => {
+    holds(fc.tuple(fc.nat(10 ** 9), some(3, ["p", "q"]), coupons), ([price, discounts, some]) => {
+      const [known, monthly] = [{ ...some, all: percent(100) }, of([anItem(price)], { discounts })];
+      assert.equal(mrrOf(of([anItem(price * 12, "year")], { discounts }), known), mrrOf(monthly, known));
+      assert.equal(mrrOf({ ...monthly, discounts: [...discounts, "all"] }, known), 0);
+    });
+  });
+});
+
+describe("what a customer pays now", () => {
+  const TOMORROW = T0 + 86_400;
+  const ending = { cancel_at_period_end: true, cancel_at: TOMORROW };
+  const valuesOf = (...subscriptions: Subscription[]) => {
+    const [change] = planOf({
+      charges: [aCharge()],
+      subscriptions,
+      customers: [aCustomer({ discount: "half" })],
+    }).changes;
+    return ["mrr", "renews_at", "cancels_at"].map((slug) => change?.values.get(slug));
+  };
+  const day = "2026-11-22T07:17:00.000Z";
+
+  it("is written as mrr, with the next renewal and the next scheduled end", () => {
+    assert.deepEqual(valuesOf(aMonthly(4900)), ["24.50", day, undefined]); // the customer's own coupon
+    assert.deepEqual(valuesOf(aMonthly(4900, { discounts: ["once"] })), [undefined, day, undefined]); // unreadable
+    assert.deepEqual(valuesOf(aMonthly(4900, ending)), ["24.50", undefined, day]);
+    assert.deepEqual(valuesOf(aMonthly(100), aMonthly(200, { ...ending, cancel_at: T0 + 9 })).slice(0, 2), [
+      "1.50",
+      day,
+    ]);
+    assert.deepEqual(valuesOf(aMonthly(4900, { status: "trialing" })), ["0.00", day, undefined]);
+  });
+
+  it("is 0.00 where no subscription counts, and empty where one that counts cannot be told", () => {
+    assert.deepEqual(valuesOf(), ["0.00", undefined, undefined]);
+    assert.deepEqual(valuesOf(aMonthly(4900, { status: "canceled" })), ["0.00", undefined, undefined]);
+    assert.deepEqual(valuesOf(aMonthly(100), aMonthly(null))[0], undefined);
+    assert.deepEqual(valuesOf(aMonthly(100), aMonthly(null, { pause_collection: { behavior: "void" } }))[0], "0.50");
+  });
+
+  it("adds up for the account: list price less coupons less paused; ends, trials and what cannot be told beside", () => {
+    const of = (customer: string, ...more: Parameters<typeof aMonthly>) => ({ ...aMonthly(...more), customer });
+    const subscriptions = [
+      of("cus_1", 4900, { discounts: ["half"] }),
+      of("cus_1", 1000, { pause_collection: { behavior: "void" } }),
+      of("cus_2", 700, ending),
+      of("cus_2", 900, { status: "trialing" }),
+      of("cus_3", null),
+      of("cus_3", 5000),
+    ];
+    const scene = { charges: [aCharge()], subscriptions };
+    const { mrr, untold } = booksOf(scene);
+    assert.deepEqual(mrr, {
+      list: 6600,
+      coupons: 2450,
+      paused: 1000,
+      net: 3150,
+      ending: { count: 1, minor: 700 },
+      trials: { count: 1, minor: 900 },
+    });
+    assert.deepEqual([...untold], [["tiered", 1]]);
+    assert.deepEqual(planOf(scene).mrrWithoutRecord, { count: 1, minor: 700 });
+  });
+
+  it("needs each coupon once, and none for an account without discounts", () => {
+    const subscriptions = [
+      aMonthly(100, { discounts: ["half", "x"] }),
+      aMonthly(100, { discounts: ["x", ""] }),
+      aMonthly(1),
+    ];
+    const customers = new Map([["cus_1", aCustomer({ discount: "y" })]]);
+    assert.deepEqual(couponsNeeded(openBooksOf({ subscriptions }), customers), ["half", "x", "y"]);
+    assert.deepEqual(couponsNeeded(openBooksOf({ subscriptions: [aMonthly(1)] }), new Map()), []);
+    const { books } = findingsOf({ subscriptions: [aMonthly(1)] });
+    books.mrr.list = sumMinor([books.mrr.list, books.mrr.list]);
+    assert.throws(() => closeSubscriptions(books, new Map(), new Map()), /does not close between list price and mrr/);
+  });
+});
