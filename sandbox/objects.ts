@@ -26,6 +26,14 @@ const DEFAULT_CREATED: UnixSeconds = 1_767_225_600; // 2026-01-01
 const DEFAULT_PERIOD = { current_period_start: DEFAULT_CREATED, current_period_end: 1_769_904_000 };
 const NO_ADDRESS = { city: null, country: null, line1: null, line2: null, postal_code: null, state: null };
 
+type Word<Text extends string> = Text extends `${infer First} ${infer Rest}` ? First | Word<Rest> : Text;
+
+/** Fields that have nothing to say, by their names. */
+function nulls<Text extends string>(...texts: readonly Text[]): Readonly<Record<Word<Text>, null>> {
+  const fields = texts.flatMap((text) => text.split(" "));
+  return Object.fromEntries(fields.map((field) => [field, null])) as Readonly<Record<Word<Text>, null>>;
+}
+
 let built = 0;
 
 /** An id in Stripe's shape for the object number `n`: `ch_3Q…` with 24 characters, `cus_…` with 14. */
@@ -45,8 +53,7 @@ function nextId(prefix: string): string {
 export type StripeCharge = Wire<Stripe.Charge>;
 
 const CARD = {
-  amount_authorized: null,
-  authorization_code: null,
+  ...nulls("amount_authorized authorization_code installments mandate three_d_secure transaction_link_id wallet"),
   brand: "visa",
   checks: { address_line1_check: null, address_postal_code_check: "pass", cvc_check: "pass" },
   country: "US",
@@ -57,33 +64,26 @@ const CARD = {
   fingerprint: "AOB934RVNwzk6xtn",
   funding: "credit",
   incremental_authorization: { status: "unavailable" },
-  installments: null,
   last4: "4242",
-  mandate: null,
   multicapture: { status: "unavailable" },
   network: "visa",
   network_token: { used: false },
   network_transaction_id: "817263554120934",
   overcapture: { maximum_amount_capturable: 100, status: "unavailable" },
   regulated_status: "unregulated",
-  three_d_secure: null,
-  transaction_link_id: null,
-  wallet: null,
 } satisfies Partial<Wire<Stripe.Charge.PaymentMethodDetails.Card>>;
 
 const CHARGE = {
-  application: null,
-  application_fee: null,
-  application_fee_amount: null,
+  ...nulls(
+    "application application_fee application_fee_amount failure_balance_transaction failure_code failure_message",
+    "on_behalf_of receipt_email receipt_number review shipping source source_transfer statement_descriptor",
+    "statement_descriptor_suffix transfer_data transfer_group",
+  ),
   billing_details: { address: NO_ADDRESS, email: "jenny@example.com", name: "Jenny Rosen", phone: null, tax_id: null },
   calculated_statement_descriptor: "SANDBOX GMBH",
   description: "Subscription update",
-  failure_balance_transaction: null,
-  failure_code: null,
-  failure_message: null,
   fraud_details: {},
   metadata: {},
-  on_behalf_of: null,
   outcome: {
     advice_code: null,
     network_advice_code: null,
@@ -98,17 +98,7 @@ const CHARGE = {
   payment_method: "pm_1PgafuB7WZ01zgkWm3waTcFp",
   payment_method_details: { card: CARD, type: "card" },
   radar_options: {},
-  receipt_email: null,
-  receipt_number: null,
   receipt_url: "https://pay.stripe.com/receipts/payment/CAcaFwoVYWNjdF8xUGdhZlRCN1daMDF6Z2tXKI_ei7UGMgZv2S_KfiY6",
-  review: null,
-  shipping: null,
-  source: null,
-  source_transfer: null,
-  statement_descriptor: null,
-  statement_descriptor_suffix: null,
-  transfer_data: null,
-  transfer_group: null,
 } satisfies Partial<StripeCharge>;
 
 /**
@@ -232,60 +222,42 @@ export type StripeInvoice = With<
 >;
 
 const INVOICE = {
+  ...nulls(
+    "account_tax_ids application automatically_finalizes_at custom_fields customer_account customer_phone",
+    "customer_shipping default_payment_method default_source description due_date footer from_invoice",
+    "last_finalization_error latest_revision next_payment_attempt on_behalf_of receipt_number shipping_cost",
+    "shipping_details statement_descriptor subtotal_excluding_tax test_clock total_excluding_tax",
+  ),
   account_country: "US",
   account_name: "Sandbox GmbH",
-  account_tax_ids: null,
   amount_overpaid: 0,
   amount_shipping: 0,
-  application: null,
   attempt_count: 1,
   attempted: true,
   auto_advance: false,
   automatic_tax: { disabled_reason: null, enabled: false, liability: null, provider: null, status: null },
-  automatically_finalizes_at: null,
   billing_reason: "subscription_cycle",
   collection_method: "charge_automatically",
-  custom_fields: null,
-  customer_account: null,
   customer_address: NO_ADDRESS,
-  customer_phone: null,
-  customer_shipping: null,
   customer_tax_exempt: "none",
   customer_tax_ids: [],
-  default_payment_method: null,
-  default_source: null,
   default_tax_rates: [],
-  description: null,
   discounts: [],
-  due_date: null,
   effective_at: DEFAULT_CREATED,
   ending_balance: 0,
-  footer: null,
-  from_invoice: null,
   hosted_invoice_url: "https://invoice.stripe.com/i/acct_1PgafTB7WZ01zgkW/live_YWNjdF8xUGdhZlRCN1daMDF6Z2tX?s=ap",
   invoice_pdf: "https://pay.stripe.com/invoice/acct_1PgafTB7WZ01zgkW/live_YWNjdF8xUGdhZlRCN1daMDF6Z2tX/pdf?s=ap",
   issuer: { type: "self" },
-  last_finalization_error: null,
-  latest_revision: null,
   metadata: {},
-  next_payment_attempt: null,
   number: "7FE1103-0001",
-  on_behalf_of: null,
   payment_settings: { default_mandate: null, payment_method_options: null, payment_method_types: null },
   period_end: DEFAULT_CREATED,
   period_start: DEFAULT_CREATED,
   post_payment_credit_notes_amount: 0,
   pre_payment_credit_notes_amount: 0,
-  receipt_number: null,
   rendering: { amount_tax_display: null, pdf: { page_size: "letter" }, template: null, template_version: null },
-  shipping_cost: null,
-  shipping_details: null,
   starting_balance: 0,
-  statement_descriptor: null,
-  subtotal_excluding_tax: null,
-  test_clock: null,
   total_discount_amounts: [],
-  total_excluding_tax: null,
   total_pretax_credit_amounts: [],
   total_taxes: [],
   webhooks_delivered_at: DEFAULT_CREATED,
@@ -586,22 +558,19 @@ export type StripeSubscription = With<
 >;
 
 const SUBSCRIPTION = {
-  application: null,
-  application_fee_percent: null,
+  ...nulls(
+    "application application_fee_percent billing_cycle_anchor_config billing_thresholds customer_account",
+    "days_until_due default_payment_method default_source description latest_invoice managed_payments",
+    "next_pending_invoice_item_invoice on_behalf_of pause_collection pending_invoice_item_interval",
+    "pending_setup_intent pending_update schedule test_clock transfer_data trial_end trial_start",
+  ),
   automatic_tax: { disabled_reason: null, enabled: false, liability: null },
   billing_cycle_anchor: DEFAULT_CREATED,
-  billing_cycle_anchor_config: null,
   billing_mode: { flexible: null, type: "classic" },
   billing_schedules: [],
-  billing_thresholds: null,
   collection_method: "charge_automatically",
   customer: "cus_QXg1o8vcGmoR32",
-  customer_account: null,
-  days_until_due: null,
-  default_payment_method: null,
-  default_source: null,
   default_tax_rates: [],
-  description: null,
   discounts: [],
   invoice_settings: {
     account_tax_ids: null,
@@ -610,29 +579,16 @@ const SUBSCRIPTION = {
     footer: null,
     issuer: { type: "self" },
   },
-  latest_invoice: null,
-  managed_payments: null,
   metadata: {},
-  next_pending_invoice_item_invoice: null,
-  on_behalf_of: null,
-  pause_collection: null,
   payment_settings: {
     payment_method_options: null,
     payment_method_types: null,
     save_default_payment_method: "off",
   },
-  pending_invoice_item_interval: null,
-  pending_setup_intent: null,
-  pending_update: null,
-  schedule: null,
   start_date: DEFAULT_CREATED,
-  test_clock: null,
-  transfer_data: null,
-  trial_end: null,
   trial_settings: {
     end_behavior: { billing_cycle_anchor: "trial_end", missing_payment_method: "create_invoice" },
   },
-  trial_start: null,
 } satisfies Partial<StripeSubscription>;
 
 type SubscriptionOverrides = Partial<

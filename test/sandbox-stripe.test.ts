@@ -180,15 +180,13 @@ describe("lists", () => {
     assert.equal((await ask(stripe, "/v1/products?ids[0]=prod_a&starting_after=prod_b")).status, 400);
   });
 
-  test("invoice payments are found by invoice and by payment intent", async (t) => {
-    const payment = { type: "payment_intent", payment_intent: "pi_1" } as const;
+  test("invoice payments are found by invoice", async (t) => {
     const stripe = await start(t, {
       invoices: [anInvoice({ id: "in_1" })],
-      invoicePayments: [anInvoicePayment({ id: "inpay_1", invoice: "in_1", payment }), anInvoicePayment()],
+      invoicePayments: [anInvoicePayment({ id: "inpay_1", invoice: "in_1" }), anInvoicePayment()],
     });
 
-    for (const query of ["invoice=in_1", "payment[type]=payment_intent&payment[payment_intent]=pi_1"])
-      assert.deepEqual(idsOf((await ask(stripe, `/v1/invoice_payments?${query}`)).body), ["inpay_1"]);
+    assert.deepEqual(idsOf((await ask(stripe, "/v1/invoice_payments?invoice=in_1&status=paid")).body), ["inpay_1"]);
   });
 });
 
@@ -436,7 +434,6 @@ describe("refusals", () => {
       ["/v1/charges?status=succeeded", "status", "parameter_unknown"],
       ["/v1/charges?limits=1", "limits", "parameter_unknown"],
       ["/v1/charges?customer=", "customer", "parameter_invalid_empty"],
-      ["/v1/charges?customer=cus_never", "customer", "resource_missing"],
       ["/v1/charges?starting_after=ch_gone", "starting_after", "resource_missing"],
       ["/v1/charges?ending_before=ch_1", "ending_before"],
       ["/v1/charges/ch_1?limit=1", "limit", "parameter_unknown"],
@@ -446,7 +443,7 @@ describe("refusals", () => {
       ["/v1/subscriptions?test_clock=clock_1", "test_clock"],
       ["/v1/customers?customer=cus_1", "customer", "parameter_unknown"],
       ["/v1/customers?constructor=1", "constructor", "parameter_unknown"],
-      ["/v1/invoice_payments?payment[payment_intent]=pi_1", "payment[type]", "parameter_missing"],
+      ["/v1/invoice_payments?payment[payment_intent]=pi_1", "payment[payment_intent]"],
     ];
 
     for (const [path, param, code] of cases) {
