@@ -778,9 +778,6 @@ function respond(call: Call, peer: Peer): string {
   const { account } = peer;
   const key = authenticate(call, peer.keys);
   checkVersion(call, peer.versions);
-  const connected = headerOf(call, "stripe-account");
-  if (connected !== undefined && connected !== account.id)
-    throw new Refusal(403, { message: "Only Stripe Connect platforms can work with other accounts." });
   const target = targetOf(call.path);
   if (target === undefined) {
     const message = `Unrecognized request URL (${call.method}: ${call.path}). Please see https://stripe.com/docs or we can help at https://support.stripe.com/.`;
