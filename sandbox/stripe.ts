@@ -788,10 +788,12 @@ function respond(call: Call, peer: Peer): string {
   if (peer.refuses[call.path.split("/")[2] ?? ""] !== undefined) throw lacks(permission, key, account.id);
 
   const parameters = readParameters(call.query);
-  const paths = readExpansions(parameters.get("expand[]") ?? [], kind, target.is === "list");
+  const expand = parameters.get("expand[]") ?? [];
+  if (target.is === "lines" && expand.length > 0) throw notImitated("expand", "the expansion of an invoice's lines");
+  const paths = readExpansions(expand, kind, target.is === "list");
   for (const field of paths.flat()) {
     if (peer.refuses[field] === 403) throw lacks(undefined, key, account.id);
-    if (peer.refuses[field] === 400) throw notExpandable((parameters.get("expand[]") ?? []).join());
+    if (peer.refuses[field] === 400) throw notExpandable(expand.join());
   }
   for (const slug of permissionsFor(paths, kind)) demandPermission(slug, key, account.id);
   const isOwnMode = isLive(key) === account.livemode;
