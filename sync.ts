@@ -1581,7 +1581,7 @@ export function connect(
 }
 
 /** Parameters of a request, by name. */
-type Query = Readonly<Record<string, string>>;
+type Query = Readonly<Record<string, string | readonly string[]>>;
 
 export type Call = {
   readonly method: "GET" | "POST" | "PUT" | "PATCH";
@@ -1689,7 +1689,10 @@ async function attempt<T>(
   read: (json: Json) => T,
 ): Promise<Failure | { readonly value: T }> {
   const timeout = AbortSignal.timeout(service.timeoutMs);
-  const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query)}`;
+  const pairs = Object.entries(call.query ?? {}).flatMap(([name, value]) =>
+    [value].flat().map((one): [string, string] => [name, one]),
+  );
+  const query = pairs.length === 0 ? "" : `?${new URLSearchParams(pairs)}`;
   let response: Response;
   let json: Json | undefined;
   try {
@@ -1823,15 +1826,60 @@ export const STRIPE_VERSION = "2026-10-28.endive";
 const PAGE = 100;
 const LIST_WORKERS = 10;
 
-/** Each permission by the dashboard's name, its slug, the endpoint that shows it, and whether every account needs it. */
-export const STRIPE_PERMISSIONS = [
-  { name: "Charges and Refunds", slug: "rak_charge_read", path: "/v1/charges", isNeeded: true },
-  { name: "Customers", slug: "rak_customer_read", path: "/v1/customers", isNeeded: true },
-  { name: "Invoices", slug: "rak_invoice_read", path: "/v1/invoices", isNeeded: true },
-  { name: "Subscriptions", slug: "rak_subscription_read", path: "/v1/subscriptions", isNeeded: true },
-  { name: "Products", slug: "rak_product_read", path: "/v1/products", isNeeded: false },
-] as const;
-const BALANCE_PERMISSION = { name: "Balance transaction sources", slug: "rak_balance_transaction_source_read" };
+/** A list, and the permission it takes: what the dashboard calls it, and its slug. */
+export type StripeList<T> = {
+  readonly path: string;
+  readonly kind: string;
+  readonly reader: Reader<T, unknown>;
+  readonly permission?: { readonly name: string; readonly slug: string };
+  readonly query?: Query;
+  readonly lane?: string;
+  /**
+   * What comes only where it is asked for: in every page, or once an object needs it. A refusal stops the run where it
+   * is vital, naming that permission; else the list is read on without.
+   */
+  readonly expand?: { readonly fields: readonly string[]; readonly isAlways?: true; readonly isVital?: true };
+};
+
+/** The lists that every account needs, and what is read of others. */
+export const STRIPE_LISTS = {
+  charges: {
+    path: "/v1/charges",
+    kind: "charge",
+    reader: CHARGE,
+    permission: { name: "Charges and Refunds", slug: "rak_charge_read" },
+    expand: { fields: ["data.balance_transaction"], isVital: true },
+  },
+  invoices: {
+    path: "/v1/invoices",
+    kind: "invoice",
+    reader: INVOICE,
+    permission: { name: "Invoices", slug: "rak_invoice_read" },
+    query: { status: "paid" },
+    expand: { fields: ["data.amount_paid_off_stripe"], isAlways: true },
+  },
+  customers: {
+    path: "/v1/customers",
+    kind: "customer",
+    reader: CUSTOMER,
+    permission: { name: "Customers", slug: "rak_customer_read" },
+  },
+  subscriptions: {
+    path: "/v1/subscriptions",
+    kind: "subscription",
+    reader: SUBSCRIPTION,
+    permission: { name: "Subscriptions", slug: "rak_subscription_read" },
+    query: { status: "all" }, // without it the list hides the canceled ones
+    expand: { fields: ["data.discounts", "data.items.data.discounts"] },
+  },
+} as const satisfies Readonly<Record<string, StripeList<unknown>>>;
+
+/** Permissions that only some accounts need. */
+export const STRIPE_EXTRAS = {
+  products: { name: "Products", slug: "rak_product_read" },
+  balances: { name: "Balance transaction sources", slug: "rak_balance_transaction_source_read" },
+  coupons: { name: "Coupons", slug: "rak_coupon_read" },
+} as const;
 
 /**
  * Stripe allows 25 requests/s per endpoint and 100 over a live account, 25 over a test account, all shared with the
@@ -1842,16 +1890,6 @@ export function connectStripe(settings: Settings, connection: Connection): Servi
   const own = { name: "Stripe", base: settings.stripeBase, headers, quotesWords: true } as const;
   return connect(connection, own, { all: settings.mode === "live" ? 50 : 20, lane: () => 20 });
 }
-
-export type StripeList<T> = {
-  readonly path: string;
-  readonly kind: string;
-  readonly reader: Reader<T, unknown>;
-  readonly query?: Query;
-  readonly lane?: string;
-  /** Says of an object that it cannot be read without its balance transaction: its page is then read again with it. */
-  readonly needsBalance?: (object: T) => boolean;
-};
 
 type Page<T> = { readonly objects: readonly T[]; readonly hasMore: boolean };
 const PAGE_OF_ANY = shape({ data: anyList, has_more: flag });
@@ -1896,11 +1934,41 @@ export async function readPages<T extends { readonly id: string }>(
 /** The id of the last object read, to read on from; undefined where there is no more to read. */
 type Cursor = string | undefined;
 
-/** What one worker reads, newest first: on from `created` down to `keep`. `span`: the seconds its last page covered. */
-type Window = { keep: number; created: number; span: number; readonly reach: number };
+/**
+ * What one worker reads, newest first: on from `created` down to `keep`, with the filters of its first page. `span`: the
+ * seconds its last page covered, or, before its first, the last page of the window it was cut from.
+ */
+type Window = { keep: number; created: number; span: number; readonly reach: number; readonly filter: Query };
+
+/** What is wanted of a list. */
+export type Wanted<T> = {
+  /** Only what was created before it, in unix seconds. */
+  readonly t0: number;
+  /** Of one customer; of all where left out. */
+  readonly customer?: string;
+  /** Says of an object that it needs what the list can expand. */
+  readonly isUnclear?: (object: T) => boolean;
+  /** Told once if Stripe refuses what the list expands, and it is read without. */
+  readonly onRefusal?: (refusal: ApiError) => void;
+  /** Before every page: where it returns a promise, the page waits for that. */
+  readonly hold?: () => Promise<void> | undefined;
+};
+
+/** A list while it is read. */
+type Listing<T> = {
+  readonly stripe: Service;
+  readonly list: StripeList<T>;
+  readonly use: Wanted<T>;
+  readonly take: (object: T) => void;
+  readonly crew: ReturnType<typeof createCrew>;
+  readonly open: Set<Window>;
+  cuts: number;
+  expands: boolean | "refused";
+};
+type Listed = { readonly id: string; readonly created: number };
 
 /**
- * Calls `take` once for every object of a list created before `t0` (unix seconds), in no particular order.
+ * Calls `take` once for every object of a list created before `t0`, in no particular order.
  *
  * The list starts as one window of time, half-open and open below, that is read newest first, by cursor. Whenever a
  * worker is free, the window with the most left is cut in two by time: its worker keeps the newer part (it reads on
@@ -1910,82 +1978,102 @@ type Window = { keep: number; created: number; span: number; readonly reach: num
  * A cut costs at most one request more than reading on. Cuts are rationed to 5 and 3 for every 10 pages' worth of
  * objects, so that a list takes no more than 1.3 × its pages + 6 requests, however its objects lie in time.
  */
-export async function readList<T extends { readonly id: string; readonly created: number }>(
+export async function readList<T extends Listed>(
   stripe: Service,
   list: StripeList<T>,
-  t0: number,
+  use: Wanted<T>,
   take: (object: T) => void,
 ): Promise<void> {
-  const open = new Set<Window>();
   const crew = createCrew(LIST_WORKERS);
-  let isExpanding = false;
-  let cuts = 5;
-
-  /**
-   * Reads a page of the window and takes it; once an object has needed its balance transaction, with those, for which
-   * few keys need a permission.
-   */
-  async function readOn(window: Window, query: Query, expands = isExpanding): Promise<Cursor> {
-    const full = expands ? { ...query, "expand[]": "data.balance_transaction" } : query;
-    const cursor = await readPage(stripe, list, full, (page) => {
-      const isUnclear = !expands && page.objects.some((object) => list.needsBalance?.(object));
-      return isUnclear ? null : takePage(window, page);
-    }).catch((error: unknown) => {
-      if (!expands || !(error instanceof ApiError) || error.status !== 403) throw error;
-      const why = "Some charges are in another currency, or captured in part: what became of them";
-      throw new RunError(`${why} only their balance transactions tell. ${keyProblem(error, BALANCE_PERMISSION)}`);
-    });
-    if (cursor !== null) return cursor;
-    isExpanding = true;
-    return readOn(window, query, true);
-  }
-
-  /** Takes what is the window's own. */
-  function takePage(window: Window, { objects, hasMore }: Page<T>): Cursor {
-    const newest = objects[0]?.created ?? window.created;
-    for (const object of objects) {
-      if (object.created > window.created)
-        throw new UnexpectedError(`${list.path} is not newest first at ${object.id}`);
-      window.created = object.created;
-      if (object.created < window.keep) continue; // another worker's
-      take(object);
-      cuts += 0.3 / PAGE;
-    }
-    window.span = newest - window.created;
-    const isOver = !hasMore || window.created < window.keep;
-    if (isOver) open.delete(window);
-    cutWhileFree();
-    return isOver ? undefined : objects.at(-1)?.id;
-  }
-
-  async function readWindow(from: number, until: number, reach: number): Promise<void> {
-    const window = { keep: from, created: until - 1, span: Infinity, reach };
-    open.add(window);
-    const filter = { "created[lt]": String(until), ...(from > 0 && { "created[gte]": String(from) }) };
-    let cursor = await readOn(window, filter);
-    while (cursor !== undefined) cursor = await readOn(window, { ...filter, starting_after: cursor });
-  }
-
-  function cutWhileFree(): void {
-    while (open.size < LIST_WORKERS && cuts >= 1) {
-      const [widest] = [...open].toSorted((a, b) => pagesLeft(b) - pagesLeft(a));
-      const cut = widest === undefined ? 0 : cutBelow(widest.created, widest.keep, widest.span, widest.reach);
-      if (widest === undefined || cut === 0) return;
-      cuts -= 1;
-      // How much lies beyond the cut nobody knows: there, the first page may look twice as far.
-      const { keep, reach } = widest;
-      crew.add(() => readWindow(keep, cut, reach * 2));
-      widest.keep = cut;
-    }
-  }
-
-  crew.add(() => readWindow(0, t0, 8));
+  const expands = list.expand?.isAlways === true;
+  const reading: Listing<T> = { stripe, list, use, take, crew, open: new Set(), cuts: 5, expands };
+  openWindow(reading, { keep: 0, created: use.t0 - 1, span: Infinity, reach: 8 });
   await crew.done();
 }
 
-/** How many pages a window still holds, by the measure of its last one; none are known of before its first. */
+function openWindow<T extends Listed>(reading: Listing<T>, part: Omit<Window, "filter">): void {
+  const { list, use, open, crew } = reading;
+  const filter: Query = {
+    ...list.query,
+    ...(use.customer !== undefined && { customer: use.customer }),
+    "created[lt]": String(part.created + 1),
+    ...(part.keep > 0 && { "created[gte]": String(part.keep) }),
+  };
+  const window = { ...part, filter };
+  open.add(window);
+  crew.add(async () => {
+    let cursor = await readOn(reading, window, {});
+    while (cursor !== undefined) {
+      await use.hold?.();
+      cursor = await readOn(reading, window, { starting_after: cursor });
+    }
+  });
+}
+
+/** Reads a page of the window and takes it; again, with all that the list can expand, if an object needs that. */
+async function readOn<T extends Listed>(reading: Listing<T>, window: Window, after: Query): Promise<Cursor> {
+  const { stripe, list, use } = reading;
+  const { expands } = reading;
+  const expand: Query = expands === true ? { "expand[]": list.expand?.fields ?? [] } : {};
+  const isUnclear = expands === false ? use.isUnclear : undefined;
+  const refusals: ApiError[] = [];
+  const read = (query: Query): Promise<Cursor | null> =>
+    readPage(stripe, list, { ...window.filter, ...query, ...after }, (page) =>
+      isUnclear !== undefined && page.objects.some(isUnclear) ? null : takePage(reading, window, page),
+    );
+  const cursor = await read(expand).catch((error: unknown) => {
+    if (expands !== true || !(error instanceof ApiError) || ![400, 403].includes(error.status)) throw error;
+    refusals.push(error);
+    return read({}); // if this fails as well, it was not the expansion's fault
+  });
+  if (refusals[0] !== undefined) noteRefusal(reading, refusals[0]);
+  if (cursor !== null) return cursor;
+  reading.expands ||= true;
+  return readOn(reading, window, after);
+}
+
+/** Stripe will not expand, but reads: a list is read on without, unless what is missing is vital. */
+function noteRefusal<T>(reading: Listing<T>, refusal: ApiError): void {
+  if (reading.list.expand?.isVital === true) {
+    const why = "Some charges are in another currency, or captured in part: what became of them";
+    throw new RunError(`${why} only their balance transactions tell. ${keyProblem(refusal, STRIPE_EXTRAS.balances)}`);
+  }
+  if (reading.expands !== "refused") reading.use.onRefusal?.(refusal);
+  reading.expands = "refused";
+}
+
+/** Takes what is the window's own. */
+function takePage<T extends Listed>(reading: Listing<T>, window: Window, { objects, hasMore }: Page<T>): Cursor {
+  const newest = objects[0]?.created ?? window.created;
+  for (const object of objects) {
+    if (object.created > window.created)
+      throw new UnexpectedError(`${reading.list.path} is not newest first at ${object.id}`);
+    window.created = object.created;
+    if (object.created < window.keep) continue; // another worker's
+    reading.take(object);
+    reading.cuts += 0.3 / PAGE;
+  }
+  window.span = newest - window.created;
+  const isOver = !hasMore || window.created < window.keep;
+  if (isOver) reading.open.delete(window);
+  cutWhileFree(reading);
+  return isOver ? undefined : objects.at(-1)?.id;
+}
+
+function cutWhileFree<T extends Listed>(reading: Listing<T>): void {
+  while (reading.open.size < LIST_WORKERS && reading.cuts >= 1) {
+    const [widest] = [...reading.open].toSorted((a, b) => pagesLeft(b) - pagesLeft(a));
+    const cut = widest === undefined ? 0 : cutBelow(widest.created, widest.keep, widest.span, widest.reach);
+    if (widest === undefined || cut === 0) return;
+    reading.cuts -= 1;
+    // How much lies beyond the cut nobody knows: there, the next cut may look twice as far.
+    openWindow(reading, { keep: widest.keep, created: cut - 1, span: widest.span, reach: widest.reach * 2 });
+    widest.keep = cut;
+  }
+}
+
+/** How many pages a window still holds, by the measure of its last one. */
 function pagesLeft({ created, keep, span }: Window): number {
-  if (span === Infinity) return 0;
   return keep === 0 ? Infinity : (created - keep) / Math.max(1, span);
 }
 
@@ -2001,36 +2089,24 @@ export function cutBelow(oldest: number, from: number, span: number, reach: numb
   return oldest - cut >= pageSeconds && cut - from >= pageSeconds ? cut : 0;
 }
 
-/** What to read of a list: what was created before `t0` (unix seconds), of one customer or of all. */
-type Scope = { readonly t0: number; readonly customer?: string };
-
-function queryOf(scope: Scope): Query {
-  return scope.customer === undefined ? {} : { customer: scope.customer };
-}
-
-/** Reads charges; those of which `isUnclear` says so come with their balance transaction. */
-export function readCharges(
-  stripe: Service,
-  scope: Scope & { readonly isUnclear: (charge: Charge) => boolean },
-  take: (charge: Charge) => void,
-): Promise<void> {
-  const list = { path: "/v1/charges", kind: "charge", reader: CHARGE, query: queryOf(scope) };
-  return readList(stripe, { ...list, needsBalance: scope.isUnclear }, scope.t0, take);
-}
-
 /**
- * Reads paid invoices with all their lines. A page embeds the first ten lines of each
+ * Reads paid invoices, with all their lines where `hasLines`. A page embeds the first ten of each invoice
  * (https://docs.stripe.com/api/invoices/object#invoice_object-lines); the others are read beside the pages, not between.
  */
-export async function readPaidInvoices(stripe: Service, scope: Scope, take: (invoice: Invoice) => void): Promise<void> {
-  const crew = createCrew(LIST_WORKERS + 1);
-  const list = { path: "/v1/invoices", kind: "invoice", reader: INVOICE, query: { ...queryOf(scope), status: "paid" } };
-  const readPages = (): Promise<void> =>
-    readList(stripe, list, scope.t0, (invoice) => {
-      if (!invoice.lines.has_more) return take(invoice);
-      crew.add(async () => take(await withAllLines(stripe, invoice)));
-    });
-  crew.add(readPages);
+export async function readInvoices(
+  stripe: Service,
+  use: Wanted<Invoice> & { readonly hasLines: boolean },
+  take: (invoice: Invoice) => void,
+): Promise<void> {
+  const crew = createCrew(1 + LIST_WORKERS);
+  const takeWhole = (invoice: Invoice): void => {
+    if (!use.hasLines || !invoice.lines.has_more) return take(invoice);
+    crew.add(async () => take(await withAllLines(stripe, invoice)));
+  };
+  // Lines come more slowly than invoices: a page takes its place behind those that wait, so that they stay few.
+  const hold = (): Promise<void> | undefined =>
+    crew.waiting.length < PAGE ? undefined : new Promise((begin) => crew.add(async () => begin()));
+  crew.add(() => readList(stripe, STRIPE_LISTS.invoices, { ...use, hold }, takeWhole));
   await crew.done();
 }
 
@@ -2039,16 +2115,6 @@ async function withAllLines(stripe: Service, invoice: Invoice): Promise<Invoice>
   const embedded = invoice.lines.data;
   const more = await readPages(stripe, { ...list, path: `/v1/invoices/${invoice.id}/lines` }, embedded.at(-1)?.id);
   return { ...invoice, lines: { data: [...embedded, ...more], has_more: false } };
-}
-
-function readCustomers(stripe: Service, scope: Scope, take: (customer: Customer) => void): Promise<void> {
-  return readList(stripe, { path: "/v1/customers", kind: "customer", reader: CUSTOMER }, scope.t0, take);
-}
-
-/** Reads subscriptions of every status: without `status=all` the list hides the canceled ones. */
-export function readSubscriptions(stripe: Service, scope: Scope, take: (one: Subscription) => void): Promise<void> {
-  const list = { path: "/v1/subscriptions", kind: "subscription", reader: SUBSCRIPTION };
-  return readList(stripe, { ...list, query: { ...queryOf(scope), status: "all" } }, scope.t0, take);
 }
 
 /** Coupons by id, each once; undefined for one that cannot be read. */
@@ -2077,32 +2143,38 @@ export async function readProducts(stripe: Service, ids?: readonly string[]): Pr
 
 /** One cheap request per permission. Returns what is wrong with the key; throws what is no question of the key. */
 export async function checkStripe(stripe: Service): Promise<string[]> {
-  const needed = STRIPE_PERMISSIONS.filter(({ isNeeded }) => isNeeded);
-  const checks = needed.map(async (permission): Promise<string[]> => {
+  const checks = Object.values(STRIPE_LISTS).map(async ({ path, permission }) => {
     try {
-      await request(stripe, { method: "GET", path: permission.path, query: { limit: "1" } });
+      await request(stripe, { method: "GET", path, query: { limit: "1" } });
       return [];
     } catch (error) {
       if (!(error instanceof ApiError) || ![401, 403].includes(error.status)) throw error;
-      return [keyProblem(error, permission)];
+      return [{ text: keyProblem(error, permission), isGeneral: isOfWholeKey(error) }];
     }
   });
   const problems = (await Promise.all(checks)).flat();
   // A key that is wrong altogether is wrong for each endpoint: said once.
-  const general = problems.find((problem) => !needed.some(({ slug }) => problem.includes(slug)));
-  return general === undefined ? problems : [general];
+  const general = problems.find(({ isGeneral }) => isGeneral);
+  return (general === undefined ? problems : [general]).map((problem) => problem.text);
+}
+
+/** True where nothing of this key can be read, whatever its permissions: said once, not for each list. */
+function isOfWholeKey({ status, code }: ApiError): boolean {
+  return status === 401 || code !== "more_permissions_required";
 }
 
 /** A refused key in words that name the page to open and the box to tick. */
 function keyProblem(error: ApiError, wanted: { readonly name: string; readonly slug: string }): string {
   const page = "https://dashboard.stripe.com/apikeys";
   const say = (what: string): string => `${what} ${error.message}`;
-  if (/IP address/i.test(error.detail))
-    return say(`STRIPE_API_KEY is limited to IP addresses that are not this machine's. Lift that at ${page}.`);
+  if (!isOfWholeKey(error))
+    return say(`STRIPE_API_KEY lacks the permission "${wanted.name}" (${wanted.slug}). Set it to Read at ${page}.`);
   if (error.code === "api_key_expired") return say(`STRIPE_API_KEY has expired. Create a new one at ${page}.`);
   if (error.status === 401)
     return say(`STRIPE_API_KEY is unknown to Stripe: mistyped, deleted, or of another account. Look at ${page}.`);
-  return say(`STRIPE_API_KEY lacks the permission "${wanted.name}" (${wanted.slug}). Set it to Read at ${page}.`);
+  return say(
+    `STRIPE_API_KEY may not be used here: it may be limited to IP addresses. What Stripe says, and ${page}, tell.`,
+  );
 }
 
 // ----------------------------------------------------------------- Attio ----
@@ -2893,15 +2965,20 @@ export function writeStepSummary(path: string, summary: string, log: Log): void 
   }
 }
 
-/** Reads what Stripe has, as of `t0`, into open books; `onRow` is told of every object. */
-function readStripe(stripe: Service, books: Books, t0: number, onRow: () => void) {
+/** Reads what Stripe has into open books; `onRow` is told of every object. */
+function readStripe(stripe: Service, books: Books, log: Log, onRow: () => void) {
+  const { t0, currency, productSlugs } = books;
+  const { charges, customers: people, subscriptions } = STRIPE_LISTS;
   const customers = new Map<string, Customer>();
-  const isUnclear = (charge: Charge): boolean => needsBalance(charge, books.currency);
+  const isUnclear = (charge: Charge): boolean => needsBalance(charge, currency);
+  const onRefusal = ({ message }: ApiError): void =>
+    log.warn(`Stripe does not tell what was paid outside of it: such money counts as collected. ${message}`);
+  const ofInvoices = { t0, onRefusal, hasLines: productSlugs.size > 0 };
   const work = [
-    readCharges(stripe, { t0, isUnclear }, (charge) => (onRow(), addCharge(books, charge))),
-    readPaidInvoices(stripe, { t0 }, (invoice) => (onRow(), addInvoice(books, invoice))),
-    readCustomers(stripe, { t0 }, (customer) => (onRow(), void customers.set(customer.id, customer))),
-    readSubscriptions(stripe, { t0 }, (subscription) => (onRow(), addSubscription(books, subscription))),
+    readList(stripe, charges, { t0, isUnclear }, (charge) => (onRow(), addCharge(books, charge))),
+    readInvoices(stripe, ofInvoices, (invoice) => (onRow(), addInvoice(books, invoice))),
+    readList(stripe, people, { t0 }, (customer) => (onRow(), void customers.set(customer.id, customer))),
+    readList(stripe, subscriptions, { t0, isUnclear: needsDiscounts }, (one) => (onRow(), addSubscription(books, one))),
   ] as const;
   return { customers, work };
 }
@@ -3076,7 +3153,7 @@ async function gather(
     const rate = (1000 * rows) / Math.max(1, clock.elapsed() - startedAt);
     return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
   });
-  const { customers, work } = readStripe(stripe, books, t0, () => (rows += 1));
+  const { customers, work } = readStripe(stripe, books, log, () => (rows += 1));
   const place = { spendSlugs, currency: settings.currency };
   const [crm] = await Promise.all([readCrm(attio, place), ...work]);
   closeBooks(books);
