@@ -16,8 +16,6 @@ import {
   currencyRemedy,
   helpText,
   inspectObject,
-  logLines,
-  markdownTable,
   processIo,
   readAttioKey,
   readPage,
@@ -64,7 +62,7 @@ export async function bootstrap(io: Io): Promise<number> {
     }
     const steps = stepsOf(state, settings);
     const title = `Attio workspace "${key.workspace}", object ${OBJECT}`;
-    logLines([{ title, rows: table(state, steps, settings) }]).forEach(log.line);
+    log.tell({ title, rows: table(state, steps, settings) });
     const toCreate = steps.flatMap(({ makes }) => makes).length;
     log.line(`${toCreate} to create${state.hasObject ? "" : `, the object ${OBJECT} among them`}`);
     if (remedy !== undefined) log.error(`${remedy} Attio cannot change that. Nothing was created.`);
@@ -134,11 +132,12 @@ function table({ specs, differences }: State, steps: readonly Step[], settings: 
   const rows = specs.map(({ slug, isUnique, type }): Row => {
     const kind = type === "currency" ? `currency, ${attioCurrency(settings.currency)}` : type;
     const held = differences.some((difference) => difference.slug === slug) ? "DIFFERS, see below" : "exists";
-    return [slug, isUnique ? "unique" : "", kind, made.has(slug) ? stateOf(slug) : held];
+    const remark = made.has(slug) ? stateOf(slug) : held;
+    return { label: slug, amount: isUnique ? `${kind}, unique` : kind, remark };
   });
   const isListed = new Set([`object ${OBJECT}`, ...specs.map(({ slug }) => slug)]);
   const others = [...made.keys()].filter((what) => !isListed.has(what));
-  return [...rows, ...others.map((what): Row => [what, "", "", stateOf(what)])];
+  return [...rows, ...others.map((what): Row => ({ label: what, remark: stateOf(what) }))];
 }
 
 /** Takes all steps, and says what came of it; undefined, and why, where one was refused. */
@@ -246,15 +245,15 @@ async function suggestProducts(stripe: Service, settings: Settings, log: Log): P
   if (products === undefined) return 1;
   // A name may be a customer's: it goes where amounts go.
   const shown = settings.showsAmounts ? products : products.map((product) => ({ ...product, name: "" }));
-  const rows = shown.map(({ id, name, active }): Row => [id, "", active ? "" : "archived", name]);
-  const section = { title: `${products.length} products in Stripe`, rows };
+  const rows = shown.map(({ id, name, active }) => ({ label: id, amount: active ? "" : "archived", remark: name }));
+  const section = { title: `${products.length} products in Stripe`, rows, place: 1 };
   const advice = `Give products that belong together the same slug, remove what belongs in ${FALLBACK_SLUG}. PRODUCT_SLUGS:`;
   const json = mappingOf(shown);
-  logLines([section]).forEach(log.line);
+  log.tell(section);
   log.line(advice);
   log.line(json);
-  const parts = [`## ${section.title}`, markdownTable(section), advice, `\`\`\`json\n${json}\n\`\`\``];
-  writeStepSummary(settings.stepSummaryPath, `${parts.join("\n\n")}\n`, log);
+  const lines = [advice, `\`\`\`json\n${json}\n\`\`\``];
+  writeStepSummary(settings.stepSummaryPath, log, { heading: section.title, lines, sections: [section] });
   return 0;
 }
 
