@@ -5,11 +5,12 @@
 // status, code and words where they are known. Ids and the clock are counters: the same requests give the
 // same answers.
 //
-// Imitated: /self, objects, attributes, options, two-way relationships, records (create, assert, update,
-// query, delete), uniqueness, scopes, the rate limits of 100 reads and 25 writes a second, and every type
-// of value that the sync writes.
+// Imitated: /self, objects, attributes, options, two-way relationships, records (create, assert, query, read),
+// uniqueness, scopes, the rate limits of 100 reads and 25 writes a second, and every type of value that
+// the sync writes.
 //
-// Not imitated: lists, notes, tasks, views, search, merging, statuses, default values, `filter_view_id`,
+// Not imitated: lists, notes, tasks, views, search, merging, statuses, default values, changing an object,
+// changing or deleting a record by its id, filters and sorts along a path, `filter_view_id`,
 // `target_record_reference`, values of the types actor-reference, location, phone-number and status: all
 // of these answer 404 or 501. Nor is there enrichment (a new person gets no company by their address), the
 // score limit on queries (its header says 0), or the public suffix list (a root domain is the last two
@@ -872,35 +873,14 @@ function systemKey(attribute: Attribute, record: StoredRecord, actor: Actor): st
   return attribute.slug === "created_by" ? `${actor.type} ${actor.id ?? ""}` : null;
 }
 
-/** How a multiselect takes what is sent: docs.attio.com, "Update a record" and "Assert a record". */
-type Mode =
-  | { readonly kind: "append" }
-  | { readonly kind: "overwrite" }
-  | { readonly kind: "assert"; readonly matching: Attribute };
-
-function merged(record: StoredRecord, change: Change, mode: Mode): Change {
-  const { attribute, incoming } = change;
-  if (!attribute.isMultiselect || mode.kind === "overwrite") return change;
-  const held = valuesOf(record, attribute);
-  const fresh = incoming.filter((value) => !held.some((known) => known.key === value.key));
-  if (mode.kind === "append") return { attribute, incoming: [...fresh, ...held] };
-  return mode.matching === attribute ? { attribute, incoming: [...held, ...fresh] } : change;
-}
-
-function updateRecord(
-  world: World,
-  record: StoredRecord,
-  changes: readonly Change[],
-  how: { readonly mode: Mode; readonly actor: Actor },
-): void {
-  const wanted = changes.map((change) => merged(record, change, how.mode));
-  for (const change of wanted) {
+function updateRecord(world: World, record: StoredRecord, changes: readonly Change[], actor: Actor): void {
+  for (const change of changes) {
     checkRequired(change.attribute, change.incoming);
     checkUnique(change, record);
   }
 
-  const stamp = { activeFrom: tick(world), actor: how.actor };
-  const changed = wanted.filter((change) => assign(world, record, change, stamp));
+  const stamp = { activeFrom: tick(world), actor };
+  const changed = changes.filter((change) => assign(world, record, change, stamp));
   if (changed.length > 0) world.changes += 1;
 }
 
@@ -950,7 +930,7 @@ function anyOf(tests: readonly Test[]): Test {
 
 function compileFilter(world: World, object: ObjectType, filter: unknown, path: Path): Test {
   if (!isJson(filter)) throw filterError(path);
-  if ("path" in filter) return compileDrillDown(world, object, filter, path);
+  if ("path" in filter) throw notImitated("filters along a path");
   const tests = Object.entries(filter).map(([name, operand]): Test => {
     const at = [...path, name];
     if (name === "$and" || name === "$or") {
@@ -1104,46 +1084,6 @@ function compare(operator: string, left: Comparable, right: Comparable): boolean
   return left === right;
 }
 
-/** Where a path of [object, attribute] pairs leads: references to follow, and the attribute at its end. */
-type Trail = { readonly hops: readonly Attribute[]; readonly last: Attribute };
-
-function trailOf(world: World, object: ObjectType, steps: unknown, path: Path): Trail {
-  if (!Array.isArray(steps) || steps.length === 0) throw filterError(path);
-  const attributes = steps.map((step: unknown, position): Attribute => {
-    const at = [...path, position];
-    const [objectName, attributeName]: unknown[] = Array.isArray(step) ? step : [];
-    if (typeof objectName !== "string" || typeof attributeName !== "string") throw filterError(at);
-    const target = findObject(world, objectName);
-    if (position === 0 && target !== object) throw filterError(at);
-    return filterAttribute(target, attributeName, at);
-  });
-  const last = attributes.pop();
-  const isBroken = attributes.some((hop) => hop.type !== "record-reference");
-  if (last === undefined || isBroken) throw filterError(path);
-  return { hops: attributes, last };
-}
-
-function reached(world: World, record: StoredRecord, hops: readonly Attribute[]): StoredRecord[] {
-  let records = [record];
-  for (const hop of hops) {
-    records = records
-      .flatMap((from) => valuesOf(from, hop).map((value) => world.recordsById.get(value.key)))
-      .filter((found) => found !== undefined);
-  }
-  return records;
-}
-
-function compileDrillDown(world: World, object: ObjectType, filter: Json, path: Path): Test {
-  const keys = Object.keys(filter);
-  if (keys.length !== 2 || !("constraints" in filter)) throw filterError(path);
-  const trail = trailOf(world, object, filter["path"], [...path, "path"]);
-  const inner = compileCondition(world, trail.last, filter["constraints"], [...path, "constraints"]);
-  return {
-    passes: (record) => reached(world, record, trail.hops).some((found) => inner.passes(found)),
-    candidates: null,
-  };
-}
-
 // ----------------------------------------------------------------- Sorts ----
 
 type Order = {
@@ -1156,22 +1096,16 @@ function compileSort(world: World, object: ObjectType, sort: unknown, path: Path
   const fields = fieldsOf(sort, path, ["direction"], ["attribute", "path", "field"]);
   const direction = fields["direction"];
   if (direction !== "asc" && direction !== "desc") throw invalid([...path, "direction"], "Invalid enum value");
-  if ("attribute" in fields === "path" in fields) throw invalid(path, "Expected attribute or path", "invalid_union");
-  const trail: Trail =
-    "path" in fields
-      ? trailOf(world, object, fields["path"], path)
-      : { hops: [], last: filterAttribute(object, stringAt(fields, "attribute", path), path) };
-  const known = TYPES[trail.last.type].fields;
+  if ("path" in fields) throw notImitated("sorting along a path");
+  const attribute = filterAttribute(object, stringAt(fields, "attribute", path), path);
+  const known = TYPES[attribute.type].fields;
   const field = fields["field"] === undefined ? known[0] : known.find((name) => name === fields["field"]);
   if (field === undefined) throw invalid([...path, "field"], "Unknown field");
 
   const isAscending = direction === "asc";
   const keyOf = (record: StoredRecord): Comparable | undefined => {
-    for (const found of reached(world, record, trail.hops)) {
-      const [first] = valuesOf(found, trail.last);
-      if (first !== undefined) return sortable(world, trail.last, first, field);
-    }
-    return undefined;
+    const [first] = valuesOf(record, attribute);
+    return first === undefined ? undefined : sortable(world, attribute, first, field);
   };
   return { keyOf, isAscending };
 }
@@ -1357,20 +1291,15 @@ function addStandardObjects(world: World): void {
   relate(company, team);
 }
 
-function checkObjectNames(
-  world: World,
-  names: { slug: string; singular: string; plural: string },
-  own?: ObjectType,
-): void {
+function checkObjectNames(world: World, names: { slug: string; singular: string; plural: string }): void {
   const lower = (...nouns: readonly string[]): string[] => nouns.map((noun) => noun.toLowerCase());
   for (const known of world.objects) {
-    if (known === own) continue;
     const taken = lower(known.singular, known.plural);
     const clashes =
       known.slug === names.slug || lower(names.singular, names.plural).some((noun) => taken.includes(noun));
     if (!clashes) continue;
     const message = "Failed to create object. Please ensure your api_slug and names are unique.";
-    throw new Refusal(409, "slug_conflict", own === undefined ? message : message.replace("create", "update"));
+    throw new Refusal(409, "slug_conflict", message);
   }
 }
 
@@ -1388,22 +1317,6 @@ function createObject(world: World, call: Call): Json {
 
   world.changes += 1;
   return renderObject(addCustomObject(world, slug, singular, plural));
-}
-
-const EMPTY_PAYLOAD =
-  "You passed an empty payload. Please ensure you are updating at least one property in your request.";
-
-function updateObject(world: World, object: ObjectType, call: Call): Json {
-  const fields = dataOf(call, [], ["api_slug", "singular_noun", "plural_noun"]);
-  if (Object.keys(fields).length === 0) throw new Refusal(400, "validation_type", EMPTY_PAYLOAD);
-  const slug = "api_slug" in fields ? slugAt(fields, "api_slug", ["data"]) : object.slug;
-  const singular = "singular_noun" in fields ? stringAt(fields, "singular_noun", ["data"]) : object.singular;
-  const plural = "plural_noun" in fields ? stringAt(fields, "plural_noun", ["data"]) : object.plural;
-  checkObjectNames(world, { slug, singular, plural }, object);
-
-  Object.assign(object, { slug, singular, plural });
-  world.changes += 1;
-  return renderObject(object);
 }
 
 function listAttributes(object: ObjectType, call: Call): Json[] {
@@ -1532,7 +1445,6 @@ function updateAttribute(world: World, attribute: Attribute, call: Call): Json {
   if (attribute.isSystem) {
     throw new Refusal(400, "system_edit_unauthorized", "Cannot update a System attribute.");
   }
-  if (Object.keys(fields).length === 0) throw new Refusal(400, "validation_type", EMPTY_PAYLOAD);
   if ((fields["default_value"] ?? null) !== null) throw notImitated("default values");
   const has = (name: string): boolean => name in fields;
   const slug = has("api_slug") ? slugAt(fields, "api_slug", ["data"]) : attribute.slug;
@@ -1646,7 +1558,11 @@ function assertRecord(world: World, object: ObjectType, call: Call, actor: Actor
 
   const [match] = matches;
   if (match === undefined) return renderRecord(world, createRecord(world, object, changes, actor));
-  updateRecord(world, match, changes, { mode: { kind: "assert", matching }, actor });
+  // By the matching attribute values are added, never removed; any other becomes what was sent.
+  const held = valuesOf(match, matching);
+  const fresh = keys.filter(({ key }) => !held.some((known) => known.key === key));
+  const added = { attribute: matching, incoming: [...held, ...fresh] };
+  updateRecord(world, match, [...changes.filter(({ attribute }) => attribute !== matching), added], actor);
   return renderRecord(world, match);
 }
 
@@ -1696,12 +1612,6 @@ function changesOf(request: Request): Change[] {
   return parseValues(request.world, objectOf(request), values);
 }
 
-function update(request: Request, kind: "append" | "overwrite"): Json {
-  const record = recordOf(request);
-  updateRecord(request.world, record, changesOf(request), { mode: { kind }, actor: request.actor });
-  return renderRecord(request.world, record);
-}
-
 const ATTRIBUTES = "/v2/objects/{object}/attributes";
 const RECORDS = "/v2/objects/{object}/records";
 
@@ -1709,9 +1619,6 @@ const ROUTES: readonly Route[] = [
   route("GET", "/v2/objects", READ_CONFIGURATION, ({ world }) => world.objects.map(renderObject)),
   route("POST", "/v2/objects", WRITE_CONFIGURATION, ({ world, call }) => createObject(world, call)),
   route("GET", "/v2/objects/{object}", READ_CONFIGURATION, (request) => renderObject(objectOf(request))),
-  route("PATCH", "/v2/objects/{object}", WRITE_CONFIGURATION, (request) =>
-    updateObject(request.world, objectOf(request), request.call),
-  ),
   route("GET", ATTRIBUTES, READ_CONFIGURATION, (request) => listAttributes(objectOf(request), request.call)),
   route("POST", ATTRIBUTES, WRITE_CONFIGURATION, (request) =>
     createAttribute(request.world, objectOf(request), request.call),
@@ -1742,9 +1649,6 @@ const ROUTES: readonly Route[] = [
     assertRecord(request.world, objectOf(request), request.call, request.actor),
   ),
   route("GET", `${RECORDS}/{record}`, READ_RECORDS, (request) => renderRecord(request.world, recordOf(request))),
-  route("PATCH", `${RECORDS}/{record}`, WRITE_RECORDS, (request) => update(request, "append")),
-  route("PUT", `${RECORDS}/{record}`, WRITE_RECORDS, (request) => update(request, "overwrite")),
-  route("DELETE", `${RECORDS}/{record}`, WRITE_RECORDS, (request) => removeRecord(request.world, recordOf(request))),
 ];
 
 /** The names in a template with what the path holds in their place; null where it does not fit. */
@@ -2070,8 +1974,7 @@ function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "write
   function editAs(author: ActorType | null, objectSlug: string, recordId: string, values: Json): void {
     const object = findObject(world, objectSlug);
     const changes = parseValues(world, object, values);
-    const how = { mode: { kind: "overwrite" }, actor: actorOf(author) } as const;
-    updateRecord(world, findRecord(object, world, recordId), changes, how);
+    updateRecord(world, findRecord(object, world, recordId), changes, actorOf(author));
   }
   return {
     records: (objectSlug) => [...findObject(world, objectSlug).records].map((record) => plainRecord(world, record)),
