@@ -11,14 +11,16 @@
 //
 // Not imitated: lists, notes, tasks, views, search, merging, statuses, default values, changing an object,
 // changing or deleting a record by its id, filters and sorts along a path, `filter_view_id`,
-// `target_record_reference`, values of the types actor-reference, location, phone-number and status: all
-// of these answer 404 or 501. Nor is there enrichment (a new person gets no company by their address), the
-// score limit on queries (its header says 0), or the public suffix list (a root domain is the last two
-// labels).
+// `target_record_reference`, and the types checkbox, date, rating, actor-reference, location and
+// phone-number: all of these answer 404 or 501. Nor is there enrichment (a new person gets no company by
+// their address), the score limit on queries (its header says 0), or the public suffix list (a root domain
+// is the last two labels).
 //
-// Stricter than what is documented: `null` clears nothing whatever the type (`[]` does), unknown keys are
-// refused in every body, a body needs the JSON content type, slugs are snake case, and a query without
-// `sorts` answers newest first, so that nobody relies on an order that Attio does not promise.
+// Stricter than what is documented: `null` clears nothing whatever the type (`[]` does), a name is written
+// in its three parts, a domain without scheme and path, a reference as an id, a bare address or a bare
+// domain, unknown keys are refused in every body, a body needs the JSON content type, slugs are snake case,
+// and a query without `sorts` answers newest first, so that nobody relies on an order that Attio does not
+// promise.
 //
 // Nothing here was checked against the real service by us; it rests on its documents, as of 2026-11, and
 // on what others recorded.
@@ -48,74 +50,17 @@ const SCOPE_TITLES: Readonly<Record<string, string>> = {
 type AttributeType =
   | "text"
   | "number"
-  | "checkbox"
   | "currency"
-  | "date"
   | "timestamp"
-  | "rating"
-  | "status"
   | "select"
   | "record-reference"
   | "actor-reference"
-  | "location"
   | "domain"
   | "email-address"
-  | "phone-number"
   | "personal-name";
 
-type TypeFacts = {
-  /** The keys of a value that a filter or a sort may name; the first is meant where none is named. */
-  readonly fields: readonly string[];
-  readonly operators: readonly string[];
-  readonly mayBeUnique: boolean;
-  readonly mayBeMultiselect: boolean;
-  /** The API can make an attribute of this type on an object. */
-  readonly isCreatable: boolean;
-};
-
-const TEXT_OPERATORS = ["$eq", "$contains", "$starts_with", "$ends_with"];
-const ORDER_OPERATORS = ["$eq", "$lt", "$lte", "$gt", "$gte"];
-
-function facts(fields: readonly string[], operators: readonly string[], more: Partial<TypeFacts>): TypeFacts {
-  return { fields, operators, mayBeUnique: false, mayBeMultiselect: false, isCreatable: true, ...more };
-}
-
-/** Per type, after the pages under docs.attio.com/docs/attribute-types. */
-const TYPES: Readonly<Record<AttributeType, TypeFacts>> = {
-  text: facts(["value"], [...TEXT_OPERATORS, "$in"], { mayBeUnique: true }),
-  number: facts(["value"], ORDER_OPERATORS, { mayBeUnique: true }),
-  checkbox: facts(["value"], ["$eq"], {}),
-  currency: facts(["currency_value"], ORDER_OPERATORS, {}),
-  date: facts(["value"], ORDER_OPERATORS, {}),
-  timestamp: facts(["value"], ORDER_OPERATORS, {}),
-  rating: facts(["value"], ORDER_OPERATORS, {}),
-  // "Attributes of type "status" are not supported on objects" (the specification).
-  status: facts(["status"], ["$eq"], { isCreatable: false }),
-  select: facts(["option"], ["$eq"], { mayBeMultiselect: true }),
-  "record-reference": facts(["target_record_id", "target_object"], ["$eq", "$in"], {
-    mayBeMultiselect: true,
-  }),
-  "actor-reference": facts(["referenced_actor_id", "referenced_actor_type"], ["$eq"], {
-    mayBeMultiselect: true,
-  }),
-  location: facts(["line_1", "locality", "region", "postcode", "country_code"], TEXT_OPERATORS, {}),
-  domain: facts(["domain", "root_domain"], [...TEXT_OPERATORS, "$not_empty"], {
-    mayBeUnique: true,
-    mayBeMultiselect: true,
-  }),
-  "email-address": facts(
-    ["email_address", "original_email_address", "email_domain", "email_root_domain", "email_local_specifier"],
-    TEXT_OPERATORS,
-    { mayBeUnique: true, mayBeMultiselect: true },
-  ),
-  "phone-number": facts(["phone_number"], [...TEXT_OPERATORS, "$not_empty"], {
-    mayBeUnique: true,
-    mayBeMultiselect: true,
-  }),
-  "personal-name": facts(["full_name", "first_name", "last_name"], [...TEXT_OPERATORS, "$not_empty"], {
-    isCreatable: false,
-  }),
-};
+/** Types that Attio has and this sandbox does not make. Not among them: statuses, which objects cannot have. */
+const OTHER_TYPES = ["checkbox", "date", "rating", "actor-reference", "location", "phone-number"];
 
 /** The specification's list, and the three codes added to it in 2026. Taiwan's is NTD, not TWD. */
 const CURRENCY_CODES = (
@@ -229,7 +174,7 @@ type Json = { readonly [key: string]: unknown };
 type Path = readonly (string | number)[];
 
 /** A value without its envelope: money as exact decimal text ("4.9"), a reference as a record id. */
-export type PlainValue = string | number | boolean | null | readonly (string | number | boolean)[];
+export type PlainValue = string | number | null | readonly (string | number)[];
 
 /** One record, by slug; `null` where there is no value, an array where the attribute holds several. */
 export type PlainRecord = { readonly recordId: string; readonly [slug: string]: PlainValue };
@@ -257,11 +202,10 @@ export type AttioSandbox = SandboxServer & {
   /** Every record of an object as a plain row, oldest first. */
   records(objectSlug: string): PlainRecord[];
   /**
-   * All current values of an object as text, one record a line, without anything that depends on ids or on
-   * the order of creation: a reference shows what identifies the other record, its address or domain. Lines
-   * start with the value of `sortBy`, by default what identifies this object's records, and are sorted.
+   * All current values of an object as text, one record a line, without anything that depends on ids or on the
+   * order of creation: a reference shows the unique values and the name of the other record.
    */
-  dump(objectSlug: string, how?: { readonly sortBy?: string; readonly omit?: readonly string[] }): string;
+  dump(objectSlug: string, how?: { readonly omit?: readonly string[] }): string;
   addPerson(person: {
     readonly firstName?: string;
     readonly lastName?: string;
@@ -318,8 +262,8 @@ function invalid(path: Path, message: string, code = "invalid_type"): Refusal {
   return new Refusal(400, "validation_type", "Body payload validation error.", detail);
 }
 
-/** A text that is none of those allowed. All of Attio's validation errors that others recorded are those of zod 3. */
-function invalidEnum(path: Path, received: string, allowed: readonly string[]): Refusal {
+/** A value that is none of those allowed. All of Attio's validation errors that others recorded are those of zod 3. */
+function invalidEnum(path: Path, received: unknown, allowed: readonly string[]): Refusal {
   const message = `Invalid enum value. Expected ${allowed.map((one) => `'${one}'`).join(" | ")}, received '${received}'`;
   const fault = { received, code: "invalid_enum_value", options: allowed, path, message };
   return new Refusal(400, "validation_type", "Body payload validation error.", { validation_errors: [fault] });
@@ -409,28 +353,25 @@ function nanoseconds(iso: string): string {
 // ---------------------------------------------------------------- Values ----
 // From what is written to a canonical key, and from the key to what is read.
 
+/** Where a value is written or searched for. */
+type Place = { readonly world: World; readonly attribute: Attribute; readonly path: Path };
+
 function text(raw: unknown, path: Path): string {
   if (typeof raw !== "string") throw invalid(path, "Expected string");
   return raw;
 }
 
-/** Most types take a bare value or an object with one key, `{ "value": … }`. */
-function unwrap(raw: unknown, field: string, path: Path): unknown {
-  return isJson(raw) ? fieldsOf(raw, path, [field])[field] : raw;
-}
-
-/** The shortest decimal text, "4.9" for 4.90; undefined for more than four decimals and for no number. */
-function decimalKey(raw: unknown): string | undefined {
-  const written = typeof raw === "number" ? String(raw) : typeof raw === "string" ? raw : "";
-  const parts = /^(-?)0*(\d+)(?:\.(\d{1,4}))?$/.exec(written);
-  if (parts === null) return undefined;
+/** The shortest decimal text: "4.9" for 4.90. */
+function decimalKey(raw: unknown, { path }: Place): string {
+  const parts = /^(-?)0*(\d+)(?:\.(\d{1,4}))?$/.exec(typeof raw === "number" ? String(raw) : text(raw, path));
+  if (parts === null) throw invalid(path, "Expected a decimal with a max of 4 decimal places");
   const decimals = (parts[3] ?? "").replace(/0+$/, "");
   const absolute = `${parts[2]}${decimals === "" ? "" : `.${decimals}`}`;
   return absolute === "0" ? "0" : `${parts[1]}${absolute}`;
 }
 
 /** An instant in UTC with nine decimals. UTC is assumed where no zone is given, as documented. */
-function instantKey(raw: string): string | undefined {
+function instantOf(raw: string): string | undefined {
   const parts = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?$/.exec(raw);
   if (parts === null || !isDay(parts[1] ?? "")) return undefined;
   const atMs = Date.parse(`${parts[1]}T${parts[2]}:${parts[3] ?? "00"}${parts[5] ?? "Z"}`);
@@ -441,204 +382,234 @@ function instantKey(raw: string): string | undefined {
 /** True for a day that exists: the 30th of February does not. */
 function isDay(day: string): boolean {
   const atMs = Date.parse(`${day}T00:00:00Z`);
-  return /^\d{4}-\d\d-\d\d$/.test(day) && !Number.isNaN(atMs) && new Date(atMs).toISOString().startsWith(day);
+  return !Number.isNaN(atMs) && new Date(atMs).toISOString().startsWith(day);
+}
+
+function instantKey(raw: unknown, { path }: Place): string {
+  const instant = instantOf(text(raw, path));
+  if (instant === undefined) throw invalid(path, "Invalid timestamp", "invalid_date");
+  return instant;
+}
+
+/** The full form ending in Z; "+00:00" is refused, by a user's report. */
+function instantOperand(raw: unknown, { path }: Place): string {
+  const instant = typeof raw === "string" && raw.endsWith("Z") ? instantOf(raw) : undefined;
+  if (instant === undefined) throw filterError(path, "Invalid timestamp value.");
+  return instant;
 }
 
 // Reported by a user: addresses and domains under reserved top-level domains are refused, example.com is not.
-const RESERVED_DOMAINS = new Set(["example", "test", "invalid", "localhost"]);
+const RESERVED_DOMAINS = ["example", "test", "invalid", "localhost"];
 
-function domainKey(raw: string, path: Path): string {
-  const domain = raw
-    .toLowerCase()
-    .replace(/^[a-z]+:\/\//, "")
-    .replace(/[/?#].*$/, "");
+function domainKey(raw: unknown, { path }: Place): string {
+  const domain = text(raw, path).toLowerCase();
   const labels = domain.split(".");
-  const isWellFormed = labels.length > 1 && labels.every((label) => /^[^\s@]+$/.test(label));
-  if (!isWellFormed || RESERVED_DOMAINS.has(labels.at(-1) ?? ""))
-    throw invalid(path, "Invalid domain", "invalid_string");
-  return domain;
+  const isWellFormed = labels.length > 1 && labels.every((label) => /^[^\s@/]+$/.test(label));
+  if (isWellFormed && !RESERVED_DOMAINS.includes(labels.at(-1) ?? "")) return domain;
+  throw invalid(path, "Invalid domain", "invalid_string");
 }
 
-function emailKey(raw: string, path: Path): string {
-  const parts = /^[^\s@]+@([^\s@]+)$/.exec(raw);
-  if (parts === null) throw invalid(path, "Invalid email", "invalid_string");
-  domainKey(parts[1] ?? "", path);
-  return raw.toLowerCase();
+function emailKey(raw: unknown, place: Place): string {
+  const parts = /^([^\s@]+)@([^\s@]+)$/.exec(text(raw, place.path));
+  if (parts === null) throw invalid(place.path, "Invalid email", "invalid_string");
+  return `${parts[1]?.toLowerCase()}@${domainKey(parts[2], place)}`;
 }
 
-const NAME_SEPARATOR = "\u0000";
-
-function nameKey(raw: unknown, path: Path): string {
-  if (typeof raw === "string") {
-    const comma = raw.indexOf(",");
-    const last = comma < 0 ? "" : raw.slice(0, comma).trim();
-    const first = raw.slice(comma + 1).trim();
-    return [first, last, `${first} ${last}`.trim()].join(NAME_SEPARATOR);
-  }
-  const names = ["first_name", "last_name", "full_name"];
-  const fields = fieldsOf(raw, path, names);
-  return names.map((name) => text(fields[name], [...path, name])).join(NAME_SEPARATOR);
+function emailOperand(raw: unknown, place: Place): string | number {
+  const address = plainOperand(raw, place);
+  if (place.world.unsearchable.has(String(address).toLowerCase())) throw filterError(place.path);
+  return address;
 }
 
-function optionOf(attribute: Attribute, name: string): SelectOption {
-  const option = attribute.options.find((known) => !known.isArchived && (known.title === name || known.id === name));
-  if (option !== undefined) return option;
-  throw new Refusal(400, "value_not_found", `Cannot find select attribute with select option title "${name}".`);
-}
-
-/** The reference that a bare text means: an address for people, a domain for companies. */
-function bareReference(attribute: Attribute, raw: string, path: Path): Json {
-  const only = attribute.allowed?.length === 1 ? attribute.allowed[0] : undefined;
-  if (only?.slug === "people") return { target_object: "people", email_addresses: [{ email_address: raw }] };
-  if (only?.slug === "companies") return { target_object: "companies", domains: [{ domain: raw }] };
-  throw invalid(path, "Expected object");
-}
-
-function referenceKey(world: World, attribute: Attribute, raw: unknown, path: Path): string {
-  const reference = typeof raw === "string" ? bareReference(attribute, raw, path) : raw;
-  if (!isJson(reference)) throw invalid(path, "Expected object");
-  const target = findObject(world, stringAt(reference, "target_object", path));
-  if (attribute.allowed !== null && !attribute.allowed.includes(target)) {
-    throw invalid([...path, "target_object"], `Records of "${target.slug}" are not allowed here`);
-  }
-  if ("target_record_reference" in reference) throw notImitated("target_record_reference");
-  if ("target_record_id" in reference) {
-    const fields = fieldsOf(reference, path, ["target_object", "target_record_id"]);
-    const id = stringAt(fields, "target_record_id", path);
-    if (world.recordsById.get(id)?.object === target) return id;
-    // The specification's words for a record that is not there; as with all of this code, no path names the attribute.
-    throw new Refusal(400, "value_not_found", `Record with ID "${id}" not found.`);
-  }
-
-  const [name, ...others] = Object.keys(reference).filter((key) => key !== "target_object");
-  const list = name === undefined ? undefined : reference[name];
-  if (name === undefined || others.length > 0 || !Array.isArray(list) || list.length !== 1) {
-    throw invalid(path, "Expected target_record_id, or one attribute with one value");
-  }
-  const matching = findWritable(target, name);
-  const { key } = parseValue(world, matching, list[0], [...path, name, 0]);
-  const found = holdersOf(matching, key);
-  const [match] = found;
-  if (match !== undefined && found.length === 1) return match.id;
-  const code = found.length === 0 ? "value_not_found" : "multiple_match_results";
-  throw new Refusal(400, code, `Found ${found.length} records of "${target.slug}" by "${name}", expected one.`);
-}
-
-function parseValue(world: World, attribute: Attribute, raw: unknown, path: Path): Incoming {
-  if (raw === null) throw invalid(path, "Expected a value, received null");
-  const plain = (key: string): Incoming => ({ key, original: null });
-
-  switch (attribute.type) {
-    case "text": {
-      const value = text(unwrap(raw, "value", path), path);
-      if (Buffer.byteLength(value) > 10 * 1024 * 1024) throw invalid(path, "Values are limited to 10MB", "too_big");
-      return plain(value);
-    }
-    case "number": {
-      const value = unwrap(raw, "value", path);
-      const key = typeof value === "number" ? decimalKey(value) : undefined;
-      if (key === undefined) throw invalid(path, "Expected a number with at most 4 decimal places");
-      return plain(key);
-    }
-    case "rating": {
-      const value = unwrap(raw, "value", path);
-      if (![0, 1, 2, 3, 4, 5].some((stars) => stars === value)) throw invalid(path, "Expected a number from 0 to 5");
-      return plain(String(value));
-    }
-    case "checkbox": {
-      const value = String(unwrap(raw, "value", path));
-      if (value !== "true" && value !== "false") throw invalid(path, "Expected boolean");
-      return plain(value);
-    }
-    case "currency": {
-      // No currency_code: the code is the attribute's, and an object with another key is refused.
-      const key = decimalKey(unwrap(raw, "currency_value", path));
-      if (key === undefined) throw invalid(path, "Expected a decimal with a max of 4 decimal places");
-      return plain(key);
-    }
-    case "date": {
-      const value = text(unwrap(raw, "value", path), path);
-      if (!isDay(value)) throw invalid(path, "Invalid date", "invalid_date");
-      return plain(value);
-    }
-    case "timestamp": {
-      const key = instantKey(text(unwrap(raw, "value", path), path));
-      if (key === undefined) throw invalid(path, "Invalid timestamp", "invalid_date");
-      return plain(key);
-    }
-    case "select":
-      return plain(optionOf(attribute, text(unwrap(raw, "option", path), path)).id);
-    case "domain":
-      return plain(domainKey(text(unwrap(raw, "domain", path), path), path));
-    case "email-address": {
-      const original = text(unwrap(raw, "email_address", path), path);
-      return { key: emailKey(original, path), original };
-    }
-    case "personal-name":
-      return plain(nameKey(raw, path));
-    case "record-reference":
-      return plain(referenceKey(world, attribute, raw, path));
-    case "status":
-    case "actor-reference":
-    case "location":
-    case "phone-number":
-      throw notImitated(`writing a value of type ${attribute.type}`);
-  }
+function renderEmail({ key, original }: Value): Json {
+  const [local = "", domain = ""] = key.split("@");
+  return {
+    original_email_address: original,
+    email_address: key,
+    email_domain: domain,
+    email_root_domain: rootDomain(domain),
+    email_local_specifier: local,
+  };
 }
 
 function rootDomain(domain: string): string {
   return domain.split(".").slice(-2).join(".");
 }
 
-/** What is particular to the type in a value that is read. */
-function renderContent(world: World, attribute: Attribute, value: Value): Json {
-  const key = value.key;
-  switch (attribute.type) {
-    case "text":
-    case "date":
-    case "timestamp":
-      return { value: key };
-    case "number":
-    case "rating":
-      return { value: Number(key) };
-    case "checkbox":
-      return { value: key === "true" };
-    case "currency": {
-      const amount = world.options.currencyAsString === true ? withTwoDecimals(key) : Number(key);
-      return { currency_value: amount, currency_code: attribute.currencyCode };
-    }
-    case "select": {
-      const option = attribute.options.find((known) => known.id === key);
-      return { option: option === undefined ? null : renderOption(attribute, option) };
-    }
-    case "record-reference":
-      return { target_object: world.recordsById.get(key)?.object.slug ?? null, target_record_id: key };
-    case "actor-reference": {
-      const [type, id] = key.split(" ");
-      return { referenced_actor_type: type, referenced_actor_id: id === "" ? null : id };
-    }
-    case "domain":
-      return { domain: key, root_domain: rootDomain(key) };
-    case "email-address": {
-      const at = key.lastIndexOf("@");
-      const domain = key.slice(at + 1);
-      return {
-        original_email_address: value.original,
-        email_address: key,
-        email_domain: domain,
-        email_root_domain: rootDomain(domain),
-        email_local_specifier: key.slice(0, at),
-      };
-    }
-    case "personal-name": {
-      const [first, last, full] = key.split(NAME_SEPARATOR);
-      return { first_name: first, last_name: last, full_name: full };
-    }
-    case "status":
-    case "location":
-    case "phone-number":
-      return {};
+const NAME_SEPARATOR = "\u0000";
+
+function nameKey(raw: unknown, { path }: Place): string {
+  const names = ["first_name", "last_name", "full_name"];
+  const fields = fieldsOf(raw, path, names);
+  return names.map((name) => text(fields[name], [...path, name])).join(NAME_SEPARATOR);
+}
+
+function renderName({ key }: Value): Json {
+  const [first_name, last_name, full_name] = key.split(NAME_SEPARATOR);
+  return { first_name, last_name, full_name };
+}
+
+function optionKey(raw: unknown, { attribute, path }: Place): string {
+  const title = text(raw, path);
+  const option = attribute.options.find((known) => !known.isArchived && (known.title === title || known.id === title));
+  if (option !== undefined) return option.id;
+  throw new Refusal(400, "value_not_found", `Cannot find select attribute with select option title "${title}".`);
+}
+
+/** A record by its id, or by one value of one attribute; for people a bare address, for companies a bare domain. */
+function referenceKey(raw: unknown, { world, attribute, path }: Place): string {
+  if (typeof raw === "string") {
+    const only = attribute.allowed?.length === 1 ? attribute.allowed[0] : undefined;
+    const name = only?.slug === "people" ? "email_addresses" : only?.slug === "companies" ? "domains" : undefined;
+    if (only === undefined || name === undefined) throw invalid(path, "Expected object");
+    return soleHolder(world, findWritable(only, name), raw, path).id;
   }
+  if (isJson(raw) && "target_record_reference" in raw) throw notImitated("target_record_reference");
+  const fields = fieldsOf(raw, path, ["target_object", "target_record_id"]);
+  const target = findObject(world, text(fields["target_object"], [...path, "target_object"]));
+  if (attribute.allowed !== null && !attribute.allowed.includes(target)) {
+    throw invalid([...path, "target_object"], `Records of "${target.slug}" are not allowed here`);
+  }
+  const id = text(fields["target_record_id"], [...path, "target_record_id"]);
+  if (world.recordsById.get(id)?.object === target) return id;
+  // The specification's words for a record that is not there; as with all of this code, no path names the attribute.
+  throw new Refusal(400, "value_not_found", `Record with ID "${id}" not found.`);
+}
+
+function soleHolder(world: World, attribute: Attribute, raw: string, path: Path): StoredRecord {
+  const found = holdersOf(attribute, TYPES[attribute.type].keyOf(raw, { world, attribute, path }));
+  const [match] = found;
+  if (match !== undefined && found.length === 1) return match;
+  const message = `Found ${found.length} records of "${attribute.object.slug}" by "${attribute.slug}", expected one.`;
+  throw new Refusal(400, found.length === 0 ? "value_not_found" : "multiple_match_results", message);
+}
+
+function plainOperand(raw: unknown, { attribute, path }: Place): string | number {
+  const expected = TYPES[attribute.type].isNumber === true ? "number" : "string";
+  if ((typeof raw === "string" || typeof raw === "number") && typeof raw === expected) return raw;
+  throw filterError(path);
+}
+
+type Kind = {
+  /** The keys of a value that a filter or a sort may name; the first is meant where none is named. */
+  readonly fields: readonly [string, ...string[]];
+  readonly operators: readonly string[];
+  readonly mayBeUnique?: true;
+  readonly mayBeMultiselect?: true;
+  readonly isNumber?: true;
+  /** The first field is the key, so that an index can answer. */
+  readonly isIndexed?: true;
+  /** An object that is written has more than the first of the fields. */
+  readonly isComposite?: true;
+  readonly keyOf: (raw: unknown, place: Place) => string;
+  /** What is particular to the type in a value that is read. */
+  readonly render: (value: Value, attribute: Attribute, world: World) => Json;
+  /** What a filter compares with; `plainOperand` unless the type says otherwise. */
+  readonly operandOf?: (raw: unknown, place: Place) => string | number;
+};
+
+const TEXT_OPERATORS = ["$eq", "$contains", "$starts_with", "$ends_with"];
+const ORDER_OPERATORS = ["$eq", "$lt", "$lte", "$gt", "$gte"];
+
+/** After the pages under docs.attio.com/docs/attribute-types. */
+const TYPES: Readonly<Record<AttributeType, Kind>> = {
+  text: {
+    fields: ["value"],
+    operators: [...TEXT_OPERATORS, "$in"],
+    mayBeUnique: true,
+    isIndexed: true,
+    keyOf: (raw, { path }) => text(raw, path),
+    render: ({ key }) => ({ value: key }),
+  },
+  number: {
+    fields: ["value"],
+    operators: ORDER_OPERATORS,
+    mayBeUnique: true,
+    isNumber: true,
+    keyOf: decimalKey,
+    render: ({ key }) => ({ value: Number(key) }),
+  },
+  currency: {
+    fields: ["currency_value"],
+    operators: ORDER_OPERATORS,
+    isNumber: true,
+    // No currency_code: the code is the attribute's, and an object with another key is refused.
+    keyOf: decimalKey,
+    render: ({ key }, { currencyCode }, { options }) => ({
+      currency_value: options.currencyAsString === true ? withTwoDecimals(key) : Number(key),
+      currency_code: currencyCode,
+    }),
+  },
+  timestamp: {
+    fields: ["value"],
+    operators: ORDER_OPERATORS,
+    keyOf: instantKey,
+    render: ({ key }) => ({ value: key }),
+    operandOf: instantOperand,
+  },
+  select: {
+    fields: ["option"],
+    operators: ["$eq"],
+    mayBeMultiselect: true,
+    keyOf: optionKey,
+    render: ({ key }, attribute) => ({ option: renderOptions(attribute, (option) => option.id === key)[0] }),
+    operandOf: optionKey,
+  },
+  "record-reference": {
+    fields: ["target_record_id", "target_object"],
+    operators: ["$eq", "$in"],
+    mayBeMultiselect: true,
+    isIndexed: true,
+    isComposite: true,
+    keyOf: referenceKey,
+    render: ({ key }, _, { recordsById }) => ({
+      target_object: recordsById.get(key)?.object.slug,
+      target_record_id: key,
+    }),
+  },
+  "actor-reference": {
+    fields: ["referenced_actor_type", "referenced_actor_id"],
+    operators: ["$eq"],
+    keyOf: () => {
+      throw notImitated("writing an actor-reference");
+    },
+    render: ({ actor }) => ({ referenced_actor_type: actor.type, referenced_actor_id: actor.id }),
+  },
+  domain: {
+    fields: ["domain", "root_domain"],
+    operators: [...TEXT_OPERATORS, "$not_empty"],
+    mayBeUnique: true,
+    mayBeMultiselect: true,
+    isIndexed: true,
+    keyOf: domainKey,
+    render: ({ key }) => ({ domain: key, root_domain: rootDomain(key) }),
+  },
+  "email-address": {
+    fields: ["email_address", "original_email_address", "email_domain", "email_root_domain", "email_local_specifier"],
+    operators: TEXT_OPERATORS,
+    mayBeUnique: true,
+    mayBeMultiselect: true,
+    isIndexed: true,
+    keyOf: emailKey,
+    render: renderEmail,
+    operandOf: emailOperand,
+  },
+  "personal-name": {
+    fields: ["full_name", "first_name", "last_name"],
+    operators: [...TEXT_OPERATORS, "$not_empty"],
+    isComposite: true,
+    keyOf: nameKey,
+    render: renderName,
+  },
+};
+
+/** Most types take a bare value or an object with one key, `{ "value": … }`. */
+function parseValue(raw: unknown, place: Place): Incoming {
+  if (raw === null) throw invalid(place.path, "Expected a value, received null");
+  const { fields, isComposite, keyOf } = TYPES[place.attribute.type];
+  const isWrapped = isJson(raw) && isComposite !== true;
+  const bare = isWrapped ? fieldsOf(raw, place.path, [fields[0]])[fields[0]] : raw;
+  return { key: keyOf(bare, place), original: typeof bare === "string" ? bare : null };
 }
 
 function withTwoDecimals(decimal: string): string {
@@ -646,21 +617,17 @@ function withTwoDecimals(decimal: string): string {
   return `${whole}.${decimals.padEnd(2, "0")}`;
 }
 
-function renderValue(world: World, attribute: Attribute, value: Value): Json {
-  return {
-    active_from: value.activeFrom,
-    active_until: null,
-    created_by_actor: value.actor,
-    ...renderContent(world, attribute, value),
-    attribute_type: attribute.type,
-  };
-}
-
 function renderRecord(world: World, record: StoredRecord): Json {
   const values: Record<string, unknown> = {};
   for (const attribute of record.object.attributes) {
     if (attribute.isArchived) continue;
-    values[attribute.slug] = valuesOf(record, attribute).map((value) => renderValue(world, attribute, value));
+    values[attribute.slug] = valuesOf(record, attribute).map((value) => ({
+      active_from: value.activeFrom,
+      active_until: null,
+      created_by_actor: value.actor,
+      ...TYPES[attribute.type].render(value, attribute, world),
+      attribute_type: attribute.type,
+    }));
   }
   const { slug, id: object_id } = record.object;
   const place = slug === "people" ? "person" : slug === "companies" ? "company" : `custom/${slug}/record`;
@@ -803,13 +770,13 @@ function parseValues(world: World, object: ObjectType, values: unknown): Change[
     const at = [...path, name];
     if (!Array.isArray(raw)) {
       if (attribute.isMultiselect) throw invalid(at, "Expected array");
-      return { attribute, incoming: [parseValue(world, attribute, raw, at)] };
+      return { attribute, incoming: [parseValue(raw, { world, attribute, path: at })] };
     }
     if (raw.length > 1 && !attribute.isMultiselect)
       throw invalid(at, "Array must contain at most 1 element(s)", "too_big");
     const incoming = new Map<string, Incoming>();
     for (const [position, one] of raw.entries()) {
-      const value = parseValue(world, attribute, one, [...at, position]);
+      const value = parseValue(one, { world, attribute, path: [...at, position] });
       incoming.set(value.key, value);
     }
     return { attribute, incoming: [...incoming.values()] };
@@ -857,20 +824,14 @@ function createRecord(world: World, object: ObjectType, changes: readonly Change
   };
   world.recordsById.set(record.id, record);
   object.records.add(record);
+  const system: Readonly<Record<string, string>> = { record_id: record.id, created_at: createdAt, created_by: "" };
   for (const attribute of object.attributes) {
-    const key = systemKey(attribute, record, actor);
-    if (key !== null) put(record, attribute, [{ key, original: null, ...stamp }]);
+    const key = attribute.isWritable ? undefined : system[attribute.slug];
+    if (key !== undefined) put(record, attribute, [{ key, original: null, ...stamp }]);
   }
   for (const change of changes) assign(world, record, change, stamp);
   world.changes += 1;
   return record;
-}
-
-function systemKey(attribute: Attribute, record: StoredRecord, actor: Actor): string | null {
-  if (attribute.isWritable) return null;
-  if (attribute.slug === "record_id") return record.id;
-  if (attribute.slug === "created_at") return record.createdAt;
-  return attribute.slug === "created_by" ? `${actor.type} ${actor.id ?? ""}` : null;
 }
 
 function updateRecord(world: World, record: StoredRecord, changes: readonly Change[], actor: Actor): void {
@@ -907,8 +868,6 @@ type Test = {
   readonly candidates: (() => Iterable<StoredRecord>) | null;
 };
 
-const ALL_RECORDS: Test = { passes: () => true, candidates: null };
-
 function allOf(tests: readonly Test[]): Test {
   const indexed = tests.find((test) => test.candidates !== null);
   return {
@@ -919,12 +878,9 @@ function allOf(tests: readonly Test[]): Test {
 
 function anyOf(tests: readonly Test[]): Test {
   const isIndexed = tests.every((test) => test.candidates !== null);
-  function* candidates(): Iterable<StoredRecord> {
-    for (const test of tests) yield* test.candidates?.() ?? [];
-  }
   return {
     passes: (record) => tests.some((test) => test.passes(record)),
-    candidates: isIndexed ? candidates : null,
+    candidates: isIndexed ? () => tests.flatMap((test) => [...(test.candidates?.() ?? [])]) : null,
   };
 }
 
@@ -945,9 +901,9 @@ function compileFilter(world: World, object: ObjectType, filter: unknown, path: 
       return { passes: (record) => !inner.passes(record), candidates: null };
     }
     if (name.startsWith("$")) throw filterError(at, `Invalid operator: ${name}.`, "invalid_filter_operator");
-    return compileCondition(world, filterAttribute(object, name, at), operand, at);
+    return compileCondition({ world, attribute: filterAttribute(object, name, at), path: at }, operand);
   });
-  return tests.length === 0 ? ALL_RECORDS : allOf(tests);
+  return allOf(tests);
 }
 
 function filterAttribute(object: ObjectType, name: string, path: Path): Attribute {
@@ -956,132 +912,94 @@ function filterAttribute(object: ObjectType, name: string, path: Path): Attribut
   throw filterError(path, `Unknown attribute slug: ${name}.`, "unknown_filter_attribute_slug");
 }
 
-type Part = {
-  readonly field: string;
-  readonly operator: string;
-  readonly operand: unknown;
-  readonly path: Path;
-};
+/** One comparison of a condition; the attribute is the condition's. */
+type Part = Place & { readonly field: string; readonly operator: string; readonly operand: unknown };
 
 /** A condition in any of its spellings: a bare value, operators, or operators under the fields of a value. */
-function partsOf(attribute: Attribute, condition: unknown, path: Path): Part[] {
-  const [preferred, ...others] = TYPES[attribute.type].fields;
-  const implied = (): string => {
+function partsOf(place: Place, condition: unknown): Part[] {
+  const { attribute, path } = place;
+  const { fields } = TYPES[attribute.type];
+  const part = (field: string | undefined, operator: string, operand: unknown, at: Path): Part => {
     // Documented for references with the field named only.
-    const isImplied = preferred !== undefined && attribute.type !== "record-reference";
-    if (!isImplied) throw filterError(path, "A field must be named here.", "invalid_filter_field");
-    return preferred;
+    const isNamed = field !== undefined || attribute.type !== "record-reference";
+    if (!isNamed) throw filterError(at, "A field must be named here.", "invalid_filter_field");
+    return { ...place, path: at, field: field ?? fields[0], operator, operand };
   };
-  if (!isJson(condition)) return [{ field: implied(), operator: "$eq", operand: condition, path }];
+  if (!isJson(condition)) return [part(undefined, "$eq", condition, path)];
   return Object.entries(condition).flatMap(([name, operand]): Part[] => {
     const at = [...path, name];
-    if (name.startsWith("$")) return [{ field: implied(), operator: name, operand, path: at }];
-    if (name !== preferred && !others.includes(name)) {
+    if (name.startsWith("$")) return [part(undefined, name, operand, at)];
+    if (!fields.includes(name)) {
       throw filterError(at, `Invalid field "${name}" for attribute "${attribute.slug}".`, "invalid_filter_field");
     }
-    if (!isJson(operand)) return [{ field: name, operator: "$eq", operand, path: at }];
-    return Object.entries(operand).map(([operator, inner]) => ({
-      field: name,
-      operator,
-      operand: inner,
-      path: [...at, operator],
-    }));
+    if (!isJson(operand)) return [part(name, "$eq", operand, at)];
+    return Object.entries(operand).map(([operator, inner]) => part(name, operator, inner, [...at, operator]));
   });
 }
 
-function compileCondition(world: World, attribute: Attribute, condition: unknown, path: Path): Test {
-  const parts = partsOf(attribute, condition, path);
-  if (parts.length === 0) throw filterError(path);
-  const tests = parts.map((part) => compilePart(world, attribute, part));
-  const keys = parts.map((part) => indexKeys(attribute, part)).find((known) => known !== null) ?? null;
-  function* candidates(): Iterable<StoredRecord> {
-    for (const key of keys ?? []) yield* lookUp(attribute, key);
-  }
+/** Passes a record of which one value meets every part. */
+function compileCondition(place: Place, condition: unknown): Test {
+  const { world, attribute } = place;
+  const parts = partsOf(place, condition);
+  if (parts.length === 0) throw filterError(place.path);
+  const tests = parts.map((part) => ({ meets: compilePart(part), keys: indexKeys(part) }));
+  const keys = tests.find((test) => test.keys !== null)?.keys ?? null;
   return {
-    passes: (record) => valuesOf(record, attribute).some((value) => tests.every((test) => test(value))),
-    candidates: keys === null ? null : candidates,
+    passes: (record) => valuesOf(record, attribute).some((value) => tests.every(({ meets }) => meets(value, world))),
+    candidates: keys && (() => keys.flatMap((key) => [...lookUp(attribute, key)])),
   };
 }
 
 /** The keys whose holders can pass, where the field filtered by is the key itself. */
-function indexKeys(attribute: Attribute, part: Part): readonly string[] | null {
-  const isKey = ["text", "email-address", "domain", "record-reference"].includes(attribute.type);
-  if (!isKey || part.field !== TYPES[attribute.type].fields[0]) return null;
-  if (part.operator === "$eq" && typeof part.operand === "string") return [part.operand];
-  return part.operator === "$in" && Array.isArray(part.operand) ? part.operand.map(String) : null;
+function indexKeys({ attribute, field, operator, operand }: Part): readonly string[] | null {
+  const { fields, isIndexed } = TYPES[attribute.type];
+  if (isIndexed !== true || field !== fields[0]) return null;
+  if (operator === "$eq") return [String(operand)];
+  return operator === "$in" && Array.isArray(operand) ? operand.map(String) : null;
 }
 
-function compilePart(world: World, attribute: Attribute, part: Part): (value: Value) => boolean {
-  const { operator, operand, path } = part;
-  if (!TYPES[attribute.type].operators.includes(operator)) {
+type Comparable = string | number;
+
+const COMPARISONS: Readonly<Record<string, (held: Comparable, wanted: Comparable) => boolean>> = {
+  $eq: (held, wanted) => held === wanted,
+  $lt: (held, wanted) => held < wanted,
+  $lte: (held, wanted) => held <= wanted,
+  $gt: (held, wanted) => held > wanted,
+  $gte: (held, wanted) => held >= wanted,
+  $contains: (held, wanted) => String(held).includes(String(wanted)),
+  $starts_with: (held, wanted) => String(held).startsWith(String(wanted)),
+  $ends_with: (held, wanted) => String(held).endsWith(String(wanted)),
+};
+
+function compilePart(part: Part): (value: Value, world: World) => boolean {
+  const { attribute, field, operator, operand, path } = part;
+  const { operators, operandOf = plainOperand } = TYPES[attribute.type];
+  if (!operators.includes(operator)) {
     const message = `Invalid operator ${operator} for attribute "${attribute.slug}" of type ${attribute.type}.`;
     throw filterError(path, message, "invalid_filter_operator");
   }
-  if (operator === "$not_empty") {
-    if (operand !== true) throw filterError(path);
-    return () => true;
-  }
+  if (operator === "$not_empty") return () => true;
   if (operator === "$in") {
     if (!Array.isArray(operand)) throw filterError(path);
-    const wanted = new Set(operand.map((one) => comparable(world, attribute, one, path)));
-    return (value) => wanted.has(sortable(world, attribute, value, part.field));
+    const wanted = new Set(operand.map((one) => lowered(operandOf(one, part))));
+    return (value, world) => wanted.has(comparable(value, field, attribute, world));
   }
-  const wanted = comparable(world, attribute, operand, path);
-  return (value) => compare(operator, sortable(world, attribute, value, part.field), wanted);
+  const compare = COMPARISONS[operator];
+  const wanted = lowered(operandOf(operand, part));
+  return (value, world) => compare?.(comparable(value, field, attribute, world), wanted) === true;
 }
 
-type Comparable = string | number | boolean;
-
-/** An operand as it is compared: text in lower case, instants in one spelling, a select by its title. */
-function comparable(world: World, attribute: Attribute, operand: unknown, path: Path): Comparable {
-  switch (attribute.type) {
-    case "number":
-    case "currency":
-    case "rating":
-      if (typeof operand === "number") return operand;
-      break;
-    case "checkbox":
-      if (typeof operand === "boolean") return operand;
-      break;
-    case "timestamp": {
-      // The full form ending in Z; "+00:00" is refused, by a user's report.
-      const key = typeof operand === "string" && operand.endsWith("Z") ? instantKey(operand) : undefined;
-      if (key !== undefined) return key;
-      throw filterError(path, "Invalid timestamp value.");
-    }
-    case "select":
-      if (typeof operand === "string") return optionOf(attribute, operand).title.toLowerCase();
-      break;
-    case "email-address":
-      if (typeof operand === "string" && !world.unsearchable.has(operand.toLowerCase())) return operand.toLowerCase();
-      break;
-    default:
-      if (typeof operand === "string") return attribute.type === "date" ? operand : operand.toLowerCase();
-  }
-  throw filterError(path);
+/** Equality in filters ignores case. */
+function lowered(operand: Comparable): Comparable {
+  return typeof operand === "string" ? operand.toLowerCase() : operand;
 }
 
-/** One field of a value as it is compared and sorted. */
-function sortable(world: World, attribute: Attribute, value: Value, field: string): Comparable {
-  if (attribute.type === "currency") return Number(value.key);
-  if (attribute.type === "timestamp") return value.key;
-  if (attribute.type === "select") {
-    return attribute.options.find((option) => option.id === value.key)?.title.toLowerCase() ?? "";
-  }
-  const content = renderContent(world, attribute, value)[field];
-  if (typeof content === "number" || typeof content === "boolean") return content;
-  return typeof content === "string" ? content.toLowerCase() : "";
-}
-
-function compare(operator: string, left: Comparable, right: Comparable): boolean {
-  if (operator === "$lt") return left < right;
-  if (operator === "$lte") return left <= right;
-  if (operator === "$gt") return left > right;
-  if (operator === "$gte") return left >= right;
-  if (operator === "$contains") return String(left).includes(String(right));
-  if (operator === "$starts_with") return String(left).startsWith(String(right));
-  if (operator === "$ends_with") return String(left).endsWith(String(right));
-  return left === right;
+/** One field of a value as it is compared and sorted; of a select its option's id. */
+function comparable(value: Value, field: string, attribute: Attribute, world: World): Comparable {
+  const kind = TYPES[attribute.type];
+  if (kind.isNumber === true) return Number(value.key);
+  const content = kind.render(value, attribute, world)[field];
+  return lowered(typeof content === "string" ? content : value.key);
 }
 
 // ----------------------------------------------------------------- Sorts ----
@@ -1091,38 +1009,37 @@ type Order = {
   readonly isAscending: boolean;
 };
 
-/** One `sorts` entry. Records without a value come last either way. */
 function compileSort(world: World, object: ObjectType, sort: unknown, path: Path): Order {
-  const fields = fieldsOf(sort, path, ["direction"], ["attribute", "path", "field"]);
-  const direction = fields["direction"];
-  if (direction !== "asc" && direction !== "desc") throw invalid([...path, "direction"], "Invalid enum value");
-  if ("path" in fields) throw notImitated("sorting along a path");
-  const attribute = filterAttribute(object, stringAt(fields, "attribute", path), path);
-  const known = TYPES[attribute.type].fields;
-  const field = fields["field"] === undefined ? known[0] : known.find((name) => name === fields["field"]);
-  if (field === undefined) throw invalid([...path, "field"], "Unknown field");
+  if (isJson(sort) && "path" in sort) throw notImitated("sorting along a path");
+  const sent = fieldsOf(sort, path, ["attribute", "direction"], ["field"]);
+  const { direction } = sent;
+  if (direction !== "asc" && direction !== "desc")
+    throw invalidEnum([...path, "direction"], direction, ["asc", "desc"]);
+  const attribute = filterAttribute(object, text(sent["attribute"], [...path, "attribute"]), path);
+  const { fields } = TYPES[attribute.type];
+  const field = sent["field"] === undefined ? fields[0] : fields.find((name) => name === sent["field"]);
+  if (field === undefined) throw invalidEnum([...path, "field"], sent["field"], fields);
 
-  const isAscending = direction === "asc";
   const keyOf = (record: StoredRecord): Comparable | undefined => {
     const [first] = valuesOf(record, attribute);
-    return first === undefined ? undefined : sortable(world, attribute, first, field);
+    return first === undefined ? undefined : comparable(first, field, attribute, world);
   };
-  return { keyOf, isAscending };
+  return { keyOf, isAscending: direction === "asc" };
 }
 
-/** Takes records oldest first; what no sort tells apart comes newest first. */
+/** Records without a value come last either way; what no sort tells apart comes newest first. */
 function sorted(records: readonly StoredRecord[], orders: readonly Order[]): readonly StoredRecord[] {
-  let rows = [...records].reverse();
-  for (const { keyOf, isAscending } of [...orders].reverse()) {
-    const keyed = rows.map((record) => ({ record, key: keyOf(record) }));
-    keyed.sort((left, right) => {
-      if (left.key === right.key) return 0;
-      if (left.key === undefined || right.key === undefined) return left.key === undefined ? 1 : -1;
-      return left.key < right.key === isAscending ? -1 : 1;
-    });
-    rows = keyed.map(({ record }) => record);
-  }
-  return rows;
+  const rows = records.map((record) => ({ record, keys: orders.map(({ keyOf }) => keyOf(record)) }));
+  rows.sort((left, right) => {
+    for (const [position, { isAscending }] of orders.entries()) {
+      const [a, b] = [left.keys[position], right.keys[position]];
+      if (a === b) continue;
+      if (a === undefined || b === undefined) return a === undefined ? 1 : -1;
+      return a < b === isAscending ? -1 : 1;
+    }
+    return right.record.order - left.record.order;
+  });
+  return rows.map(({ record }) => record);
 }
 
 // --------------------------------------------------------- Configuration ----
@@ -1175,12 +1092,12 @@ function renderAttribute(attribute: Attribute): Json {
   };
 }
 
-function renderOption(attribute: Attribute, option: SelectOption): Json {
-  return {
-    id: { ...attributeId(attribute), option_id: option.id },
-    title: option.title,
-    is_archived: option.isArchived,
-  };
+function renderOptions(attribute: Attribute, isShown: (option: SelectOption) => boolean): Json[] {
+  return attribute.options.filter(isShown).map(({ id, title, isArchived }) => ({
+    id: { ...attributeId(attribute), option_id: id },
+    title,
+    is_archived: isArchived,
+  }));
 }
 
 type AttributeDraft = Pick<Attribute, "slug" | "title" | "type"> &
@@ -1339,7 +1256,7 @@ function checkFreeSlug(object: ObjectType, slug: string): void {
 }
 
 function checkMayBeUnique(object: ObjectType, type: AttributeType, isUnique: boolean): void {
-  if (!isUnique || (object.isCustom && TYPES[type].mayBeUnique)) return;
+  if (!isUnique || (object.isCustom && TYPES[type].mayBeUnique === true)) return;
   throw new Refusal(400, "validation_type", "Cannot set attribute as unique.");
 }
 
@@ -1399,7 +1316,8 @@ function createAttribute(world: World, object: ObjectType, call: Call): Json {
   const required = ["title", "description", "api_slug", "type", ...ATTRIBUTE_FLAGS, "config"];
   const fields = dataOf(call, required, ["default_value", "relationship"]);
   const type = stringAt(fields, "type", path);
-  if (!isAttributeType(type) || !TYPES[type].isCreatable) {
+  if (OTHER_TYPES.includes(type)) throw notImitated(`attributes of type ${type}`);
+  if (!isAttributeType(type) || type === "personal-name") {
     throw invalid(["data", "type"], "Invalid enum value", "invalid_enum_value");
   }
   if ((fields["default_value"] ?? null) !== null) throw notImitated("default values");
@@ -1478,17 +1396,17 @@ function checkFreeTitle(attribute: Attribute, title: string): void {
   throw new Refusal(409, "slug_conflict", message);
 }
 
-function createOption(world: World, attribute: Attribute, call: Call): Json {
+function createOption(world: World, attribute: Attribute, call: Call): Json | undefined {
   const title = stringAt(dataOf(call, ["title"]), "title", ["data"]);
   checkFreeTitle(attribute, title);
 
   const option = { id: nextId(world), title, isArchived: false };
   attribute.options.push(option);
   world.changes += 1;
-  return renderOption(attribute, option);
+  return renderOptions(attribute, (known) => known === option)[0];
 }
 
-function updateOption(world: World, attribute: Attribute, name: string, call: Call): Json {
+function updateOption(world: World, attribute: Attribute, name: string, call: Call): Json | undefined {
   const fields = dataOf(call, [], ["title", "is_archived"]);
   const option = attribute.options.find((known) => known.id === name || known.title === name);
   if (option === undefined) {
@@ -1501,7 +1419,7 @@ function updateOption(world: World, attribute: Attribute, name: string, call: Ca
 
   Object.assign(option, { title, isArchived });
   world.changes += 1;
-  return renderOption(attribute, option);
+  return renderOptions(attribute, (known) => known === option)[0];
 }
 
 // --------------------------------------------------------------- Records ----
@@ -1518,7 +1436,7 @@ function queryRecords(world: World, object: ObjectType, call: Call): Json[] {
   if ("filter_view_id" in fields) throw notImitated("filter_view_id");
   const limit = countAt(fields, "limit", MAX_LIMIT, { min: 1, max: MAX_LIMIT });
   const offset = countAt(fields, "offset", 0, { min: 0, max: Number.MAX_SAFE_INTEGER });
-  const test = "filter" in fields ? compileFilter(world, object, fields["filter"], []) : ALL_RECORDS;
+  const test = "filter" in fields ? compileFilter(world, object, fields["filter"], []) : allOf([]);
   const sorts = fields["sorts"] ?? [];
   if (!Array.isArray(sorts)) throw invalid(["sorts"], "Expected array");
   const orders = sorts.map((sort, position) => compileSort(world, object, sort, ["sorts", position]));
@@ -1629,8 +1547,7 @@ const ROUTES: readonly Route[] = [
   ),
   route("GET", `${ATTRIBUTES}/{attribute}/options`, READ_CONFIGURATION, (request) => {
     const attribute = optionsOf(request);
-    const shown = attribute.options.filter((option) => !option.isArchived || showsArchived(request.call));
-    return shown.map((option) => renderOption(attribute, option));
+    return renderOptions(attribute, ({ isArchived }) => !isArchived || showsArchived(request.call));
   }),
   route("POST", `${ATTRIBUTES}/{attribute}/options`, WRITE_CONFIGURATION, (request) =>
     createOption(request.world, optionsOf(request), request.call),
@@ -1875,58 +1792,46 @@ export function redirectTo(location: string): Fault {
 
 // ----------------------------------------------------------- The sandbox ----
 
-function plainValue(world: World, attribute: Attribute, value: Value): string | number | boolean {
-  if (attribute.type === "currency" || attribute.type === "record-reference") return value.key;
-  const field = TYPES[attribute.type].fields[0] ?? "";
-  const content = renderContent(world, attribute, value)[field];
-  if (attribute.type === "select") return attribute.options.find((option) => option.id === value.key)?.title ?? "";
-  return typeof content === "number" || typeof content === "boolean" ? content : String(content);
+function plainValue(attribute: Attribute, { key }: Value): string | number {
+  if (attribute.type === "number") return Number(key);
+  if (attribute.type === "select") return attribute.options.find((option) => option.id === key)?.title ?? "";
+  return attribute.type === "personal-name" ? (key.split(NAME_SEPARATOR)[2] ?? "") : key;
 }
 
-function isPlain(attribute: Attribute): boolean {
-  return attribute.isWritable && !attribute.isArchived;
+/** The attributes that somebody can fill in, with what the record holds in each. */
+function cellsOf(record: StoredRecord): { readonly attribute: Attribute; readonly values: readonly Value[] }[] {
+  return record.object.attributes
+    .filter(({ isWritable, isArchived }) => isWritable && !isArchived)
+    .map((attribute) => ({ attribute, values: valuesOf(record, attribute) }));
 }
 
-function plainRecord(world: World, record: StoredRecord): PlainRecord {
-  const row: Record<string, PlainValue> = {};
-  for (const attribute of record.object.attributes.filter(isPlain)) {
-    const values = valuesOf(record, attribute).map((value) => plainValue(world, attribute, value));
-    row[attribute.slug] = attribute.isMultiselect ? values : (values[0] ?? null);
-  }
-  return { ...row, recordId: record.id };
+function plainRecord(record: StoredRecord): PlainRecord {
+  const cells = cellsOf(record).map(({ attribute, values }) => {
+    const plain = values.map((value) => plainValue(attribute, value));
+    return [attribute.slug, attribute.isMultiselect ? plain : (plain[0] ?? null)] as const;
+  });
+  return { ...Object.fromEntries(cells), recordId: record.id };
 }
 
-/** The attribute by which people tell an object's records apart. */
-function identityOf(object: ObjectType): Attribute | undefined {
-  const shown = object.attributes.filter(isPlain);
-  return shown.find((attribute) => attribute.isUnique) ?? shown.find((attribute) => attribute.slug === "name");
-}
-
-function labelOf(world: World, record: StoredRecord | undefined, attribute?: Attribute): string {
-  const by = record === undefined ? undefined : (attribute ?? identityOf(record.object));
-  if (record === undefined || by === undefined) return "";
-  const labels = valuesOf(record, by).map((value) => String(plainValue(world, by, value)));
-  return labels.sort()[0] ?? labelByName(world, record);
-}
-
-function labelByName(world: World, record: StoredRecord): string {
-  const name = attributeNamed(record.object, "name");
-  const value = name === undefined ? undefined : valuesOf(record, name)[0];
-  return name === undefined || value === undefined ? "" : String(plainValue(world, name, value));
+/** What people tell an object's records apart by: the values of unique attributes and the name. */
+function labelOf(record: StoredRecord | undefined): string {
+  if (record === undefined) return "";
+  const named = cellsOf(record).filter(({ attribute }) => attribute.isUnique || attribute.slug === "name");
+  const labels = named.flatMap(({ attribute, values }) => values.map((value) => plainValue(attribute, value)));
+  return labels.sort().join(" ");
 }
 
 function dumpRecord(world: World, record: StoredRecord, omit: readonly string[]): string {
-  const cells = record.object.attributes
-    .filter((attribute) => isPlain(attribute) && !omit.includes(attribute.slug))
-    .sort((left, right) => (left.slug < right.slug ? -1 : 1))
-    .map((attribute) => {
+  const cells = cellsOf(record)
+    .filter(({ attribute }) => !omit.includes(attribute.slug))
+    .map(({ attribute, values }) => {
       const isReference = attribute.type === "record-reference";
-      const shown = valuesOf(record, attribute).map((value) =>
-        isReference ? labelOf(world, world.recordsById.get(value.key)) : plainValue(world, attribute, value),
+      const shown = values.map((value) =>
+        isReference ? labelOf(world.recordsById.get(value.key)) : plainValue(attribute, value),
       );
       return `${attribute.slug}=${JSON.stringify(shown.sort())}`;
     });
-  return cells.join(" ");
+  return `${labelOf(record)}: ${cells.sort().join(" ")}\n`;
 }
 
 function addBySpec(world: World, object: ObjectType, spec: AttributeSpec): void {
@@ -1977,13 +1882,10 @@ function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "write
     updateRecord(world, findRecord(object, world, recordId), changes, actorOf(author));
   }
   return {
-    records: (objectSlug) => [...findObject(world, objectSlug).records].map((record) => plainRecord(world, record)),
+    records: (objectSlug) => [...findObject(world, objectSlug).records].map(plainRecord),
     dump(objectSlug, how = {}) {
       const object = findObject(world, objectSlug);
-      const by = how.sortBy === undefined ? undefined : findAttribute(object, how.sortBy);
-      const lines = [...object.records].map(
-        (record) => `${labelOf(world, record, by)}: ${dumpRecord(world, record, how.omit ?? [])}\n`,
-      );
+      const lines = [...object.records].map((record) => dumpRecord(world, record, how.omit ?? []));
       return lines.sort().join("");
     },
     addPerson({ firstName = "", lastName = "", emailAddresses, company }) {
