@@ -110,31 +110,31 @@ type Actor = { readonly type: ActorType | null; readonly id: string | null };
 type Incoming = { readonly key: string; readonly original: string | null };
 type Value = Incoming & { readonly activeFrom: string; readonly actor: Actor };
 
-type SelectOption = { readonly id: string; title: string; isArchived: boolean };
+type SelectOption = { readonly id: string; title: string; is_archived: boolean };
 
+/** What Attio's answers show as it is has Attio's names. */
 type Attribute = {
   readonly id: string;
   readonly object: ObjectType;
-  readonly type: AttributeType;
-  readonly isSystem: boolean;
-  readonly isWritable: boolean;
-  readonly isMultiselect: boolean;
-  readonly createdAt: string;
   readonly options: SelectOption[];
-  slug: string;
-  title: string;
-  description: string | null;
-  isRequired: boolean;
-  isUnique: boolean;
-  isArchived: boolean;
-  currencyCode: string | null;
-  displayType: string | null;
+  readonly currency: { readonly default_currency_code: string; readonly display_type: string } | null;
   /** The objects that a reference may point to; null for all. */
   allowed: readonly ObjectType[] | null;
   /** The other side of a two-way relationship. */
   reverse: Attribute | null;
   /** Records by lower-cased key, built when first looked up and kept from then on. */
   index: Map<string, Set<StoredRecord>> | null;
+  readonly api_slug: string;
+  readonly type: AttributeType;
+  readonly is_system_attribute: boolean;
+  readonly is_writable: boolean;
+  readonly is_multiselect: boolean;
+  readonly created_at: string;
+  title: string;
+  description: string | null;
+  is_required: boolean;
+  is_unique: boolean;
+  is_archived: boolean;
 };
 
 type StoredRecord = {
@@ -148,12 +148,12 @@ type StoredRecord = {
 type ObjectType = {
   readonly id: string;
   readonly isCustom: boolean;
-  readonly createdAt: string;
   readonly attributes: Attribute[];
   readonly records: Set<StoredRecord>;
-  slug: string;
-  singular: string;
-  plural: string;
+  readonly api_slug: string;
+  readonly singular_noun: string;
+  readonly plural_noun: string;
+  readonly created_at: string;
 };
 
 type World = {
@@ -282,55 +282,102 @@ function notImitated(what: string): Refusal {
   return new Refusal(501, "not_imitated", `This sandbox does not imitate ${what}.`);
 }
 
-function objectNotFound(name: string): Refusal {
-  return new Refusal(404, "not_found", `Object with slug/ID "${name}" not found.`);
+function optionNotFound(title: string): Refusal {
+  return new Refusal(400, "value_not_found", `Cannot find select attribute with select option title "${title}".`);
+}
+
+function missingValue({ id }: Attribute): Refusal {
+  return new Refusal(400, "missing_value", `Required value for attribute with ID "${id}" was not provided.`);
 }
 
 // ---------------------------------------------------------------- Bodies ----
+// One way to read what is sent: a reader takes a value and the path to it, and refuses what does not fit.
+
+type Reader<T> = (raw: unknown, path: Path) => T;
 
 function isJson(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The object at `path`, holding every required key and none but those named. */
-function fieldsOf(value: unknown, path: Path, required: readonly string[], optional: readonly string[] = []): Json {
-  if (!isJson(value)) throw invalid(path, value === undefined ? "Required" : "Expected object");
-  for (const name of Object.keys(value)) {
-    if (!required.includes(name) && !optional.includes(name)) {
-      throw invalid(path, `Unrecognized key(s) in object: '${name}'`, "unrecognized_keys");
+function anything(raw: unknown, path: Path): unknown {
+  if (raw === undefined) throw invalid(path, "Required");
+  return raw;
+}
+
+function text(raw: unknown, path: Path): string {
+  if (typeof raw !== "string") throw invalid(path, "Expected string");
+  return raw;
+}
+
+function filled(raw: unknown, path: Path): string {
+  if (raw === "") throw invalid(path, "Expected a string that is not empty", "too_small");
+  return text(raw, path);
+}
+
+function snakeCase(raw: unknown, path: Path): string {
+  if (!/^[a-z][a-z0-9_]*$/.test(text(raw, path))) throw invalid(path, "Expected snake case", "invalid_string");
+  return text(raw, path);
+}
+
+function flag(raw: unknown, path: Path): boolean {
+  if (typeof raw !== "boolean") throw invalid(path, "Expected boolean");
+  return raw;
+}
+
+function wholeNumber(min: number, max: number): Reader<number> {
+  return (raw, path) => {
+    if (typeof raw === "number" && Number.isInteger(raw) && raw >= min && raw <= max) return raw;
+    throw invalid(path, `Expected a whole number from ${min} to ${max}`, "invalid_number");
+  };
+}
+
+function oneOf(allowed: readonly string[]): Reader<string> {
+  return (raw, path) => {
+    const received = text(raw, path);
+    if (!allowed.includes(received)) throw invalidEnum(path, received, allowed);
+    return received;
+  };
+}
+
+function listOf<T>(read: Reader<T>): Reader<T[]> {
+  return (raw, path) => {
+    if (!Array.isArray(raw)) throw invalid(path, "Expected array");
+    return raw.map((one, position) => read(one, [...path, position]));
+  };
+}
+
+function optional<T>(read: Reader<T>): Reader<T | undefined> {
+  return (raw, path) => (raw === undefined ? undefined : read(raw, path));
+}
+
+function nullable<T>(read: Reader<T>): Reader<T | null> {
+  return (raw, path) => (raw === null ? null : read(raw, path));
+}
+
+/** A key that Attio takes and this sandbox does not. */
+function unimitated(what: string): Reader<undefined> {
+  return (raw) => {
+    if (raw !== undefined && raw !== null) throw notImitated(what);
+  };
+}
+
+type Shape<S extends Readonly<Record<string, Reader<unknown>>>> = { readonly [K in keyof S]: ReturnType<S[K]> };
+
+/** An object with these keys and no other; a key that is absent is absent from what is read. */
+function shape<S extends Readonly<Record<string, Reader<unknown>>>>(readers: S): Reader<Shape<S>> {
+  return (raw, path) => {
+    if (!isJson(raw)) throw invalid(path, raw === undefined ? "Required" : "Expected object");
+    const unknown = Object.keys(raw).find((name) => !Object.hasOwn(readers, name));
+    if (unknown !== undefined) {
+      throw invalid(path, `Unrecognized key(s) in object: '${unknown}'`, "unrecognized_keys");
     }
-  }
-  for (const name of required) if (value[name] === undefined) throw invalid([...path, name], "Required");
-  return value;
+    const read = Object.entries(readers).map(([name, reader]) => [name, reader(raw[name], [...path, name])] as const);
+    return Object.fromEntries(read.filter(([, value]) => value !== undefined)) as Shape<S>;
+  };
 }
 
-function dataOf(call: Call, required: readonly string[], optional: readonly string[] = []): Json {
-  const body = fieldsOf(call.body, [], ["data"]);
-  return fieldsOf(body["data"], ["data"], required, optional);
-}
-
-function stringAt(fields: Json, name: string, path: Path): string {
-  const value = fields[name];
-  if (typeof value !== "string" || value === "") throw invalid([...path, name], "Expected a string that is not empty");
-  return value;
-}
-
-function booleanAt(fields: Json, name: string, path: Path): boolean {
-  const value = fields[name];
-  if (typeof value !== "boolean") throw invalid([...path, name], "Expected boolean");
-  return value;
-}
-
-function slugAt(fields: Json, name: string, path: Path): string {
-  const slug = stringAt(fields, name, path);
-  if (!/^[a-z][a-z0-9_]*$/.test(slug)) throw invalid([...path, name], "Expected snake case", "invalid_string");
-  return slug;
-}
-
-function wholeNumber(text: string | null, name: string, fallback: number): number {
-  if (text === null) return fallback;
-  if (!/^\d+$/.test(text)) throw invalidQuery(name, "Expected a whole number");
-  return Number(text);
+function dataOf<T>(call: Call, read: Reader<T>): T {
+  return shape({ data: read })(call.body, []).data;
 }
 
 // ------------------------------------------------------- Ids and the clock ----
@@ -355,11 +402,6 @@ function nanoseconds(iso: string): string {
 
 /** Where a value is written or searched for. */
 type Place = { readonly world: World; readonly attribute: Attribute; readonly path: Path };
-
-function text(raw: unknown, path: Path): string {
-  if (typeof raw !== "string") throw invalid(path, "Expected string");
-  return raw;
-}
 
 /** The shortest decimal text: "4.9" for 4.90. */
 function decimalKey(raw: unknown, { path }: Place): string {
@@ -438,10 +480,11 @@ function rootDomain(domain: string): string {
 
 const NAME_SEPARATOR = "\u0000";
 
+const FULL_NAME = shape({ first_name: text, last_name: text, full_name: text });
+
 function nameKey(raw: unknown, { path }: Place): string {
-  const names = ["first_name", "last_name", "full_name"];
-  const fields = fieldsOf(raw, path, names);
-  return names.map((name) => text(fields[name], [...path, name])).join(NAME_SEPARATOR);
+  const { first_name, last_name, full_name } = FULL_NAME(raw, path);
+  return [first_name, last_name, full_name].join(NAME_SEPARATOR);
 }
 
 function renderName({ key }: Value): Json {
@@ -451,26 +494,31 @@ function renderName({ key }: Value): Json {
 
 function optionKey(raw: unknown, { attribute, path }: Place): string {
   const title = text(raw, path);
-  const option = attribute.options.find((known) => !known.isArchived && (known.title === title || known.id === title));
+  const option = attribute.options.find((known) => !known.is_archived && (known.title === title || known.id === title));
   if (option !== undefined) return option.id;
-  throw new Refusal(400, "value_not_found", `Cannot find select attribute with select option title "${title}".`);
+  throw optionNotFound(title);
 }
+
+const REFERENCE = shape({
+  target_object: text,
+  target_record_id: text,
+  target_record_reference: unimitated("target_record_reference"),
+});
 
 /** A record by its id, or by one value of one attribute; for people a bare address, for companies a bare domain. */
 function referenceKey(raw: unknown, { world, attribute, path }: Place): string {
   if (typeof raw === "string") {
     const only = attribute.allowed?.length === 1 ? attribute.allowed[0] : undefined;
-    const name = only?.slug === "people" ? "email_addresses" : only?.slug === "companies" ? "domains" : undefined;
+    const name =
+      only?.api_slug === "people" ? "email_addresses" : only?.api_slug === "companies" ? "domains" : undefined;
     if (only === undefined || name === undefined) throw invalid(path, "Expected object");
     return soleHolder(world, findWritable(only, name), raw, path).id;
   }
-  if (isJson(raw) && "target_record_reference" in raw) throw notImitated("target_record_reference");
-  const fields = fieldsOf(raw, path, ["target_object", "target_record_id"]);
-  const target = findObject(world, text(fields["target_object"], [...path, "target_object"]));
+  const { target_object, target_record_id: id } = REFERENCE(raw, path);
+  const target = findObject(world, target_object);
   if (attribute.allowed !== null && !attribute.allowed.includes(target)) {
-    throw invalid([...path, "target_object"], `Records of "${target.slug}" are not allowed here`);
+    throw invalid([...path, "target_object"], `Records of "${target.api_slug}" are not allowed here`);
   }
-  const id = text(fields["target_record_id"], [...path, "target_record_id"]);
   if (world.recordsById.get(id)?.object === target) return id;
   // The specification's words for a record that is not there; as with all of this code, no path names the attribute.
   throw new Refusal(400, "value_not_found", `Record with ID "${id}" not found.`);
@@ -480,7 +528,7 @@ function soleHolder(world: World, attribute: Attribute, raw: string, path: Path)
   const found = holdersOf(attribute, TYPES[attribute.type].keyOf(raw, { world, attribute, path }));
   const [match] = found;
   if (match !== undefined && found.length === 1) return match;
-  const message = `Found ${found.length} records of "${attribute.object.slug}" by "${attribute.slug}", expected one.`;
+  const message = `Found ${found.length} records of "${attribute.object.api_slug}" by "${attribute.api_slug}", expected one.`;
   throw new Refusal(400, found.length === 0 ? "value_not_found" : "multiple_match_results", message);
 }
 
@@ -535,9 +583,9 @@ const TYPES: Readonly<Record<AttributeType, Kind>> = {
     isNumber: true,
     // No currency_code: the code is the attribute's, and an object with another key is refused.
     keyOf: decimalKey,
-    render: ({ key }, { currencyCode }, { options }) => ({
+    render: ({ key }, { currency }, { options }) => ({
       currency_value: options.currencyAsString === true ? withTwoDecimals(key) : Number(key),
-      currency_code: currencyCode,
+      currency_code: currency?.default_currency_code,
     }),
   },
   timestamp: {
@@ -552,7 +600,10 @@ const TYPES: Readonly<Record<AttributeType, Kind>> = {
     operators: ["$eq"],
     mayBeMultiselect: true,
     keyOf: optionKey,
-    render: ({ key }, attribute) => ({ option: renderOptions(attribute, (option) => option.id === key)[0] }),
+    render({ key }, attribute) {
+      const option = attribute.options.find(({ id }) => id === key);
+      return { option: option && renderOption(attribute, option) };
+    },
     operandOf: optionKey,
   },
   "record-reference": {
@@ -563,7 +614,7 @@ const TYPES: Readonly<Record<AttributeType, Kind>> = {
     isComposite: true,
     keyOf: referenceKey,
     render: ({ key }, _, { recordsById }) => ({
-      target_object: recordsById.get(key)?.object.slug,
+      target_object: recordsById.get(key)?.object.api_slug,
       target_record_id: key,
     }),
   },
@@ -608,7 +659,7 @@ function parseValue(raw: unknown, place: Place): Incoming {
   if (raw === null) throw invalid(place.path, "Expected a value, received null");
   const { fields, isComposite, keyOf } = TYPES[place.attribute.type];
   const isWrapped = isJson(raw) && isComposite !== true;
-  const bare = isWrapped ? fieldsOf(raw, place.path, [fields[0]])[fields[0]] : raw;
+  const bare = isWrapped ? shape({ [fields[0]]: anything })(raw, place.path)[fields[0]] : raw;
   return { key: keyOf(bare, place), original: typeof bare === "string" ? bare : null };
 }
 
@@ -620,8 +671,8 @@ function withTwoDecimals(decimal: string): string {
 function renderRecord(world: World, record: StoredRecord): Json {
   const values: Record<string, unknown> = {};
   for (const attribute of record.object.attributes) {
-    if (attribute.isArchived) continue;
-    values[attribute.slug] = valuesOf(record, attribute).map((value) => ({
+    if (attribute.is_archived) continue;
+    values[attribute.api_slug] = valuesOf(record, attribute).map((value) => ({
       active_from: value.activeFrom,
       active_until: null,
       created_by_actor: value.actor,
@@ -629,7 +680,7 @@ function renderRecord(world: World, record: StoredRecord): Json {
       attribute_type: attribute.type,
     }));
   }
-  const { slug, id: object_id } = record.object;
+  const { api_slug: slug, id: object_id } = record.object;
   const place = slug === "people" ? "person" : slug === "companies" ? "company" : `custom/${slug}/record`;
   return {
     id: { workspace_id: WORKSPACE_ID, object_id, record_id: record.id },
@@ -643,13 +694,13 @@ function renderRecord(world: World, record: StoredRecord): Json {
 // Everything is checked before anything is changed.
 
 function findObject(world: World, name: string): ObjectType {
-  const object = world.objects.find((known) => known.slug === name || known.id === name);
-  if (object === undefined) throw objectNotFound(name);
+  const object = world.objects.find((known) => known.api_slug === name || known.id === name);
+  if (object === undefined) throw new Refusal(404, "not_found", `Object with slug/ID "${name}" not found.`);
   return object;
 }
 
 function attributeNamed(object: ObjectType, name: string): Attribute | undefined {
-  return object.attributes.find((known) => known.slug === name || known.id === name);
+  return object.attributes.find((known) => known.api_slug === name || known.id === name);
 }
 
 function findAttribute(object: ObjectType, name: string): Attribute {
@@ -660,7 +711,7 @@ function findAttribute(object: ObjectType, name: string): Attribute {
 
 function findWritable(object: ObjectType, name: string): Attribute {
   const attribute = attributeNamed(object, name);
-  if (attribute === undefined || attribute.isArchived) {
+  if (attribute === undefined || attribute.is_archived) {
     throw new Refusal(400, "value_not_found", `Cannot find attribute with slug/ID "${name}".`);
   }
   return attribute;
@@ -721,7 +772,7 @@ function drop(record: StoredRecord | undefined, attribute: Attribute, id: string
 function attach(world: World, record: StoredRecord, attribute: Attribute, value: Value): void {
   const held = valuesOf(record, attribute);
   if (held.some((known) => known.key === value.key)) return;
-  if (attribute.isMultiselect) {
+  if (attribute.is_multiselect) {
     put(record, attribute, [...held, value]);
     return;
   }
@@ -764,15 +815,15 @@ function parseValues(world: World, object: ObjectType, values: unknown): Change[
   if (!isJson(values)) throw invalid(path, "Expected object");
   return Object.entries(values).map(([name, raw]) => {
     const attribute = findWritable(object, name);
-    if (!attribute.isWritable) {
-      throw new Refusal(400, "immutable_value", `Attribute with slug "${attribute.slug}" is not writable.`);
+    if (!attribute.is_writable) {
+      throw new Refusal(400, "immutable_value", `Attribute with slug "${attribute.api_slug}" is not writable.`);
     }
     const at = [...path, name];
     if (!Array.isArray(raw)) {
-      if (attribute.isMultiselect) throw invalid(at, "Expected array");
+      if (attribute.is_multiselect) throw invalid(at, "Expected array");
       return { attribute, incoming: [parseValue(raw, { world, attribute, path: at })] };
     }
-    if (raw.length > 1 && !attribute.isMultiselect)
+    if (raw.length > 1 && !attribute.is_multiselect)
       throw invalid(at, "Array must contain at most 1 element(s)", "too_big");
     const incoming = new Map<string, Incoming>();
     for (const [position, one] of raw.entries()) {
@@ -786,7 +837,7 @@ function parseValues(world: World, object: ObjectType, values: unknown): Change[
 /** Only values that the record does not hold yet are checked: uniqueness "does not apply retroactively". */
 function checkUnique(change: Change, record: StoredRecord | null): void {
   const { attribute, incoming } = change;
-  if (!attribute.isUnique) return;
+  if (!attribute.is_unique) return;
   for (const { key } of incoming) {
     if (record !== null && valuesOf(record, attribute).some((held) => held.key === key)) continue;
     const others = holdersOf(attribute, key);
@@ -794,21 +845,20 @@ function checkUnique(change: Change, record: StoredRecord | null): void {
     throw new Refusal(
       400,
       "uniqueness_conflict",
-      `A value provided for attribute with slug "${attribute.slug}" conflicts with one already in the system. ` +
+      `A value provided for attribute with slug "${attribute.api_slug}" conflicts with one already in the system. ` +
         `Conflicting record IDs: ${others.map((other) => other.id).join(", ")}`,
     );
   }
 }
 
 function checkRequired(attribute: Attribute, incoming: readonly Incoming[]): void {
-  if (!attribute.isRequired || incoming.length > 0) return;
-  const message = `Required value for attribute with ID "${attribute.id}" was not provided.`;
-  throw new Refusal(400, "missing_value", message);
+  if (!attribute.is_required || incoming.length > 0) return;
+  throw missingValue(attribute);
 }
 
 function createRecord(world: World, object: ObjectType, changes: readonly Change[], actor: Actor): StoredRecord {
   for (const attribute of object.attributes) {
-    if (attribute.isArchived) continue;
+    if (attribute.is_archived) continue;
     checkRequired(attribute, changes.find((change) => change.attribute === attribute)?.incoming ?? []);
   }
   for (const change of changes) checkUnique(change, null);
@@ -826,7 +876,7 @@ function createRecord(world: World, object: ObjectType, changes: readonly Change
   object.records.add(record);
   const system: Readonly<Record<string, string>> = { record_id: record.id, created_at: createdAt, created_by: "" };
   for (const attribute of object.attributes) {
-    const key = attribute.isWritable ? undefined : system[attribute.slug];
+    const key = attribute.is_writable ? undefined : system[attribute.api_slug];
     if (key !== undefined) put(record, attribute, [{ key, original: null, ...stamp }]);
   }
   for (const change of changes) assign(world, record, change, stamp);
@@ -847,13 +897,11 @@ function updateRecord(world: World, record: StoredRecord, changes: readonly Chan
 
 /** Removes a record and every reference to it. */
 function removeRecord(world: World, record: StoredRecord): void {
-  for (const object of world.objects) {
-    for (const attribute of object.attributes) {
-      if (attribute.type !== "record-reference") continue;
-      for (const holder of [...lookUp(attribute, record.id)]) drop(holder, attribute, record.id);
-    }
+  for (const attribute of world.objects.flatMap(({ attributes }) => attributes)) {
+    if (attribute.type !== "record-reference") continue;
+    for (const holder of [...lookUp(attribute, record.id)]) drop(holder, attribute, record.id);
   }
-  for (const [attribute, values] of record.values) removeFromIndex(attribute, record, values);
+  for (const attribute of record.values.keys()) put(record, attribute, []);
   record.object.records.delete(record);
   world.recordsById.delete(record.id);
   world.changes += 1;
@@ -908,7 +956,7 @@ function compileFilter(world: World, object: ObjectType, filter: unknown, path: 
 
 function filterAttribute(object: ObjectType, name: string, path: Path): Attribute {
   const attribute = attributeNamed(object, name);
-  if (attribute !== undefined && !attribute.isArchived) return attribute;
+  if (attribute !== undefined && !attribute.is_archived) return attribute;
   throw filterError(path, `Unknown attribute slug: ${name}.`, "unknown_filter_attribute_slug");
 }
 
@@ -930,7 +978,7 @@ function partsOf(place: Place, condition: unknown): Part[] {
     const at = [...path, name];
     if (name.startsWith("$")) return [part(undefined, name, operand, at)];
     if (!fields.includes(name)) {
-      throw filterError(at, `Invalid field "${name}" for attribute "${attribute.slug}".`, "invalid_filter_field");
+      throw filterError(at, `Invalid field "${name}" for attribute "${attribute.api_slug}".`, "invalid_filter_field");
     }
     if (!isJson(operand)) return [part(name, "$eq", operand, at)];
     return Object.entries(operand).map(([operator, inner]) => part(name, operator, inner, [...at, operator]));
@@ -975,7 +1023,7 @@ function compilePart(part: Part): (value: Value, world: World) => boolean {
   const { attribute, field, operator, operand, path } = part;
   const { operators, operandOf = plainOperand } = TYPES[attribute.type];
   if (!operators.includes(operator)) {
-    const message = `Invalid operator ${operator} for attribute "${attribute.slug}" of type ${attribute.type}.`;
+    const message = `Invalid operator ${operator} for attribute "${attribute.api_slug}" of type ${attribute.type}.`;
     throw filterError(path, message, "invalid_filter_operator");
   }
   if (operator === "$not_empty") return () => true;
@@ -1009,16 +1057,18 @@ type Order = {
   readonly isAscending: boolean;
 };
 
+const SORT = shape({
+  attribute: text,
+  direction: oneOf(["asc", "desc"]),
+  field: optional(text),
+  path: unimitated("sorting along a path"),
+});
+
 function compileSort(world: World, object: ObjectType, sort: unknown, path: Path): Order {
-  if (isJson(sort) && "path" in sort) throw notImitated("sorting along a path");
-  const sent = fieldsOf(sort, path, ["attribute", "direction"], ["field"]);
-  const { direction } = sent;
-  if (direction !== "asc" && direction !== "desc")
-    throw invalidEnum([...path, "direction"], direction, ["asc", "desc"]);
-  const attribute = filterAttribute(object, text(sent["attribute"], [...path, "attribute"]), path);
+  const { attribute: name, direction, field: wanted } = SORT(sort, path);
+  const attribute = filterAttribute(object, name, path);
   const { fields } = TYPES[attribute.type];
-  const field = sent["field"] === undefined ? fields[0] : fields.find((name) => name === sent["field"]);
-  if (field === undefined) throw invalidEnum([...path, "field"], sent["field"], fields);
+  const field = wanted === undefined ? fields[0] : oneOf(fields)(wanted, [...path, "field"]);
 
   const keyOf = (record: StoredRecord): Comparable | undefined => {
     const [first] = valuesOf(record, attribute);
@@ -1044,83 +1094,59 @@ function sorted(records: readonly StoredRecord[], orders: readonly Order[]): rea
 
 // --------------------------------------------------------- Configuration ----
 
-function renderObject(object: ObjectType): Json {
-  return {
-    id: { workspace_id: WORKSPACE_ID, object_id: object.id },
-    api_slug: object.slug,
-    singular_noun: object.singular,
-    plural_noun: object.plural,
-    created_at: object.createdAt,
-  };
+function renderObject({ id, api_slug, singular_noun, plural_noun, created_at }: ObjectType): Json {
+  return { id: { workspace_id: WORKSPACE_ID, object_id: id }, api_slug, singular_noun, plural_noun, created_at };
 }
 
-function attributeId(attribute: Attribute): Json {
-  return { workspace_id: WORKSPACE_ID, object_id: attribute.object.id, attribute_id: attribute.id };
+function attributeId({ id, object }: Attribute): Json {
+  return { workspace_id: WORKSPACE_ID, object_id: object.id, attribute_id: id };
 }
 
 function renderAttribute(attribute: Attribute): Json {
-  const { reverse, allowed } = attribute;
+  const { id: _, object, options, index, currency, allowed, reverse, ...plain } = attribute;
+  const relationship = reverse && {
+    id: attributeId(reverse),
+    object_slug: reverse.object.api_slug,
+    title: reverse.title,
+    api_slug: reverse.api_slug,
+    is_multiselect: reverse.is_multiselect,
+  };
   return {
     id: attributeId(attribute),
-    title: attribute.title,
-    description: attribute.description,
-    api_slug: attribute.slug,
-    type: attribute.type,
-    is_system_attribute: attribute.isSystem,
-    is_writable: attribute.isWritable,
-    is_required: attribute.isRequired,
-    is_unique: attribute.isUnique,
-    is_multiselect: attribute.isMultiselect,
+    ...plain,
     is_default_value_enabled: false,
-    is_archived: attribute.isArchived,
     default_value: null,
-    relationship:
-      reverse === null
-        ? null
-        : {
-            id: attributeId(reverse),
-            object_slug: reverse.object.slug,
-            title: reverse.title,
-            api_slug: reverse.slug,
-            is_multiselect: reverse.isMultiselect,
-          },
-    created_at: attribute.createdAt,
+    relationship,
     config: {
-      currency: { default_currency_code: attribute.currencyCode, display_type: attribute.displayType },
-      record_reference: { allowed_object_ids: allowed === null ? null : allowed.map((object) => object.id) },
+      currency: currency ?? { default_currency_code: null, display_type: null },
+      record_reference: { allowed_object_ids: allowed?.map(({ id }) => id) ?? null },
     },
   };
 }
 
-function renderOptions(attribute: Attribute, isShown: (option: SelectOption) => boolean): Json[] {
-  return attribute.options.filter(isShown).map(({ id, title, isArchived }) => ({
-    id: { ...attributeId(attribute), option_id: id },
-    title,
-    is_archived: isArchived,
-  }));
+function renderOption(attribute: Attribute, { id, title, is_archived }: SelectOption): Json {
+  return { id: { ...attributeId(attribute), option_id: id }, title, is_archived };
 }
 
-type AttributeDraft = Pick<Attribute, "slug" | "title" | "type"> &
-  Partial<Omit<Attribute, "id" | "object" | "createdAt">>;
+type Draft = Pick<Attribute, "api_slug" | "title" | "type"> & Partial<Omit<Attribute, "id" | "object" | "created_at">>;
 
-function addAttribute(world: World, object: ObjectType, draft: AttributeDraft): Attribute {
+function addAttribute(world: World, object: ObjectType, draft: Draft): Attribute {
   const attribute: Attribute = {
     id: nextId(world),
     object,
     description: null,
-    isSystem: false,
-    isWritable: true,
-    isRequired: false,
-    isUnique: false,
-    isMultiselect: false,
-    isArchived: false,
-    currencyCode: null,
-    displayType: null,
+    is_system_attribute: false,
+    is_writable: true,
+    is_required: false,
+    is_unique: false,
+    is_multiselect: false,
+    is_archived: false,
+    currency: null,
     allowed: null,
     reverse: null,
     index: null,
     options: [],
-    createdAt: tick(world),
+    created_at: tick(world),
     ...draft,
   };
   object.attributes.push(attribute);
@@ -1132,350 +1158,305 @@ function relate(left: Attribute, right: Attribute): void {
   right.reverse = left;
 }
 
-function addObject(world: World, slug: string, singular: string, plural: string, isCustom: boolean): ObjectType {
-  const id = nextId(world);
-  const object: ObjectType = {
-    id,
-    slug,
-    singular,
-    plural,
-    isCustom,
-    createdAt: tick(world),
-    attributes: [],
-    records: new Set(),
-  };
-  world.objects.push(object);
-  addAttribute(world, object, {
-    slug: "record_id",
-    title: "Record ID",
-    type: "text",
-    isUnique: true,
-    isSystem: true,
-    isWritable: false,
-  });
-  return object;
-}
+type Names = Pick<ObjectType, "api_slug" | "singular_noun" | "plural_noun">;
 
-function addCreationAttributes(world: World, object: ObjectType): void {
-  const system = { isSystem: true, isWritable: false };
-  addAttribute(world, object, { slug: "created_at", title: "Created at", type: "timestamp", ...system });
-  addAttribute(world, object, {
-    slug: "created_by",
-    title: "Created by",
-    type: "actor-reference",
-    ...system,
-  });
-}
-
-function addCustomObject(world: World, slug: string, singular: string, plural: string): ObjectType {
-  const object = addObject(world, slug, singular, plural, true);
-  if (world.options.freshObjectHasName !== false) {
-    addAttribute(world, object, { slug: "name", title: "Name", type: "text", isSystem: true });
-  }
-  addCreationAttributes(world, object);
-  return object;
-}
+const RECORD_ID: Draft = {
+  api_slug: "record_id",
+  title: "Record ID",
+  type: "text",
+  is_unique: true,
+  is_writable: false,
+};
+const CREATION: readonly Draft[] = [
+  { api_slug: "created_at", title: "Created at", type: "timestamp", is_writable: false },
+  { api_slug: "created_by", title: "Created by", type: "actor-reference", is_writable: false },
+];
+const NAME: Draft = { api_slug: "name", title: "Name", type: "text" };
+const MANY = { is_multiselect: true };
 
 /** People and companies as every workspace has them, without what Attio fills in by itself. */
+const PEOPLE: readonly Draft[] = [
+  { ...NAME, type: "personal-name" },
+  { api_slug: "email_addresses", title: "Email addresses", type: "email-address", is_unique: true, ...MANY },
+  { api_slug: "company", title: "Company", type: "record-reference" },
+  { api_slug: "job_title", title: "Job title", type: "text" },
+];
+const COMPANIES: readonly Draft[] = [
+  { api_slug: "domains", title: "Domains", type: "domain", is_unique: true, ...MANY },
+  NAME,
+  { api_slug: "team", title: "Team", type: "record-reference", ...MANY },
+];
+
+function addObject(world: World, names: Names, attributes: readonly Draft[], isCustom: boolean): ObjectType {
+  const id = nextId(world);
+  const object = { ...names, id, isCustom, created_at: tick(world), attributes: [], records: new Set<StoredRecord>() };
+  world.objects.push(object);
+  for (const draft of [RECORD_ID, ...attributes, ...CREATION]) {
+    addAttribute(world, object, { ...draft, is_system_attribute: true });
+  }
+  return object;
+}
+
 function addStandardObjects(world: World): void {
-  const system = { isSystem: true };
-  const many = { isSystem: true, isMultiselect: true };
-  const people = addObject(world, "people", "Person", "People", false);
-  const companies = addObject(world, "companies", "Company", "Companies", false);
-
-  addAttribute(world, people, { slug: "name", title: "Name", type: "personal-name", ...system });
-  const address = { slug: "email_addresses", title: "Email addresses", isUnique: true };
-  addAttribute(world, people, { ...address, type: "email-address", ...many });
-  addAttribute(world, people, { slug: "description", title: "Description", type: "text", ...system });
-  const reference = { type: "record-reference" as const, allowed: [companies] };
-  const company = addAttribute(world, people, { slug: "company", title: "Company", ...reference, ...system });
-  addAttribute(world, people, { slug: "job_title", title: "Job title", type: "text", ...system });
-  addCreationAttributes(world, people);
-
-  addAttribute(world, companies, {
-    slug: "domains",
-    title: "Domains",
-    type: "domain",
-    isUnique: true,
-    ...many,
-  });
-  addAttribute(world, companies, { slug: "name", title: "Name", type: "text", ...system });
-  addAttribute(world, companies, { slug: "description", title: "Description", type: "text", ...system });
-  const members = { type: "record-reference" as const, allowed: [people] };
-  const team = addAttribute(world, companies, { slug: "team", title: "Team", ...members, ...many });
-  addAttribute(world, companies, { slug: "categories", title: "Categories", type: "select", ...many });
-  addCreationAttributes(world, companies);
+  const names = { api_slug: "people", singular_noun: "Person", plural_noun: "People" };
+  const people = addObject(world, names, PEOPLE, false);
+  const others = { api_slug: "companies", singular_noun: "Company", plural_noun: "Companies" };
+  const companies = addObject(world, others, COMPANIES, false);
+  const [company, team] = [findAttribute(people, "company"), findAttribute(companies, "team")];
+  company.allowed = [companies];
+  team.allowed = [people];
   relate(company, team);
 }
 
-function checkObjectNames(world: World, names: { slug: string; singular: string; plural: string }): void {
-  const lower = (...nouns: readonly string[]): string[] => nouns.map((noun) => noun.toLowerCase());
-  for (const known of world.objects) {
-    const taken = lower(known.singular, known.plural);
-    const clashes =
-      known.slug === names.slug || lower(names.singular, names.plural).some((noun) => taken.includes(noun));
-    if (!clashes) continue;
+function addCustomObject(world: World, names: Names): ObjectType {
+  return addObject(world, names, world.options.freshObjectHasName === false ? [] : [NAME], true);
+}
+
+const OBJECT = shape({ api_slug: snakeCase, singular_noun: filled, plural_noun: filled });
+
+function createObject({ world, call }: Request): Json {
+  const names = dataOf(call, OBJECT);
+  const nounsOf = ({ singular_noun, plural_noun }: Names): string[] =>
+    [singular_noun, plural_noun].map((noun) => noun.toLowerCase());
+  const taken = world.objects.flatMap(nounsOf);
+  const isTaken = world.objects.some(({ api_slug }) => api_slug === names.api_slug);
+  if (isTaken || nounsOf(names).some((noun) => taken.includes(noun))) {
     const message = "Failed to create object. Please ensure your api_slug and names are unique.";
     throw new Refusal(409, "slug_conflict", message);
   }
-}
-
-function createObject(world: World, call: Call): Json {
-  const fields = dataOf(call, ["api_slug", "singular_noun", "plural_noun"]);
-  const slug = slugAt(fields, "api_slug", ["data"]);
-  const singular = stringAt(fields, "singular_noun", ["data"]);
-  const plural = stringAt(fields, "plural_noun", ["data"]);
-  checkObjectNames(world, { slug, singular, plural });
-  const custom = world.objects.filter((object) => object.isCustom).length;
-  if (custom >= (world.options.objectLimit ?? Infinity)) {
+  if (world.objects.filter(({ isCustom }) => isCustom).length >= (world.options.objectLimit ?? Infinity)) {
     const message = "You have met your plan's object limit. Please upgrade your plan to create more objects.";
     throw new Refusal(400, "quota_exceeded", message);
   }
 
   world.changes += 1;
-  return renderObject(addCustomObject(world, slug, singular, plural));
+  return renderObject(addCustomObject(world, names));
 }
 
-function listAttributes(object: ObjectType, call: Call): Json[] {
-  const offset = wholeNumber(call.query.get("offset"), "offset", 0);
-  const limit = wholeNumber(call.query.get("limit"), "limit", Infinity);
-  const shown = object.attributes.filter((attribute) => !attribute.isArchived || showsArchived(call));
-  return shown.slice(offset, offset + limit).map(renderAttribute);
+function listAttributes(request: Request): Json[] {
+  const { query } = request.call;
+  const shown = objectOf(request).attributes.filter(isShownTo(request));
+  return pageOf(shown, { offset: numberIn(query, "offset"), limit: numberIn(query, "limit") }).map(renderAttribute);
 }
 
-function showsArchived(call: Call): boolean {
-  return call.query.get("show_archived") === "true";
+function isShownTo({ call }: Request): (known: { readonly is_archived: boolean }) => boolean {
+  return ({ is_archived }) => !is_archived || call.query.get("show_archived") === "true";
 }
 
-function checkFreeSlug(object: ObjectType, slug: string): void {
-  if (!object.attributes.some((attribute) => attribute.slug === slug)) return;
+function numberIn(query: URLSearchParams, name: string): number | undefined {
+  const sent = query.get(name);
+  if (sent !== null && !/^\d+$/.test(sent)) throw invalidQuery(name, "Expected a whole number");
+  return sent === null ? undefined : Number(sent);
+}
+
+type Page = { readonly offset?: number | undefined; readonly limit?: number | undefined };
+
+function pageOf<T>(all: readonly T[], { offset = 0, limit = MAX_LIMIT }: Page): T[] {
+  return all.slice(offset, offset + limit);
+}
+
+function checkFreeSlug(object: ObjectType, wanted: string): void {
   // An archived attribute still holds its slug.
+  if (!object.attributes.some(({ api_slug }) => api_slug === wanted)) return;
   const message =
     "An attribute with the same API slug already exists on this object. Please choose a different API slug.";
   throw new Refusal(409, "slug_conflict", message);
 }
 
-function checkMayBeUnique(object: ObjectType, type: AttributeType, isUnique: boolean): void {
-  if (!isUnique || (object.isCustom && TYPES[type].mayBeUnique === true)) return;
+function checkMayBeUnique(object: ObjectType, type: AttributeType): void {
+  if (object.isCustom && TYPES[type].mayBeUnique === true) return;
   throw new Refusal(400, "validation_type", "Cannot set attribute as unique.");
 }
 
-type Config = Partial<Pick<Attribute, "currencyCode" | "displayType" | "allowed">>;
-
-/** The part of `config` that fits the type; the other part is refused. */
-function configOf(world: World, type: AttributeType, raw: unknown): Config {
-  const path = ["data", "config"];
-  const expected = type === "currency" ? "currency" : type === "record-reference" ? "record_reference" : null;
-  const config = fieldsOf(raw, path, type === "currency" ? ["currency"] : [], expected === null ? [] : [expected]);
-  if (expected === null || config[expected] === undefined) return {};
-
-  const at = [...path, expected];
-  if (type === "currency") {
-    const fields = fieldsOf(config[expected], at, ["default_currency_code", "display_type"]);
-    const currencyCode = stringAt(fields, "default_currency_code", at);
-    const displayType = stringAt(fields, "display_type", at);
-    if (!CURRENCY_CODES.includes(currencyCode))
-      throw invalidEnum([...at, "default_currency_code"], currencyCode, CURRENCY_CODES);
-    if (!DISPLAY_TYPES.includes(displayType)) throw invalidEnum([...at, "display_type"], displayType, DISPLAY_TYPES);
-    return { currencyCode, displayType };
-  }
-  const names = fieldsOf(config[expected], at, ["allowed_objects"])["allowed_objects"];
-  if (!Array.isArray(names) || names.length === 0) throw invalid([...at, "allowed_objects"], "Expected an array");
-  return { allowed: names.map((name) => findObject(world, text(name, at))) };
-}
-
-type Relationship = { object: ObjectType; title: string; slug: string; isMultiselect: boolean };
-
-function relationshipOf(world: World, type: AttributeType, raw: unknown): Relationship | null {
-  if (raw === undefined || raw === null) return null;
-  const path = ["data", "relationship"];
-  if (type !== "record-reference") throw invalid(path, "Only record-reference attributes have a relationship");
-  const fields = fieldsOf(raw, path, ["object", "title", "api_slug", "is_multiselect"]);
-  return {
-    object: findObject(world, stringAt(fields, "object", path)),
-    title: stringAt(fields, "title", path),
-    slug: slugAt(fields, "api_slug", path),
-    isMultiselect: booleanAt(fields, "is_multiselect", path),
-  };
-}
-
-function isAttributeType(name: string): name is AttributeType {
-  return Object.hasOwn(TYPES, name);
-}
-
-function descriptionAt(fields: Json): string | null {
-  const description = fields["description"];
-  if (description === null || typeof description === "string") return description;
-  throw invalid(["data", "description"], "Expected string or null");
-}
-
-const ATTRIBUTE_FLAGS = ["is_required", "is_unique", "is_multiselect"];
-
-function createAttribute(world: World, object: ObjectType, call: Call): Json {
-  const path = ["data"];
-  const required = ["title", "description", "api_slug", "type", ...ATTRIBUTE_FLAGS, "config"];
-  const fields = dataOf(call, required, ["default_value", "relationship"]);
-  const type = stringAt(fields, "type", path);
+function creatableType(raw: unknown, path: Path): AttributeType {
+  const type = text(raw, path);
   if (OTHER_TYPES.includes(type)) throw notImitated(`attributes of type ${type}`);
-  if (!isAttributeType(type) || type === "personal-name") {
-    throw invalid(["data", "type"], "Invalid enum value", "invalid_enum_value");
+  if (!isAttributeType(type) || type === "personal-name") throw invalidEnum(path, type, Object.keys(TYPES));
+  return type;
+}
+
+function isAttributeType(type: string): type is AttributeType {
+  return Object.hasOwn(TYPES, type);
+}
+
+const RELATIONSHIP = shape({ object: filled, title: filled, api_slug: snakeCase, is_multiselect: flag });
+
+const ATTRIBUTE = shape({
+  title: filled,
+  description: nullable(text),
+  api_slug: snakeCase,
+  type: creatableType,
+  is_required: flag,
+  is_unique: flag,
+  is_multiselect: flag,
+  config: anything,
+  default_value: unimitated("default values"),
+  relationship: optional(nullable(RELATIONSHIP)),
+});
+
+const CURRENCY = shape({ default_currency_code: oneOf(CURRENCY_CODES), display_type: oneOf(DISPLAY_TYPES) });
+const CURRENCY_CONFIG = shape({ currency: CURRENCY });
+const REFERENCE_CONFIG = shape({ record_reference: optional(shape({ allowed_objects: listOf(text) })) });
+const NO_CONFIG = shape({});
+
+/** The part of `config` that fits the type; any other is refused. */
+function configOf(world: World, type: AttributeType, config: unknown): Pick<Draft, "currency" | "allowed"> {
+  const path = ["data", "config"];
+  if (type === "currency") return CURRENCY_CONFIG(config, path);
+  if (type !== "record-reference") return NO_CONFIG(config, path);
+  const names = REFERENCE_CONFIG(config, path).record_reference?.allowed_objects;
+  if (names?.length === 0) throw invalid([...path, "record_reference", "allowed_objects"], "Expected an object");
+  return { allowed: names?.map((name) => findObject(world, name)) ?? null };
+}
+
+function createAttribute(request: Request): Json {
+  const { world, call } = request;
+  const object = objectOf(request);
+  const { config, relationship, default_value: _, ...plain } = dataOf(call, ATTRIBUTE);
+  const { type, is_multiselect, is_unique, api_slug } = plain;
+  if (is_multiselect && TYPES[type].mayBeMultiselect !== true)
+    throw invalid(["data", "is_multiselect"], "Expected false");
+  if (is_unique) checkMayBeUnique(object, type);
+  const configured = configOf(world, type, config);
+  const target = relationship && findObject(world, relationship.object);
+  if (target && type !== "record-reference") {
+    throw invalid(["data", "relationship"], "Only record-reference attributes have a relationship");
   }
-  if ((fields["default_value"] ?? null) !== null) throw notImitated("default values");
-  const isMultiselect = booleanAt(fields, "is_multiselect", path);
-  if (isMultiselect && !TYPES[type].mayBeMultiselect) throw invalid(["data", "is_multiselect"], "Expected false");
-  const isUnique = booleanAt(fields, "is_unique", path);
-  checkMayBeUnique(object, type, isUnique);
-  const { allowed = null, ...config } = configOf(world, type, fields["config"]);
-  const relationship = relationshipOf(world, type, fields["relationship"]);
-  const other = relationship?.object;
-  if (other !== undefined && allowed !== null && (allowed.length !== 1 || allowed[0] !== other)) {
+  if (target && (configured.allowed ?? [target]).some((allowed) => allowed !== target)) {
     throw invalid(["data", "config", "record_reference"], "Expected the object of the relationship only");
   }
-  const draft: AttributeDraft = {
-    type,
-    isMultiselect,
-    isUnique,
-    ...config,
-    slug: slugAt(fields, "api_slug", path),
-    title: stringAt(fields, "title", path),
-    description: descriptionAt(fields),
-    isRequired: booleanAt(fields, "is_required", path),
-    allowed: other === undefined ? allowed : [other],
-  };
-  checkFreeSlug(object, draft.slug);
-  if (relationship !== null) {
-    checkFreeSlug(relationship.object, relationship.slug);
-    if (relationship.object === object && relationship.slug === draft.slug) checkFreeSlug(object, "record_id");
-  }
+  checkFreeSlug(object, api_slug);
+  if (target && relationship) checkFreeSlug(target, relationship.api_slug);
 
-  const attribute = addAttribute(world, object, draft);
-  if (relationship !== null) {
-    const { object: target, ...reverse } = relationship;
-    relate(attribute, addAttribute(world, target, { ...reverse, type: "record-reference", allowed: [object] }));
+  const attribute = addAttribute(world, object, { ...plain, ...configured, ...(target && { allowed: [target] }) });
+  if (target && relationship) {
+    const { object: _name, ...reverse } = relationship;
+    relate(attribute, addAttribute(world, target, { ...reverse, type, allowed: [object] }));
   }
   world.changes += 1;
   return renderAttribute(attribute);
 }
 
-function updateAttribute(world: World, attribute: Attribute, call: Call): Json {
-  const optional = ["title", "description", "api_slug", "is_required", "is_unique", "config", "is_archived"];
-  const fields = dataOf(call, [], [...optional, "default_value"]);
-  if (attribute.isSystem) {
+const ATTRIBUTE_CHANGE = shape({
+  title: optional(filled),
+  description: optional(nullable(text)),
+  is_required: optional(flag),
+  is_unique: optional(flag),
+  is_archived: optional(flag),
+  api_slug: unimitated("changing an attribute's slug"),
+  config: unimitated("changing an attribute's config"),
+  default_value: unimitated("default values"),
+});
+
+function updateAttribute(request: Request): Json {
+  const attribute = attributeOf(request);
+  const change = dataOf(request.call, ATTRIBUTE_CHANGE);
+  if (attribute.is_system_attribute) {
     throw new Refusal(400, "system_edit_unauthorized", "Cannot update a System attribute.");
   }
-  if ((fields["default_value"] ?? null) !== null) throw notImitated("default values");
-  const has = (name: string): boolean => name in fields;
-  const slug = has("api_slug") ? slugAt(fields, "api_slug", ["data"]) : attribute.slug;
-  if (slug !== attribute.slug) checkFreeSlug(attribute.object, slug);
-  const isUnique = has("is_unique") ? booleanAt(fields, "is_unique", ["data"]) : attribute.isUnique;
-  if (isUnique !== attribute.isUnique) checkMayBeUnique(attribute.object, attribute.type, isUnique);
-  const wanted = {
-    slug,
-    isUnique,
-    title: has("title") ? stringAt(fields, "title", ["data"]) : attribute.title,
-    description: has("description") ? descriptionAt(fields) : attribute.description,
-    isRequired: has("is_required") ? booleanAt(fields, "is_required", ["data"]) : attribute.isRequired,
-    isArchived: has("is_archived") ? booleanAt(fields, "is_archived", ["data"]) : attribute.isArchived,
-    ...(has("config") ? configOf(world, attribute.type, fields["config"]) : {}),
-  };
+  if (change.is_unique === true) checkMayBeUnique(attribute.object, attribute.type);
 
-  Object.assign(attribute, wanted);
-  world.changes += 1;
+  Object.assign(attribute, change);
+  request.world.changes += 1;
   return renderAttribute(attribute);
 }
 
-function selectAttribute(object: ObjectType, name: string): Attribute {
-  const attribute = findAttribute(object, name);
+function selectOf(request: Request): Attribute {
+  const attribute = attributeOf(request);
   if (attribute.type === "select") return attribute;
   throw new Refusal(400, "validation_type", "This attribute is not a select attribute.");
 }
 
-function checkFreeTitle(attribute: Attribute, title: string): void {
-  if (!attribute.options.some((option) => option.title === title)) return;
-  const message = `There is already another select option with the title "${title}".`;
-  throw new Refusal(409, "slug_conflict", message);
+function listOptions(request: Request): Json[] {
+  const attribute = selectOf(request);
+  return attribute.options.filter(isShownTo(request)).map((option) => renderOption(attribute, option));
 }
 
-function createOption(world: World, attribute: Attribute, call: Call): Json | undefined {
-  const title = stringAt(dataOf(call, ["title"]), "title", ["data"]);
-  checkFreeTitle(attribute, title);
+function createOption(request: Request): Json {
+  const { world, call } = request;
+  const attribute = selectOf(request);
+  const { title } = dataOf(call, shape({ title: filled }));
+  if (attribute.options.some((option) => option.title === title)) {
+    const message = `There is already another select option with the title "${title}".`;
+    throw new Refusal(409, "slug_conflict", message);
+  }
 
-  const option = { id: nextId(world), title, isArchived: false };
+  const option = { id: nextId(world), title, is_archived: false };
   attribute.options.push(option);
   world.changes += 1;
-  return renderOptions(attribute, (known) => known === option)[0];
+  return renderOption(attribute, option);
 }
 
-function updateOption(world: World, attribute: Attribute, name: string, call: Call): Json | undefined {
-  const fields = dataOf(call, [], ["title", "is_archived"]);
-  const option = attribute.options.find((known) => known.id === name || known.title === name);
-  if (option === undefined) {
-    const message = `Cannot find select attribute with select option title "${name}".`;
-    throw new Refusal(400, "value_not_found", message);
-  }
-  const title = "title" in fields ? stringAt(fields, "title", ["data"]) : option.title;
-  if (title !== option.title) checkFreeTitle(attribute, title);
-  const isArchived = "is_archived" in fields ? booleanAt(fields, "is_archived", ["data"]) : option.isArchived;
+const OPTION_CHANGE = shape({ is_archived: flag, title: unimitated("changing an option's title") });
 
-  Object.assign(option, { title, isArchived });
-  world.changes += 1;
-  return renderOptions(attribute, (known) => known === option)[0];
+function updateOption(request: Request): Json {
+  const attribute = selectOf(request);
+  const name = request.param("option");
+  const change = dataOf(request.call, OPTION_CHANGE);
+  const option = attribute.options.find(({ id, title }) => id === name || title === name);
+  if (option === undefined) throw optionNotFound(name);
+
+  Object.assign(option, change);
+  request.world.changes += 1;
+  return renderOption(attribute, option);
 }
 
 // --------------------------------------------------------------- Records ----
 
-function countAt(fields: Json, name: string, fallback: number, range: { min: number; max: number }): number {
-  const value = fields[name];
-  if (value === undefined) return fallback;
-  if (typeof value === "number" && Number.isInteger(value) && value >= range.min && value <= range.max) return value;
-  throw invalid([name], `Expected a whole number from ${range.min} to ${range.max}`, "invalid_number");
-}
+const QUERY = shape({
+  filter: optional(anything),
+  filter_view_id: unimitated("filter_view_id"),
+  sorts: optional(listOf(anything)),
+  limit: optional(wholeNumber(1, MAX_LIMIT)),
+  offset: optional(wholeNumber(0, Number.MAX_SAFE_INTEGER)),
+});
 
-function queryRecords(world: World, object: ObjectType, call: Call): Json[] {
-  const fields = fieldsOf(call.body, [], [], ["filter", "filter_view_id", "sorts", "limit", "offset"]);
-  if ("filter_view_id" in fields) throw notImitated("filter_view_id");
-  const limit = countAt(fields, "limit", MAX_LIMIT, { min: 1, max: MAX_LIMIT });
-  const offset = countAt(fields, "offset", 0, { min: 0, max: Number.MAX_SAFE_INTEGER });
-  const test = "filter" in fields ? compileFilter(world, object, fields["filter"], []) : allOf([]);
-  const sorts = fields["sorts"] ?? [];
-  if (!Array.isArray(sorts)) throw invalid(["sorts"], "Expected array");
+function queryRecords(request: Request): Json[] {
+  const { world, call } = request;
+  const object = objectOf(request);
+  const { filter = {}, sorts = [], ...page } = QUERY(call.body, []);
+  const test = compileFilter(world, object, filter, []);
   const orders = sorts.map((sort, position) => compileSort(world, object, sort, ["sorts", position]));
 
   const looked = test.candidates === null ? object.records : new Set(test.candidates());
   const found = [...looked].filter((record) => test.passes(record));
-  if (test.candidates !== null) found.sort((left, right) => left.order - right.order);
-  return sorted(found, orders)
-    .slice(offset, offset + limit)
-    .map((record) => renderRecord(world, record));
+  return pageOf(sorted(found, orders), page).map((record) => renderRecord(world, record));
 }
 
-function assertRecord(world: World, object: ObjectType, call: Call, actor: Actor): Json {
+function changesOf(request: Request): Change[] {
+  return parseValues(request.world, objectOf(request), dataOf(request.call, shape({ values: anything })).values);
+}
+
+function postRecord(request: Request): Json {
+  const { world, actor } = request;
+  return renderRecord(world, createRecord(world, objectOf(request), changesOf(request), actor));
+}
+
+function assertRecord(request: Request): Json {
+  const { world, call, actor } = request;
+  const object = objectOf(request);
   const name = call.query.get("matching_attribute");
   if (name === null || name === "") throw invalidQuery("matching_attribute", "Required");
-  const values = dataOf(call, ["values"])["values"];
   const matching = attributeNamed(object, name);
-  if (matching === undefined || matching.isArchived) {
+  if (matching === undefined || matching.is_archived) {
     const message = `No attribute was found for matching_attribute slug/ID "${name}".`;
     throw new Refusal(400, "value_not_found", message);
   }
-  if (!matching.isUnique) {
+  if (!matching.is_unique) {
     const message = "The matching attribute specified is not a unique attribute.";
     throw new Refusal(400, "matching_attribute_definition_not_unique", message);
   }
-  const changes = parseValues(world, object, values);
+  const changes = changesOf(request);
   const keys = changes.find((change) => change.attribute === matching)?.incoming ?? [];
-  if (keys.length === 0) {
-    const message = `Required value for attribute with ID "${matching.id}" was not provided.`;
-    throw new Refusal(400, "missing_value", message);
-  }
+  if (keys.length === 0) throw missingValue(matching);
   const matches = new Set(keys.flatMap(({ key }) => holdersOf(matching, key)));
-  if (matches.size > 1) {
-    const ids = [...matches].map((record) => record.id).join(", ");
-    throw new Refusal(400, "multiple_match_results", `More than one record matches "${matching.slug}": ${ids}`);
-  }
-
   const [match] = matches;
   if (match === undefined) return renderRecord(world, createRecord(world, object, changes, actor));
+  if (matches.size > 1) {
+    const ids = [...matches].map((record) => record.id).join(", ");
+    throw new Refusal(400, "multiple_match_results", `More than one record matches "${matching.api_slug}": ${ids}`);
+  }
+
   // By the matching attribute values are added, never removed; any other becomes what was sent.
   const held = valuesOf(match, matching);
   const fresh = keys.filter(({ key }) => !held.some((known) => known.key === key));
@@ -1493,22 +1474,6 @@ type Request = {
   readonly param: (name: string) => string;
 };
 
-type Route = {
-  readonly method: string;
-  readonly template: readonly string[];
-  readonly scopes: readonly string[];
-  readonly run: (request: Request) => unknown;
-};
-
-const READ_CONFIGURATION = ["object_configuration:read"];
-const WRITE_CONFIGURATION = ["object_configuration:read-write"];
-const READ_RECORDS = ["record_permission:read", "object_configuration:read"];
-const WRITE_RECORDS = ["record_permission:read-write", "object_configuration:read"];
-
-function route(method: string, template: string, scopes: readonly string[], run: Route["run"]): Route {
-  return { method, template: template.split("/"), scopes, run };
-}
-
 function objectOf({ world, param }: Request): ObjectType {
   return findObject(world, param("object"));
 }
@@ -1517,76 +1482,45 @@ function attributeOf(request: Request): Attribute {
   return findAttribute(objectOf(request), request.param("attribute"));
 }
 
-function optionsOf(request: Request): Attribute {
-  return selectAttribute(objectOf(request), request.param("attribute"));
+function getRecord(request: Request): Json {
+  return renderRecord(request.world, findRecord(objectOf(request), request.world, request.param("record")));
 }
 
-function recordOf(request: Request): StoredRecord {
-  return findRecord(objectOf(request), request.world, request.param("record"));
+type Route = {
+  readonly pattern: RegExp;
+  readonly scopes: readonly string[];
+  readonly run: (request: Request) => unknown;
+};
+
+function route(template: string, scopes: readonly string[], run: Route["run"]): Route {
+  return { pattern: new RegExp(`^${template.replace(/\{(\w+)\}/g, "(?<$1>[^/]+)")}$`), scopes, run };
 }
 
-function changesOf(request: Request): Change[] {
-  const values = dataOf(request.call, ["values"])["values"];
-  return parseValues(request.world, objectOf(request), values);
-}
+const READ_CONFIGURATION = ["object_configuration:read"];
+const CONFIGURE = ["object_configuration:read-write"];
+const READ_RECORDS = ["record_permission:read", "object_configuration:read"];
+const WRITE_RECORDS = ["record_permission:read-write", "object_configuration:read"];
 
 const ATTRIBUTES = "/v2/objects/{object}/attributes";
+const OPTIONS = `${ATTRIBUTES}/{attribute}/options`;
 const RECORDS = "/v2/objects/{object}/records";
 
 const ROUTES: readonly Route[] = [
-  route("GET", "/v2/objects", READ_CONFIGURATION, ({ world }) => world.objects.map(renderObject)),
-  route("POST", "/v2/objects", WRITE_CONFIGURATION, ({ world, call }) => createObject(world, call)),
-  route("GET", "/v2/objects/{object}", READ_CONFIGURATION, (request) => renderObject(objectOf(request))),
-  route("GET", ATTRIBUTES, READ_CONFIGURATION, (request) => listAttributes(objectOf(request), request.call)),
-  route("POST", ATTRIBUTES, WRITE_CONFIGURATION, (request) =>
-    createAttribute(request.world, objectOf(request), request.call),
-  ),
-  route("GET", `${ATTRIBUTES}/{attribute}`, READ_CONFIGURATION, (request) => renderAttribute(attributeOf(request))),
-  route("PATCH", `${ATTRIBUTES}/{attribute}`, WRITE_CONFIGURATION, (request) =>
-    updateAttribute(request.world, attributeOf(request), request.call),
-  ),
-  route("GET", `${ATTRIBUTES}/{attribute}/options`, READ_CONFIGURATION, (request) => {
-    const attribute = optionsOf(request);
-    return renderOptions(attribute, ({ isArchived }) => !isArchived || showsArchived(request.call));
-  }),
-  route("POST", `${ATTRIBUTES}/{attribute}/options`, WRITE_CONFIGURATION, (request) =>
-    createOption(request.world, optionsOf(request), request.call),
-  ),
-  route("PATCH", `${ATTRIBUTES}/{attribute}/options/{option}`, WRITE_CONFIGURATION, (request) =>
-    updateOption(request.world, optionsOf(request), request.param("option"), request.call),
-  ),
-  route("POST", `${RECORDS}/query`, READ_RECORDS, (request) =>
-    queryRecords(request.world, objectOf(request), request.call),
-  ),
-  route("POST", RECORDS, WRITE_RECORDS, (request) => {
-    const record = createRecord(request.world, objectOf(request), changesOf(request), request.actor);
-    return renderRecord(request.world, record);
-  }),
-  route("PUT", RECORDS, WRITE_RECORDS, (request) =>
-    assertRecord(request.world, objectOf(request), request.call, request.actor),
-  ),
-  route("GET", `${RECORDS}/{record}`, READ_RECORDS, (request) => renderRecord(request.world, recordOf(request))),
+  route("GET /v2/objects", READ_CONFIGURATION, ({ world }) => world.objects.map(renderObject)),
+  route("POST /v2/objects", CONFIGURE, createObject),
+  route("GET /v2/objects/{object}", READ_CONFIGURATION, (request) => renderObject(objectOf(request))),
+  route(`GET ${ATTRIBUTES}`, READ_CONFIGURATION, listAttributes),
+  route(`POST ${ATTRIBUTES}`, CONFIGURE, createAttribute),
+  route(`GET ${ATTRIBUTES}/{attribute}`, READ_CONFIGURATION, (request) => renderAttribute(attributeOf(request))),
+  route(`PATCH ${ATTRIBUTES}/{attribute}`, CONFIGURE, updateAttribute),
+  route(`GET ${OPTIONS}`, READ_CONFIGURATION, listOptions),
+  route(`POST ${OPTIONS}`, CONFIGURE, createOption),
+  route(`PATCH ${OPTIONS}/{option}`, CONFIGURE, updateOption),
+  route(`POST ${RECORDS}/query`, READ_RECORDS, queryRecords),
+  route(`POST ${RECORDS}`, WRITE_RECORDS, postRecord),
+  route(`PUT ${RECORDS}`, WRITE_RECORDS, assertRecord),
+  route(`GET ${RECORDS}/{record}`, READ_RECORDS, getRecord),
 ];
-
-/** The names in a template with what the path holds in their place; null where it does not fit. */
-function matchPath(template: readonly string[], segments: readonly string[]): Map<string, string> | null {
-  if (template.length !== segments.length) return null;
-  const found = new Map<string, string>();
-  for (const [position, part] of template.entries()) {
-    const segment = segments[position] ?? "";
-    if (part.startsWith("{")) found.set(part.slice(1, -1), decoded(segment));
-    else if (part !== segment) return null;
-  }
-  return found;
-}
-
-function decoded(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return segment;
-  }
-}
 
 function isQuery(call: Call): boolean {
   return call.method === "POST" && call.path.endsWith("/records/query");
@@ -1603,16 +1537,19 @@ function routeOf(method: string, path: string): string {
 
 const KEY_NOT_FOUND = "The API Key provided could not be found. Please check that you are using the correct API Key.";
 
-function authenticate(world: World, call: Call): { key: AttioKey; actor: Actor } {
+/** The key of a request, if it is known and active. */
+function keyOf(world: World, call: Call): AttioKey | undefined {
   const header = call.headers["authorization"];
-  if (typeof header !== "string") {
+  return world.keys.find(({ key, active }) => active !== false && `Bearer ${key}` === header);
+}
+
+function authenticate(world: World, call: Call): AttioKey {
+  if (call.headers["authorization"] === undefined) {
     throw new Refusal(401, "unauthorized", "The Authorization header was not provided. Please provide an API Key.");
   }
-  const position = world.keys.findIndex((known) => `Bearer ${known.key}` === header);
-  const key = world.keys[position];
-  if (key === undefined || key.active === false) throw new Refusal(401, "unauthorized", KEY_NOT_FOUND);
-  const id = `00000000-0000-4000-8000-0000000001${String(position).padStart(2, "0")}`;
-  return { key, actor: { type: "api-token", id } };
+  const key = keyOf(world, call);
+  if (key === undefined) throw new Refusal(401, "unauthorized", KEY_NOT_FOUND);
+  return key;
 }
 
 function checkScopes(key: AttioKey, scopes: readonly string[]): void {
@@ -1630,12 +1567,11 @@ function checkScopes(key: AttioKey, scopes: readonly string[]): void {
 
 /** `/v2/self` needs no scope, is not wrapped in `data`, and answers 200 to a key that it does not know. */
 function identify(world: World, call: Call): string {
-  const header = call.headers["authorization"];
-  if (typeof header !== "string" || !/^Bearer \S{8,}$/.test(header)) {
+  if (!/^Bearer \S{8,}$/.test(String(call.headers["authorization"]))) {
     throw new Refusal(400, "missing_value", "Required value for the Authorization header was not provided.");
   }
-  const key = world.keys.find((known) => `Bearer ${known.key}` === header);
-  if (key === undefined || key.active === false) return JSON.stringify({ active: false });
+  const key = keyOf(world, call);
+  if (key === undefined) return JSON.stringify({ active: false });
   const client = "00000000-0000-4000-8000-000000000003";
   return JSON.stringify({
     active: true,
@@ -1656,26 +1592,25 @@ function identify(world: World, call: Call): string {
 }
 
 function answer(world: World, call: Call): Reply {
-  if (call.method === "GET" && call.path === "/v2/self") return { status: 200, text: identify(world, call) };
-  const { key, actor } = authenticate(world, call);
-  const segments = call.path.split("/");
-  for (const known of ROUTES) {
-    const params = known.method === call.method ? matchPath(known.template, segments) : null;
-    if (params === null) continue;
-    checkScopes(key, known.scopes);
+  const asked = `${call.method} ${call.path}`;
+  if (asked === "GET /v2/self") return { status: 200, text: identify(world, call) };
+  const key = authenticate(world, call);
+  for (const { pattern, scopes, run } of ROUTES) {
+    const match = pattern.exec(asked);
+    if (match === null) continue;
+    checkScopes(key, scopes);
     if (!isRead(call)) world.writes.requests += 1;
-    const type = call.headers["content-type"];
-    if (call.body !== undefined && (typeof type !== "string" || !type.startsWith("application/json"))) {
+    if (call.body !== undefined && !String(call.headers["content-type"]).startsWith("application/json")) {
       throw invalid([], "Expected the content type application/json");
     }
     const changesBefore = world.changes;
-    const content = known.run({ world, call, actor, param: (name) => params.get(name) ?? "" });
+    const param = (name: string): string => decodeURIComponent(match.groups?.[name] ?? "");
+    const data = run({ world, call, actor: actorOf("api-token"), param });
     if (world.changes > changesBefore) world.writes.changes += 1;
-    const score: Record<string, string> = isQuery(call) ? { "x-attio-record-query-score": "0" } : {};
-    const body = content === undefined ? {} : { data: content };
-    return { status: 200, headers: score, text: JSON.stringify(body) };
+    const headers: Record<string, string> = isQuery(call) ? { "x-attio-record-query-score": "0" } : {};
+    return { status: 200, headers, text: JSON.stringify({ data }) };
   }
-  throw new Refusal(404, "not_found", `Could not find endpoint "${call.method} ${call.path}".`);
+  throw new Refusal(404, "not_found", `Could not find endpoint "${asked}".`);
 }
 
 function handle(world: World, call: Call): Reply {
@@ -1686,11 +1621,8 @@ function handle(world: World, call: Call): Reply {
     return { ...reply, headers: { ...reply.headers, ...id } };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    return {
-      status: error.status,
-      headers: id,
-      text: errorText(error.status, error.code, error.said, error.detail),
-    };
+    const { status, code, said, detail } = error;
+    return { status, headers: id, text: errorText(status, code, said, detail) };
   }
 }
 
@@ -1801,14 +1733,14 @@ function plainValue(attribute: Attribute, { key }: Value): string | number {
 /** The attributes that somebody can fill in, with what the record holds in each. */
 function cellsOf(record: StoredRecord): { readonly attribute: Attribute; readonly values: readonly Value[] }[] {
   return record.object.attributes
-    .filter(({ isWritable, isArchived }) => isWritable && !isArchived)
+    .filter(({ is_writable, is_archived }) => is_writable && !is_archived)
     .map((attribute) => ({ attribute, values: valuesOf(record, attribute) }));
 }
 
 function plainRecord(record: StoredRecord): PlainRecord {
   const cells = cellsOf(record).map(({ attribute, values }) => {
     const plain = values.map((value) => plainValue(attribute, value));
-    return [attribute.slug, attribute.isMultiselect ? plain : (plain[0] ?? null)] as const;
+    return [attribute.api_slug, attribute.is_multiselect ? plain : (plain[0] ?? null)] as const;
   });
   return { ...Object.fromEntries(cells), recordId: record.id };
 }
@@ -1816,46 +1748,42 @@ function plainRecord(record: StoredRecord): PlainRecord {
 /** What people tell an object's records apart by: the values of unique attributes and the name. */
 function labelOf(record: StoredRecord | undefined): string {
   if (record === undefined) return "";
-  const named = cellsOf(record).filter(({ attribute }) => attribute.isUnique || attribute.slug === "name");
+  const named = cellsOf(record).filter(({ attribute }) => attribute.is_unique || attribute.api_slug === "name");
   const labels = named.flatMap(({ attribute, values }) => values.map((value) => plainValue(attribute, value)));
   return labels.sort().join(" ");
 }
 
 function dumpRecord(world: World, record: StoredRecord, omit: readonly string[]): string {
   const cells = cellsOf(record)
-    .filter(({ attribute }) => !omit.includes(attribute.slug))
+    .filter(({ attribute }) => !omit.includes(attribute.api_slug))
     .map(({ attribute, values }) => {
       const isReference = attribute.type === "record-reference";
       const shown = values.map((value) =>
         isReference ? labelOf(world.recordsById.get(value.key)) : plainValue(attribute, value),
       );
-      return `${attribute.slug}=${JSON.stringify(shown.sort())}`;
+      return `${attribute.api_slug}=${JSON.stringify(shown.sort())}`;
     });
   return `${labelOf(record)}: ${cells.sort().join(" ")}\n`;
 }
 
 function addBySpec(world: World, object: ObjectType, spec: AttributeSpec): void {
-  const { relationship } = spec;
-  const other = relationship === undefined ? undefined : findObject(world, relationship.object);
-  const allowed = spec.allowedObjects?.map((name) => findObject(world, name)) ?? null;
-  const options = (spec.options ?? []).map((title) => ({ id: nextId(world), title, isArchived: false }));
+  const { slug: api_slug, title = api_slug, type, relationship } = spec;
   const attribute = addAttribute(world, object, {
-    slug: spec.slug,
-    title: spec.title ?? spec.slug,
-    type: spec.type,
-    options,
-    isUnique: spec.isUnique ?? false,
-    isMultiselect: spec.isMultiselect ?? false,
-    isRequired: spec.isRequired ?? false,
-    currencyCode: spec.type === "currency" ? (spec.currency ?? "USD") : null,
-    displayType: spec.type === "currency" ? "symbol" : null,
-    allowed: other === undefined ? allowed : [other],
+    api_slug,
+    title,
+    type,
+    options: (spec.options ?? []).map((option) => ({ id: nextId(world), title: option, is_archived: false })),
+    is_unique: spec.isUnique ?? false,
+    is_multiselect: spec.isMultiselect ?? false,
+    currency: type === "currency" ? { default_currency_code: spec.currency ?? "USD", display_type: "symbol" } : null,
   });
-  if (relationship === undefined || other === undefined) return;
-  const { slug, isMultiselect } = relationship;
+  if (relationship === undefined) return;
+  const { slug, isMultiselect: is_multiselect } = relationship;
+  const target = findObject(world, relationship.object);
+  attribute.allowed = [target];
   relate(
     attribute,
-    addAttribute(world, other, { slug, title: slug, isMultiselect, type: spec.type, allowed: [object] }),
+    addAttribute(world, target, { api_slug: slug, title: slug, type, is_multiselect, allowed: [object] }),
   );
 }
 
@@ -1902,17 +1830,17 @@ function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "write
     editAsMember: (objectSlug, recordId, values) => editAs("workspace-member", objectSlug, recordId, values),
     addRecordAsMember,
     addObject({ slug, singular, plural }) {
-      addCustomObject(world, slug, singular, plural);
+      addCustomObject(world, { api_slug: slug, singular_noun: singular, plural_noun: plural });
     },
     addAttribute: (objectSlug, attribute) => addBySpec(world, findObject(world, objectSlug), attribute),
     archiveAttribute(objectSlug, slug) {
-      findAttribute(findObject(world, objectSlug), slug).isArchived = true;
+      findAttribute(findObject(world, objectSlug), slug).is_archived = true;
     },
     setUnique(objectSlug, slug, isUnique) {
-      findAttribute(findObject(world, objectSlug), slug).isUnique = isUnique;
+      findAttribute(findObject(world, objectSlug), slug).is_unique = isUnique;
     },
     setRequired(objectSlug, slug, isRequired) {
-      findAttribute(findObject(world, objectSlug), slug).isRequired = isRequired;
+      findAttribute(findObject(world, objectSlug), slug).is_required = isRequired;
     },
   };
 }
