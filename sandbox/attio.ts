@@ -1,29 +1,28 @@
 // attio.ts - a stateful Attio REST API v2 on 127.0.0.1, a peer for the tests and the demo.
 //
-// It keeps objects, attributes, select options and records in memory, follows Attio's published
-// specification and documentation (docs.attio.com), and refuses what Attio would refuse, with Attio's
-// status, code and words where they are known. Ids and the clock are counters: the same requests give the
-// same answers.
+// It keeps objects, attributes, select options and records in memory, follows Attio's published specification and
+// documentation (docs.attio.com), and refuses what Attio would refuse, with Attio's status, code and words where they
+// are known. Ids and the clock are counters: the same requests give the same answers.
 //
 // Imitated: /self, objects, attributes, options, two-way relationships, records (create, assert, query, read),
-// uniqueness, scopes, the rate limits of 100 reads and 25 writes a second, and every type of value that
-// the sync writes.
+// uniqueness, scopes, the rate limits of 100 reads and 25 writes a second, every type of value that the sync writes,
+// and of queries what it asks: `$eq` and `$in` on text, addresses and references, `$or` and `$and` of these, and the
+// order of creation.
 //
-// Not imitated: lists, notes, tasks, views, search, merging, statuses, default values, changing an object,
-// changing or deleting a record by its id, filters and sorts along a path, `filter_view_id`,
-// `target_record_reference`, and the types checkbox, date, rating, actor-reference, location and
-// phone-number: all of these answer 404 or 501. Nor is there enrichment (a new person gets no company by
-// their address), the score limit on queries (its header says 0), or the public suffix list (a root domain
-// is the last two labels).
+// Not imitated: lists, notes, tasks, views, search, merging, statuses, default values, changing an object, an
+// attribute's slug or its config, changing or deleting a record by its id, any other filter or sort that Attio takes,
+// `filter_view_id`, `target_record_reference`, and the types checkbox, date, rating, actor-reference, location and
+// phone-number: all of these answer 404 or 501. Nor is there enrichment (a new person gets no company by their
+// address), the score limit on queries (its header says 0), or the public suffix list (a root domain is the last two
+// labels).
 //
-// Stricter than what is documented: `null` clears nothing whatever the type (`[]` does), a name is written
-// in its three parts, a domain without scheme and path, a reference as an id, a bare address or a bare
-// domain, unknown keys are refused in every body, a body needs the JSON content type, slugs are snake case,
-// and a query without `sorts` answers newest first, so that nobody relies on an order that Attio does not
-// promise.
+// Stricter than what is documented: `null` clears nothing whatever the type (`[]` does), a name is written in its
+// three parts, a domain without scheme and path, a reference as an id, a bare address or a bare domain, unknown keys
+// are refused in every body, a body needs the JSON content type, slugs are snake case, a page of attributes ends at
+// 500, and a query without `sorts` answers newest first, so that nobody relies on an order that Attio does not promise.
 //
-// Nothing here was checked against the real service by us; it rests on its documents, as of 2026-11, and
-// on what others recorded.
+// Nothing here was checked against the real service by us; it rests on its documents, as of 2026-11, and on what
+// others recorded.
 
 import { serve } from "./server.ts";
 import type { Call, Fault, Limits, Reply, SandboxServer } from "./server.ts";
@@ -41,11 +40,6 @@ const DEFAULT_KEYS: readonly AttioKey[] = [
   { key: SANDBOX_ATTIO_KEY, scopes: ["object_configuration:read-write", "record_permission:read-write"] },
   { key: SANDBOX_ATTIO_DAILY_KEY, scopes: ["object_configuration:read", "record_permission:read-write"] },
 ];
-
-const SCOPE_TITLES: Readonly<Record<string, string>> = {
-  object_configuration: "Object Configuration",
-  record_permission: "Records",
-};
 
 type AttributeType =
   | "text"
@@ -85,17 +79,12 @@ export type AttioKey = {
 
 export type AttioOptions = {
   readonly keys?: readonly AttioKey[];
-  readonly latencyMs?: number;
-  readonly jitterMs?: number;
-  readonly seed?: number;
   /** `published`: 100 reads and 25 writes a second, as documented; `none` by default. */
   readonly limits?: "published" | "none";
   /** How many custom objects the plan allows; unlimited by default. */
   readonly objectLimit?: number;
   /** Whether a new custom object brings a writable text `name`; true by default. */
   readonly freshObjectHasName?: boolean;
-  /** The instant at which the clock starts; every write advances it by a millisecond. */
-  readonly startAt?: string;
   /** Answer `currency_value` as text, "499.00", as Attio's documentation shows, instead of as a number. */
   readonly currencyAsString?: boolean;
 };
@@ -165,7 +154,6 @@ type World = {
   readonly unsearchable: Set<string>;
   clockMs: number;
   lastId: number;
-  executions: number;
   /** Changes by anybody; `writes` counts those of requests. */
   changes: number;
 };
@@ -182,13 +170,10 @@ export type PlainRecord = { readonly recordId: string; readonly [slug: string]: 
 export type AttributeSpec = {
   readonly slug: string;
   readonly type: AttributeType;
-  readonly title?: string;
   readonly isUnique?: boolean;
   readonly isMultiselect?: boolean;
-  readonly isRequired?: boolean;
   /** The code of a currency attribute; USD where none is given. */
   readonly currency?: string;
-  readonly allowedObjects?: readonly string[];
   readonly relationship?: { readonly object: string; readonly slug: string; readonly isMultiselect: boolean };
   /** The titles of a select attribute's options. */
   readonly options?: readonly string[];
@@ -256,17 +241,15 @@ function errorText(status: number, code: string, message: string, detail: Json =
   return JSON.stringify({ status_code: status, type: errorType(status), code, message, ...detail });
 }
 
-/** A body that does not fit; `path` names the place, as Attio's `validation_errors` do. */
-function invalid(path: Path, message: string, code = "invalid_type"): Refusal {
-  const detail = { validation_errors: [{ code, path, message }] };
-  return new Refusal(400, "validation_type", "Body payload validation error.", detail);
+/** What does not fit, with the path to it. All of Attio's validation errors that others recorded are those of zod 3. */
+function invalid(path: Path, message: string, code = "invalid_type", more: Json = {}): Refusal {
+  const fault = { ...more, code, path, message };
+  return new Refusal(400, "validation_type", "Body payload validation error.", { validation_errors: [fault] });
 }
 
-/** A value that is none of those allowed. All of Attio's validation errors that others recorded are those of zod 3. */
-function invalidEnum(path: Path, received: unknown, allowed: readonly string[]): Refusal {
+function invalidEnum(path: Path, received: string, allowed: readonly string[]): Refusal {
   const message = `Invalid enum value. Expected ${allowed.map((one) => `'${one}'`).join(" | ")}, received '${received}'`;
-  const fault = { received, code: "invalid_enum_value", options: allowed, path, message };
-  return new Refusal(400, "validation_type", "Body payload validation error.", { validation_errors: [fault] });
+  return invalid(path, message, "invalid_enum_value", { received, options: allowed });
 }
 
 function invalidQuery(name: string, message: string): Refusal {
@@ -412,32 +395,20 @@ function decimalKey(raw: unknown, { path }: Place): string {
   return absolute === "0" ? "0" : `${parts[1]}${absolute}`;
 }
 
-/** An instant in UTC with nine decimals. UTC is assumed where no zone is given, as documented. */
-function instantOf(raw: string): string | undefined {
-  const parts = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?$/.exec(raw);
-  if (parts === null || !isDay(parts[1] ?? "")) return undefined;
-  const atMs = Date.parse(`${parts[1]}T${parts[2]}:${parts[3] ?? "00"}${parts[5] ?? "Z"}`);
-  if (Number.isNaN(atMs)) return undefined;
-  return `${new Date(atMs).toISOString().slice(0, 19)}.${(parts[4] ?? "").padEnd(9, "0")}Z`;
+/** Money as the documentation shows it, "499.00". */
+function asDocumented(decimal: string): string {
+  return /\.\d\d/.test(decimal) ? decimal : Number(decimal).toFixed(2);
 }
 
-/** True for a day that exists: the 30th of February does not. */
-function isDay(day: string): boolean {
-  const atMs = Date.parse(`${day}T00:00:00Z`);
-  return !Number.isNaN(atMs) && new Date(atMs).toISOString().startsWith(day);
-}
-
+/** An instant in UTC. UTC is assumed where no zone is given, as documented. */
 function instantKey(raw: unknown, { path }: Place): string {
-  const instant = instantOf(text(raw, path));
-  if (instant === undefined) throw invalid(path, "Invalid timestamp", "invalid_date");
-  return instant;
-}
-
-/** The full form ending in Z; "+00:00" is refused, by a user's report. */
-function instantOperand(raw: unknown, { path }: Place): string {
-  const instant = typeof raw === "string" && raw.endsWith("Z") ? instantOf(raw) : undefined;
-  if (instant === undefined) throw filterError(path, "Invalid timestamp value.");
-  return instant;
+  const parts = /^(\d{4}-\d\d-\d\d)T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?$/.exec(text(raw, path));
+  const [written = "", day = ""] = parts ?? [];
+  const at = new Date(parts?.[4] === undefined ? `${written}Z` : written);
+  // The 30th of February would become the 2nd of March.
+  const isDay = new Date(day).toJSON()?.startsWith(day) === true;
+  if (!isDay || Number.isNaN(at.getTime())) throw invalid(path, "Invalid timestamp", "invalid_date");
+  return nanoseconds(at.toISOString());
 }
 
 // Reported by a user: addresses and domains under reserved top-level domains are refused, example.com is not.
@@ -455,12 +426,6 @@ function emailKey(raw: unknown, place: Place): string {
   const parts = /^([^\s@]+)@([^\s@]+)$/.exec(text(raw, place.path));
   if (parts === null) throw invalid(place.path, "Invalid email", "invalid_string");
   return `${parts[1]?.toLowerCase()}@${domainKey(parts[2], place)}`;
-}
-
-function emailOperand(raw: unknown, place: Place): string | number {
-  const address = plainOperand(raw, place);
-  if (place.world.unsearchable.has(String(address).toLowerCase())) throw filterError(place.path);
-  return address;
 }
 
 function renderEmail({ key, original }: Value): Json {
@@ -483,8 +448,7 @@ const NAME_SEPARATOR = "\u0000";
 const FULL_NAME = shape({ first_name: text, last_name: text, full_name: text });
 
 function nameKey(raw: unknown, { path }: Place): string {
-  const { first_name, last_name, full_name } = FULL_NAME(raw, path);
-  return [first_name, last_name, full_name].join(NAME_SEPARATOR);
+  return Object.values(FULL_NAME(raw, path)).join(NAME_SEPARATOR);
 }
 
 function renderName({ key }: Value): Json {
@@ -505,15 +469,12 @@ const REFERENCE = shape({
   target_record_reference: unimitated("target_record_reference"),
 });
 
-/** A record by its id, or by one value of one attribute; for people a bare address, for companies a bare domain. */
-function referenceKey(raw: unknown, { world, attribute, path }: Place): string {
-  if (typeof raw === "string") {
-    const only = attribute.allowed?.length === 1 ? attribute.allowed[0] : undefined;
-    const name =
-      only?.api_slug === "people" ? "email_addresses" : only?.api_slug === "companies" ? "domains" : undefined;
-    if (only === undefined || name === undefined) throw invalid(path, "Expected object");
-    return soleHolder(world, findWritable(only, name), raw, path).id;
-  }
+/** What a bare text means where only one object is allowed: an address for people, a domain for companies. */
+const IDENTITIES: Readonly<Record<string, string>> = { people: "email_addresses", companies: "domains" };
+
+function referenceKey(raw: unknown, place: Place): string {
+  if (typeof raw === "string") return bareReferenceKey(raw, place);
+  const { world, attribute, path } = place;
   const { target_object, target_record_id: id } = REFERENCE(raw, path);
   const target = findObject(world, target_object);
   if (attribute.allowed !== null && !attribute.allowed.includes(target)) {
@@ -524,36 +485,28 @@ function referenceKey(raw: unknown, { world, attribute, path }: Place): string {
   throw new Refusal(400, "value_not_found", `Record with ID "${id}" not found.`);
 }
 
-function soleHolder(world: World, attribute: Attribute, raw: string, path: Path): StoredRecord {
+function bareReferenceKey(raw: string, { world, attribute: { allowed }, path }: Place): string {
+  const only = allowed?.length === 1 ? allowed[0] : undefined;
+  const name = only && IDENTITIES[only.api_slug];
+  if (only === undefined || name === undefined) throw invalid(path, "Expected object");
+  const attribute = findWritable(only, name);
   const found = holdersOf(attribute, TYPES[attribute.type].keyOf(raw, { world, attribute, path }));
-  const [match] = found;
-  if (match !== undefined && found.length === 1) return match;
-  const message = `Found ${found.length} records of "${attribute.object.api_slug}" by "${attribute.api_slug}", expected one.`;
+  if (found[0] !== undefined && found.length === 1) return found[0].id;
+  const message = `Found ${found.length} records of "${only.api_slug}" by "${name}", expected one.`;
   throw new Refusal(400, found.length === 0 ? "value_not_found" : "multiple_match_results", message);
 }
 
-function plainOperand(raw: unknown, { attribute, path }: Place): string | number {
-  const expected = TYPES[attribute.type].isNumber === true ? "number" : "string";
-  if ((typeof raw === "string" || typeof raw === "number") && typeof raw === expected) return raw;
-  throw filterError(path);
-}
-
 type Kind = {
-  /** The keys of a value that a filter or a sort may name; the first is meant where none is named. */
+  /** The keys of a value that a filter may name; the first is meant where none is named. */
   readonly fields: readonly [string, ...string[]];
   readonly operators: readonly string[];
   readonly mayBeUnique?: true;
   readonly mayBeMultiselect?: true;
-  readonly isNumber?: true;
-  /** The first field is the key, so that an index can answer. */
-  readonly isIndexed?: true;
-  /** An object that is written has more than the first of the fields. */
-  readonly isComposite?: true;
+  /** Filters can ask for the first of the fields, which is the key. */
+  readonly isSearchable?: true;
   readonly keyOf: (raw: unknown, place: Place) => string;
   /** What is particular to the type in a value that is read. */
   readonly render: (value: Value, attribute: Attribute, world: World) => Json;
-  /** What a filter compares with; `plainOperand` unless the type says otherwise. */
-  readonly operandOf?: (raw: unknown, place: Place) => string | number;
 };
 
 const TEXT_OPERATORS = ["$eq", "$contains", "$starts_with", "$ends_with"];
@@ -565,7 +518,7 @@ const TYPES: Readonly<Record<AttributeType, Kind>> = {
     fields: ["value"],
     operators: [...TEXT_OPERATORS, "$in"],
     mayBeUnique: true,
-    isIndexed: true,
+    isSearchable: true,
     keyOf: (raw, { path }) => text(raw, path),
     render: ({ key }) => ({ value: key }),
   },
@@ -573,18 +526,16 @@ const TYPES: Readonly<Record<AttributeType, Kind>> = {
     fields: ["value"],
     operators: ORDER_OPERATORS,
     mayBeUnique: true,
-    isNumber: true,
     keyOf: decimalKey,
     render: ({ key }) => ({ value: Number(key) }),
   },
   currency: {
     fields: ["currency_value"],
     operators: ORDER_OPERATORS,
-    isNumber: true,
     // No currency_code: the code is the attribute's, and an object with another key is refused.
     keyOf: decimalKey,
     render: ({ key }, { currency }, { options }) => ({
-      currency_value: options.currencyAsString === true ? withTwoDecimals(key) : Number(key),
+      currency_value: options.currencyAsString === true ? asDocumented(key) : Number(key),
       currency_code: currency?.default_currency_code,
     }),
   },
@@ -593,7 +544,6 @@ const TYPES: Readonly<Record<AttributeType, Kind>> = {
     operators: ORDER_OPERATORS,
     keyOf: instantKey,
     render: ({ key }) => ({ value: key }),
-    operandOf: instantOperand,
   },
   select: {
     fields: ["option"],
@@ -604,14 +554,12 @@ const TYPES: Readonly<Record<AttributeType, Kind>> = {
       const option = attribute.options.find(({ id }) => id === key);
       return { option: option && renderOption(attribute, option) };
     },
-    operandOf: optionKey,
   },
   "record-reference": {
     fields: ["target_record_id", "target_object"],
     operators: ["$eq", "$in"],
     mayBeMultiselect: true,
-    isIndexed: true,
-    isComposite: true,
+    isSearchable: true,
     keyOf: referenceKey,
     render: ({ key }, _, { recordsById }) => ({
       target_object: recordsById.get(key)?.object.api_slug,
@@ -621,9 +569,7 @@ const TYPES: Readonly<Record<AttributeType, Kind>> = {
   "actor-reference": {
     fields: ["referenced_actor_type", "referenced_actor_id"],
     operators: ["$eq"],
-    keyOf: () => {
-      throw notImitated("writing an actor-reference");
-    },
+    keyOf: (raw, { path }) => text(raw, path),
     render: ({ actor }) => ({ referenced_actor_type: actor.type, referenced_actor_id: actor.id }),
   },
   domain: {
@@ -631,7 +577,6 @@ const TYPES: Readonly<Record<AttributeType, Kind>> = {
     operators: [...TEXT_OPERATORS, "$not_empty"],
     mayBeUnique: true,
     mayBeMultiselect: true,
-    isIndexed: true,
     keyOf: domainKey,
     render: ({ key }) => ({ domain: key, root_domain: rootDomain(key) }),
   },
@@ -640,15 +585,13 @@ const TYPES: Readonly<Record<AttributeType, Kind>> = {
     operators: TEXT_OPERATORS,
     mayBeUnique: true,
     mayBeMultiselect: true,
-    isIndexed: true,
+    isSearchable: true,
     keyOf: emailKey,
     render: renderEmail,
-    operandOf: emailOperand,
   },
   "personal-name": {
     fields: ["full_name", "first_name", "last_name"],
     operators: [...TEXT_OPERATORS, "$not_empty"],
-    isComposite: true,
     keyOf: nameKey,
     render: renderName,
   },
@@ -657,15 +600,10 @@ const TYPES: Readonly<Record<AttributeType, Kind>> = {
 /** Most types take a bare value or an object with one key, `{ "value": … }`. */
 function parseValue(raw: unknown, place: Place): Incoming {
   if (raw === null) throw invalid(place.path, "Expected a value, received null");
-  const { fields, isComposite, keyOf } = TYPES[place.attribute.type];
-  const isWrapped = isJson(raw) && isComposite !== true;
-  const bare = isWrapped ? shape({ [fields[0]]: anything })(raw, place.path)[fields[0]] : raw;
+  const { fields, keyOf } = TYPES[place.attribute.type];
+  const isWrapped = isJson(raw) && Object.keys(raw).join() === fields[0];
+  const bare = isWrapped ? raw[fields[0]] : raw;
   return { key: keyOf(bare, place), original: typeof bare === "string" ? bare : null };
-}
-
-function withTwoDecimals(decimal: string): string {
-  const [whole, decimals = ""] = decimal.split(".");
-  return `${whole}.${decimals.padEnd(2, "0")}`;
 }
 
 function renderRecord(world: World, record: StoredRecord): Json {
@@ -711,18 +649,14 @@ function findAttribute(object: ObjectType, name: string): Attribute {
 
 function findWritable(object: ObjectType, name: string): Attribute {
   const attribute = attributeNamed(object, name);
-  if (attribute === undefined || attribute.is_archived) {
-    throw new Refusal(400, "value_not_found", `Cannot find attribute with slug/ID "${name}".`);
-  }
-  return attribute;
+  if (attribute?.is_archived === false) return attribute;
+  throw new Refusal(400, "value_not_found", `Cannot find attribute with slug/ID "${name}".`);
 }
 
-function findRecord(object: ObjectType, world: World, id: string): StoredRecord {
+function findRecord(world: World, object: ObjectType, id: string): StoredRecord {
   const record = world.recordsById.get(id);
-  if (record === undefined || record.object !== object) {
-    throw new Refusal(404, "not_found", `Record with ID "${id}" not found.`);
-  }
-  return record;
+  if (record?.object === object) return record;
+  throw new Refusal(404, "not_found", `Record with ID "${id}" not found.`);
 }
 
 function valuesOf(record: StoredRecord, attribute: Attribute): readonly Value[] {
@@ -768,40 +702,27 @@ function drop(record: StoredRecord | undefined, attribute: Attribute, id: string
   put(record, attribute, kept);
 }
 
-/** Makes `value` appear on the other side; where that side holds one, what it held is let go on both. */
-function attach(world: World, record: StoredRecord, attribute: Attribute, value: Value): void {
-  const held = valuesOf(record, attribute);
-  if (held.some((known) => known.key === value.key)) return;
-  if (attribute.is_multiselect) {
-    put(record, attribute, [...held, value]);
-    return;
-  }
-  for (const { key } of held) {
-    if (attribute.reverse !== null) drop(world.recordsById.get(key), attribute.reverse, record.id);
-  }
-  put(record, attribute, [value]);
-}
-
 /** Replaces the values of one attribute. A value that was there already keeps its time and its author. */
-function assign(world: World, record: StoredRecord, change: Change, stamp: Stamp): boolean {
-  const { attribute, incoming } = change;
+function assign(world: World, record: StoredRecord, { attribute, incoming }: Change, stamp: Stamp): boolean {
   const before = valuesOf(record, attribute);
   const held = new Map(before.map((value) => [value.key, value]));
-  const added = incoming.filter((value) => !held.has(value.key));
-  if (added.length === 0 && incoming.length === before.length) return false;
+  const after = incoming.map((value) => held.get(value.key) ?? { ...value, ...stamp });
+  const added = after.filter(({ key }) => !held.has(key));
+  if (added.length === 0 && after.length === before.length) return false;
 
-  put(
-    record,
-    attribute,
-    incoming.map((value) => held.get(value.key) ?? { ...value, ...stamp }),
-  );
-  const reverse = attribute.reverse;
+  put(record, attribute, after);
+  const { reverse } = attribute;
   if (reverse === null) return true;
-  const now = new Set(incoming.map((value) => value.key));
-  for (const { key } of before) if (!now.has(key)) drop(world.recordsById.get(key), reverse, record.id);
+  const removed = before.filter(({ key }) => !after.some((value) => value.key === key));
+  for (const { key } of removed) drop(world.recordsById.get(key), reverse, record.id);
   for (const { key } of added) {
     const other = world.recordsById.get(key);
-    if (other !== undefined) attach(world, other, reverse, { key: record.id, original: null, ...stamp });
+    if (other === undefined) continue;
+    const others = valuesOf(other, reverse);
+    // Where the other side holds one, what it held is let go on both.
+    if (!reverse.is_multiselect) for (const held of others) drop(world.recordsById.get(held.key), attribute, other.id);
+    const kept = reverse.is_multiselect ? others : [];
+    put(other, reverse, [...kept, { key: record.id, original: null, ...stamp }]);
   }
   return true;
 }
@@ -819,15 +740,15 @@ function parseValues(world: World, object: ObjectType, values: unknown): Change[
       throw new Refusal(400, "immutable_value", `Attribute with slug "${attribute.api_slug}" is not writable.`);
     }
     const at = [...path, name];
-    if (!Array.isArray(raw)) {
-      if (attribute.is_multiselect) throw invalid(at, "Expected array");
-      return { attribute, incoming: [parseValue(raw, { world, attribute, path: at })] };
-    }
-    if (raw.length > 1 && !attribute.is_multiselect)
+    const isList = Array.isArray(raw);
+    if (!isList && attribute.is_multiselect) throw invalid(at, "Expected array");
+    const list: readonly unknown[] = isList ? raw : [raw];
+    if (list.length > 1 && !attribute.is_multiselect) {
       throw invalid(at, "Array must contain at most 1 element(s)", "too_big");
+    }
     const incoming = new Map<string, Incoming>();
-    for (const [position, one] of raw.entries()) {
-      const value = parseValue(one, { world, attribute, path: [...at, position] });
+    for (const [position, one] of list.entries()) {
+      const value = parseValue(one, { world, attribute, path: isList ? [...at, position] : at });
       incoming.set(value.key, value);
     }
     return { attribute, incoming: [...incoming.values()] };
@@ -842,18 +763,15 @@ function checkUnique(change: Change, record: StoredRecord | null): void {
     if (record !== null && valuesOf(record, attribute).some((held) => held.key === key)) continue;
     const others = holdersOf(attribute, key);
     if (others.length === 0) continue;
-    throw new Refusal(
-      400,
-      "uniqueness_conflict",
+    const message =
       `A value provided for attribute with slug "${attribute.api_slug}" conflicts with one already in the system. ` +
-        `Conflicting record IDs: ${others.map((other) => other.id).join(", ")}`,
-    );
+      `Conflicting record IDs: ${others.map(({ id }) => id).join(", ")}`;
+    throw new Refusal(400, "uniqueness_conflict", message);
   }
 }
 
 function checkRequired(attribute: Attribute, incoming: readonly Incoming[]): void {
-  if (!attribute.is_required || incoming.length > 0) return;
-  throw missingValue(attribute);
+  if (attribute.is_required && incoming.length === 0) throw missingValue(attribute);
 }
 
 function createRecord(world: World, object: ObjectType, changes: readonly Change[], actor: Actor): StoredRecord {
@@ -865,13 +783,7 @@ function createRecord(world: World, object: ObjectType, changes: readonly Change
 
   const createdAt = tick(world);
   const stamp = { activeFrom: createdAt, actor };
-  const record: StoredRecord = {
-    id: nextId(world),
-    object,
-    order: world.lastId,
-    createdAt,
-    values: new Map(),
-  };
+  const record: StoredRecord = { id: nextId(world), object, order: world.lastId, createdAt, values: new Map() };
   world.recordsById.set(record.id, record);
   object.records.add(record);
   const system: Readonly<Record<string, string>> = { record_id: record.id, created_at: createdAt, created_by: "" };
@@ -908,188 +820,86 @@ function removeRecord(world: World, record: StoredRecord): void {
 }
 
 // --------------------------------------------------------------- Filters ----
-// A filter becomes a test, and where an index can answer it, the few records that can pass.
+// Every condition that is imitated names whole keys, so that an index finds the records that meet it.
 
-type Test = {
-  readonly passes: (record: StoredRecord) => boolean;
-  /** Null where every record has to be looked at. */
-  readonly candidates: (() => Iterable<StoredRecord>) | null;
-};
+type Scope = { readonly world: World; readonly object: ObjectType; readonly path: Path };
 
-function allOf(tests: readonly Test[]): Test {
-  const indexed = tests.find((test) => test.candidates !== null);
-  return {
-    passes: (record) => tests.every((test) => test.passes(record)),
-    candidates: indexed?.candidates ?? null,
-  };
-}
-
-function anyOf(tests: readonly Test[]): Test {
-  const isIndexed = tests.every((test) => test.candidates !== null);
-  return {
-    passes: (record) => tests.some((test) => test.passes(record)),
-    candidates: isIndexed ? () => tests.flatMap((test) => [...(test.candidates?.() ?? [])]) : null,
-  };
-}
-
-function compileFilter(world: World, object: ObjectType, filter: unknown, path: Path): Test {
-  if (!isJson(filter)) throw filterError(path);
+/** The records that a filter lets through: those that meet each of its entries. */
+function filtered(scope: Scope, filter: unknown): ReadonlySet<StoredRecord> {
+  const { world, object } = scope;
+  if (!isJson(filter)) throw filterError(scope.path);
   if ("path" in filter) throw notImitated("filters along a path");
-  const tests = Object.entries(filter).map(([name, operand]): Test => {
-    const at = [...path, name];
-    if (name === "$and" || name === "$or") {
-      if (!Array.isArray(operand) || operand.length === 0) throw filterError(at);
-      const inner = operand.map((part, position) => compileFilter(world, object, part, [...at, position]));
-      return name === "$and" ? allOf(inner) : anyOf(inner);
-    }
-    if (name === "$not") {
-      // Observed by others in 2026-10: `$not` around `$or` is refused.
-      if (isJson(operand) && "$or" in operand) throw filterError(at);
-      const inner = compileFilter(world, object, operand, at);
-      return { passes: (record) => !inner.passes(record), candidates: null };
-    }
-    if (name.startsWith("$")) throw filterError(at, `Invalid operator: ${name}.`, "invalid_filter_operator");
-    return compileCondition({ world, attribute: filterAttribute(object, name, at), path: at }, operand);
-  });
-  return allOf(tests);
+  let found: ReadonlySet<StoredRecord> = object.records;
+  for (const [name, operand] of Object.entries(filter)) {
+    const path = [...scope.path, name];
+    const met = name.startsWith("$")
+      ? combined({ ...scope, path }, name, operand)
+      : meeting({ world, attribute: filterAttribute(object, name, path), path }, operand);
+    found = found.intersection(met);
+  }
+  return found;
+}
+
+function combined(scope: Scope, operator: string, operand: unknown): ReadonlySet<StoredRecord> {
+  const { path } = scope;
+  if (operator === "$not") {
+    // Observed by others in 2026-10: `$not` around `$or` is refused.
+    if (isJson(operand) && "$or" in operand) throw filterError(path);
+    throw notImitated("$not");
+  }
+  if (operator !== "$and" && operator !== "$or") throw invalidOperator(path, operator);
+  if (!Array.isArray(operand) || operand.length === 0) throw filterError(path);
+  const sets = operand.map((part, position) => filtered({ ...scope, path: [...path, position] }, part));
+  if (operator === "$or") return new Set(sets.flatMap((set) => [...set]));
+  return sets.reduce((met, set) => met.intersection(set));
 }
 
 function filterAttribute(object: ObjectType, name: string, path: Path): Attribute {
   const attribute = attributeNamed(object, name);
-  if (attribute !== undefined && !attribute.is_archived) return attribute;
+  if (attribute?.is_archived === false) return attribute;
   throw filterError(path, `Unknown attribute slug: ${name}.`, "unknown_filter_attribute_slug");
 }
 
-/** One comparison of a condition; the attribute is the condition's. */
-type Part = Place & { readonly field: string; readonly operator: string; readonly operand: unknown };
+function invalidOperator(path: Path, operator: string): Refusal {
+  return filterError(path, `Invalid operator: ${operator}.`, "invalid_filter_operator");
+}
 
-/** A condition in any of its spellings: a bare value, operators, or operators under the fields of a value. */
-function partsOf(place: Place, condition: unknown): Part[] {
+/** A condition in any of its spellings: a bare value, operators, or operators under a field of the value. */
+function meeting(place: Place, condition: unknown, field?: string): ReadonlySet<StoredRecord> {
   const { attribute, path } = place;
-  const { fields } = TYPES[attribute.type];
-  const part = (field: string | undefined, operator: string, operand: unknown, at: Path): Part => {
-    // Documented for references with the field named only.
-    const isNamed = field !== undefined || attribute.type !== "record-reference";
-    if (!isNamed) throw filterError(at, "A field must be named here.", "invalid_filter_field");
-    return { ...place, path: at, field: field ?? fields[0], operator, operand };
-  };
-  if (!isJson(condition)) return [part(undefined, "$eq", condition, path)];
-  return Object.entries(condition).flatMap(([name, operand]): Part[] => {
-    const at = [...path, name];
-    if (name.startsWith("$")) return [part(undefined, name, operand, at)];
-    if (!fields.includes(name)) {
-      throw filterError(at, `Invalid field "${name}" for attribute "${attribute.api_slug}".`, "invalid_filter_field");
-    }
-    if (!isJson(operand)) return [part(name, "$eq", operand, at)];
-    return Object.entries(operand).map(([operator, inner]) => part(name, operator, inner, [...at, operator]));
-  });
+  if (!isJson(condition)) return holding(place, field, "$eq", condition);
+  const [entry, ...others] = Object.entries(condition);
+  if (entry === undefined) throw filterError(path);
+  if (others.length > 0) throw notImitated("conditions of several parts");
+  const [name, operand] = entry;
+  const inner = { ...place, path: [...path, name] };
+  if (name.startsWith("$")) return holding(inner, field, name, operand);
+  if (field === undefined && TYPES[attribute.type].fields.includes(name)) return meeting(inner, operand, name);
+  const message = `Invalid field "${name}" for attribute "${attribute.api_slug}".`;
+  throw filterError(inner.path, message, "invalid_filter_field");
 }
 
-/** Passes a record of which one value meets every part. */
-function compileCondition(place: Place, condition: unknown): Test {
-  const { world, attribute } = place;
-  const parts = partsOf(place, condition);
-  if (parts.length === 0) throw filterError(place.path);
-  const tests = parts.map((part) => ({ meets: compilePart(part), keys: indexKeys(part) }));
-  const keys = tests.find((test) => test.keys !== null)?.keys ?? null;
-  return {
-    passes: (record) => valuesOf(record, attribute).some((value) => tests.every(({ meets }) => meets(value, world))),
-    candidates: keys && (() => keys.flatMap((key) => [...lookUp(attribute, key)])),
-  };
-}
-
-/** The keys whose holders can pass, where the field filtered by is the key itself. */
-function indexKeys({ attribute, field, operator, operand }: Part): readonly string[] | null {
-  const { fields, isIndexed } = TYPES[attribute.type];
-  if (isIndexed !== true || field !== fields[0]) return null;
-  if (operator === "$eq") return [String(operand)];
-  return operator === "$in" && Array.isArray(operand) ? operand.map(String) : null;
-}
-
-type Comparable = string | number;
-
-const COMPARISONS: Readonly<Record<string, (held: Comparable, wanted: Comparable) => boolean>> = {
-  $eq: (held, wanted) => held === wanted,
-  $lt: (held, wanted) => held < wanted,
-  $lte: (held, wanted) => held <= wanted,
-  $gt: (held, wanted) => held > wanted,
-  $gte: (held, wanted) => held >= wanted,
-  $contains: (held, wanted) => String(held).includes(String(wanted)),
-  $starts_with: (held, wanted) => String(held).startsWith(String(wanted)),
-  $ends_with: (held, wanted) => String(held).endsWith(String(wanted)),
-};
-
-function compilePart(part: Part): (value: Value, world: World) => boolean {
-  const { attribute, field, operator, operand, path } = part;
-  const { operators, operandOf = plainOperand } = TYPES[attribute.type];
-  if (!operators.includes(operator)) {
-    const message = `Invalid operator ${operator} for attribute "${attribute.api_slug}" of type ${attribute.type}.`;
-    throw filterError(path, message, "invalid_filter_operator");
+/** The records of which one value has a key that is asked for, in any case. */
+function holding(place: Place, named: string | undefined, operator: string, operand: unknown): Set<StoredRecord> {
+  const { world, attribute, path } = place;
+  const { fields, operators, isSearchable } = TYPES[attribute.type];
+  // Documented for references with the field named only.
+  if (named === undefined && attribute.type === "record-reference") {
+    throw filterError(path, "A field must be named here.", "invalid_filter_field");
   }
-  if (operator === "$not_empty") return () => true;
-  if (operator === "$in") {
-    if (!Array.isArray(operand)) throw filterError(path);
-    const wanted = new Set(operand.map((one) => lowered(operandOf(one, part))));
-    return (value, world) => wanted.has(comparable(value, field, attribute, world));
+  if (!operators.includes(operator)) throw invalidOperator(path, operator);
+  const isImitated = isSearchable === true && (named ?? fields[0]) === fields[0];
+  if (!isImitated || !["$eq", "$in"].includes(operator)) {
+    throw notImitated(`${operator} on ${named ?? "a value"} of type ${attribute.type}`);
   }
-  const compare = COMPARISONS[operator];
-  const wanted = lowered(operandOf(operand, part));
-  return (value, world) => compare?.(comparable(value, field, attribute, world), wanted) === true;
-}
-
-/** Equality in filters ignores case. */
-function lowered(operand: Comparable): Comparable {
-  return typeof operand === "string" ? operand.toLowerCase() : operand;
-}
-
-/** One field of a value as it is compared and sorted; of a select its option's id. */
-function comparable(value: Value, field: string, attribute: Attribute, world: World): Comparable {
-  const kind = TYPES[attribute.type];
-  if (kind.isNumber === true) return Number(value.key);
-  const content = kind.render(value, attribute, world)[field];
-  return lowered(typeof content === "string" ? content : value.key);
-}
-
-// ----------------------------------------------------------------- Sorts ----
-
-type Order = {
-  readonly keyOf: (record: StoredRecord) => Comparable | undefined;
-  readonly isAscending: boolean;
-};
-
-const SORT = shape({
-  attribute: text,
-  direction: oneOf(["asc", "desc"]),
-  field: optional(text),
-  path: unimitated("sorting along a path"),
-});
-
-function compileSort(world: World, object: ObjectType, sort: unknown, path: Path): Order {
-  const { attribute: name, direction, field: wanted } = SORT(sort, path);
-  const attribute = filterAttribute(object, name, path);
-  const { fields } = TYPES[attribute.type];
-  const field = wanted === undefined ? fields[0] : oneOf(fields)(wanted, [...path, "field"]);
-
-  const keyOf = (record: StoredRecord): Comparable | undefined => {
-    const [first] = valuesOf(record, attribute);
-    return first === undefined ? undefined : comparable(first, field, attribute, world);
-  };
-  return { keyOf, isAscending: direction === "asc" };
-}
-
-/** Records without a value come last either way; what no sort tells apart comes newest first. */
-function sorted(records: readonly StoredRecord[], orders: readonly Order[]): readonly StoredRecord[] {
-  const rows = records.map((record) => ({ record, keys: orders.map(({ keyOf }) => keyOf(record)) }));
-  rows.sort((left, right) => {
-    for (const [position, { isAscending }] of orders.entries()) {
-      const [a, b] = [left.keys[position], right.keys[position]];
-      if (a === b) continue;
-      if (a === undefined || b === undefined) return a === undefined ? 1 : -1;
-      return a < b === isAscending ? -1 : 1;
-    }
-    return right.record.order - left.record.order;
-  });
-  return rows.map(({ record }) => record);
+  const wanted = operator === "$in" ? operand : [operand];
+  if (!Array.isArray(wanted)) throw filterError(path);
+  return new Set(
+    wanted.flatMap((key: unknown) => {
+      if (typeof key !== "string" || world.unsearchable.has(key.toLowerCase())) throw filterError(path);
+      return [...lookUp(attribute, key)];
+    }),
+  );
 }
 
 // --------------------------------------------------------- Configuration ----
@@ -1160,16 +970,11 @@ function relate(left: Attribute, right: Attribute): void {
 
 type Names = Pick<ObjectType, "api_slug" | "singular_noun" | "plural_noun">;
 
-const RECORD_ID: Draft = {
-  api_slug: "record_id",
-  title: "Record ID",
-  type: "text",
-  is_unique: true,
-  is_writable: false,
-};
+const READ_ONLY = { is_writable: false };
+const RECORD_ID: Draft = { api_slug: "record_id", title: "Record ID", type: "text", is_unique: true, ...READ_ONLY };
 const CREATION: readonly Draft[] = [
-  { api_slug: "created_at", title: "Created at", type: "timestamp", is_writable: false },
-  { api_slug: "created_by", title: "Created by", type: "actor-reference", is_writable: false },
+  { api_slug: "created_at", title: "Created at", type: "timestamp", ...READ_ONLY },
+  { api_slug: "created_by", title: "Created by", type: "actor-reference", ...READ_ONLY },
 ];
 const NAME: Draft = { api_slug: "name", title: "Name", type: "text" };
 const MANY = { is_multiselect: true };
@@ -1218,9 +1023,9 @@ function createObject({ world, call }: Request): Json {
   const names = dataOf(call, OBJECT);
   const nounsOf = ({ singular_noun, plural_noun }: Names): string[] =>
     [singular_noun, plural_noun].map((noun) => noun.toLowerCase());
-  const taken = world.objects.flatMap(nounsOf);
-  const isTaken = world.objects.some(({ api_slug }) => api_slug === names.api_slug);
-  if (isTaken || nounsOf(names).some((noun) => taken.includes(noun))) {
+  const isTaken = ({ api_slug }: Names): boolean => api_slug === names.api_slug;
+  const taken = new Set(world.objects.flatMap(nounsOf));
+  if (world.objects.some(isTaken) || nounsOf(names).some((noun) => taken.has(noun))) {
     const message = "Failed to create object. Please ensure your api_slug and names are unique.";
     throw new Refusal(409, "slug_conflict", message);
   }
@@ -1236,7 +1041,7 @@ function createObject({ world, call }: Request): Json {
 function listAttributes(request: Request): Json[] {
   const { query } = request.call;
   const shown = objectOf(request).attributes.filter(isShownTo(request));
-  return pageOf(shown, { offset: numberIn(query, "offset"), limit: numberIn(query, "limit") }).map(renderAttribute);
+  return pageOf(shown, numberIn(query, "offset"), numberIn(query, "limit")).map(renderAttribute);
 }
 
 function isShownTo({ call }: Request): (known: { readonly is_archived: boolean }) => boolean {
@@ -1249,9 +1054,7 @@ function numberIn(query: URLSearchParams, name: string): number | undefined {
   return sent === null ? undefined : Number(sent);
 }
 
-type Page = { readonly offset?: number | undefined; readonly limit?: number | undefined };
-
-function pageOf<T>(all: readonly T[], { offset = 0, limit = MAX_LIMIT }: Page): T[] {
+function pageOf<T>(all: readonly T[], offset = 0, limit = MAX_LIMIT): T[] {
   return all.slice(offset, offset + limit);
 }
 
@@ -1403,10 +1206,17 @@ function updateOption(request: Request): Json {
 
 // --------------------------------------------------------------- Records ----
 
+const SORT = shape({
+  attribute: text,
+  direction: oneOf(["asc", "desc"]),
+  field: unimitated("sorting by a field"),
+  path: unimitated("sorting along a path"),
+});
+
 const QUERY = shape({
   filter: optional(anything),
   filter_view_id: unimitated("filter_view_id"),
-  sorts: optional(listOf(anything)),
+  sorts: optional(listOf(SORT)),
   limit: optional(wholeNumber(1, MAX_LIMIT)),
   offset: optional(wholeNumber(0, Number.MAX_SAFE_INTEGER)),
 });
@@ -1414,13 +1224,16 @@ const QUERY = shape({
 function queryRecords(request: Request): Json[] {
   const { world, call } = request;
   const object = objectOf(request);
-  const { filter = {}, sorts = [], ...page } = QUERY(call.body, []);
-  const test = compileFilter(world, object, filter, []);
-  const orders = sorts.map((sort, position) => compileSort(world, object, sort, ["sorts", position]));
+  const { filter = {}, sorts = [], offset, limit } = QUERY(call.body, []);
+  for (const [position, { attribute }] of sorts.entries()) {
+    const { api_slug } = filterAttribute(object, attribute, ["sorts", position]);
+    if (api_slug !== "created_at") throw notImitated(`sorting by ${api_slug}`);
+  }
 
-  const looked = test.candidates === null ? object.records : new Set(test.candidates());
-  const found = [...looked].filter((record) => test.passes(record));
-  return pageOf(sorted(found, orders), page).map((record) => renderRecord(world, record));
+  const found = [...filtered({ world, object, path: [] }, filter)];
+  const sign = sorts[0]?.direction === "asc" ? 1 : -1;
+  found.sort((left, right) => sign * (left.order - right.order));
+  return pageOf(found, offset, limit).map((record) => renderRecord(world, record));
 }
 
 function changesOf(request: Request): Change[] {
@@ -1483,7 +1296,7 @@ function attributeOf(request: Request): Attribute {
 }
 
 function getRecord(request: Request): Json {
-  return renderRecord(request.world, findRecord(objectOf(request), request.world, request.param("record")));
+  return renderRecord(request.world, findRecord(request.world, objectOf(request), request.param("record")));
 }
 
 type Route = {
@@ -1556,8 +1369,8 @@ function checkScopes(key: AttioKey, scopes: readonly string[]): void {
   const missing = scopes.filter((scope) => !key.scopes.includes(scope) && !key.scopes.includes(`${scope}-write`));
   if (missing.length === 0) return;
   const titles = missing.map((scope) => {
-    const [area = "", access] = scope.split(":");
-    return `${access === "read" ? "Read" : "Read-Write"} access to the ${SCOPE_TITLES[area] ?? area} scope`;
+    const area = scope.startsWith("record_permission") ? "Records" : "Object Configuration";
+    return `${scope.endsWith("-write") ? "Read-Write" : "Read"} access to the ${area} scope`;
   });
   const message =
     "The API Key provided is not authorized to perform the requested action. " +
@@ -1614,8 +1427,7 @@ function answer(world: World, call: Call): Reply {
 }
 
 function handle(world: World, call: Call): Reply {
-  world.executions += 1;
-  const id = { "x-attio-execution-id": world.executions.toString(16).padStart(16, "0") };
+  const id = { "x-attio-execution-id": nextId(world) };
   try {
     const reply = answer(world, call);
     return { ...reply, headers: { ...reply.headers, ...id } };
@@ -1626,7 +1438,7 @@ function handle(world: World, call: Call): Reply {
   }
 }
 
-// ---------------------------------------------------------------- Limits ----
+// ----------------------------------------------------- Limits and faults ----
 
 const RATE_LIMIT_TEXT = errorText(429, "rate_limit_exceeded", "Rate limit exceeded, please try again later");
 
@@ -1635,86 +1447,58 @@ function nextSecond(): string {
   return new Date(Math.ceil((Date.now() + 1) / 1000) * 1000).toUTCString();
 }
 
+/** The headers are read when the answer is sent: a date must lie ahead then. */
+function tooMany(retryAfter: () => string): Reply {
+  return {
+    status: 429,
+    get headers(): Record<string, string> {
+      return { "retry-after": retryAfter() };
+    },
+    text: RATE_LIMIT_TEXT,
+  };
+}
+
 const PUBLISHED_LIMITS: Limits = {
   perSecond: Infinity,
   perRoutePerSecond: Infinity,
   classOf: (call) => (isRead(call) ? { name: "reads", perSecond: 100 } : { name: "writes", perSecond: 25 }),
-  refuse: () => ({ status: 429, headers: { "retry-after": nextSecond() }, text: RATE_LIMIT_TEXT }),
+  refuse: () => tooMany(nextSecond),
 };
 
-// ---------------------------------------------------------------- Faults ----
-
-function refusing(name: string, status: number, code: string, message: string): Fault {
-  return { name, before: { status, text: errorText(status, code, message) } };
+function refusing(status: number, code: string, message: string): Fault {
+  return { name: `${status} ${code}`, before: { status, text: errorText(status, code, message) } };
 }
 
-function retryAfter(name: string, value: () => string): Fault {
-  const before = {
-    status: 429,
-    // Read when the answer is sent: a date must lie ahead then.
-    get headers(): Record<string, string> {
-      return { "retry-after": value() };
-    },
-    text: RATE_LIMIT_TEXT,
-  };
-  return { name, before };
-}
+const RACE = "The record was modified by another request while this write was being validated. Please try again.";
+const SERVER_ERROR: Reply = { status: 500, text: errorText(500, "internal_error", "An unexpected error occurred.") };
+const EMPTY: Reply = { status: 200, text: "{}" };
 
-const SERVER_ERROR = errorText(500, "internal_error", "An unexpected error occurred.");
+function page(status: number, type: string, text: string): Reply {
+  return { status, headers: { "content-type": type }, text };
+}
 
 /** What goes wrong with Attio in long runs, by name; rules in `faultRules` pick from these. */
 export const attioFaults = {
-  rateLimitSeconds: retryAfter("429 with seconds", () => "1"),
-  rateLimitNow: retryAfter("429 with zero seconds", () => "0"),
-  rateLimitDate: retryAfter("429 with an HTTP date", nextSecond),
-  concurrentWrite: refusing(
-    "409 concurrent write",
-    409,
-    "concurrent_write_conflict",
-    "The record was modified by another request while this write was being validated. Please try again.",
-  ),
-  mergeInProgress: refusing(
-    "400 merge in progress",
-    400,
-    "merge_in_progress",
-    "This record is currently being merged.",
-  ),
-  featureGate: refusing("400 plan gate", 400, "particle_gate_violation", "This feature is not available on your plan."),
-  billing: refusing("403 billing", 403, "billing_error", "Your plan does not allow this action."),
-  spurious401: refusing("401 under load", 401, "unauthorized", KEY_NOT_FOUND),
-  serverError: { name: "500", before: { status: 500, text: SERVER_ERROR } },
-  badGateway: {
-    name: "502 with HTML",
-    before: {
-      status: 502,
-      headers: { "content-type": "text/html" },
-      text: "<html><body><h1>502 Bad Gateway</h1></body></html>",
-    },
-  },
-  unavailable: {
-    name: "503 with plain text",
-    before: { status: 503, headers: { "content-type": "text/plain" }, text: "Service Unavailable" },
-  },
+  rateLimitSeconds: { name: "429 with seconds", before: tooMany(() => "1") },
+  rateLimitNow: { name: "429 with zero seconds", before: tooMany(() => "0") },
+  rateLimitDate: { name: "429 with an HTTP date", before: tooMany(nextSecond) },
+  concurrentWrite: refusing(409, "concurrent_write_conflict", RACE),
+  mergeInProgress: refusing(400, "merge_in_progress", "This record is currently being merged."),
+  featureGate: refusing(400, "particle_gate_violation", "This feature is not available on your plan."),
+  billing: refusing(403, "billing_error", "Your plan does not allow this action."),
+  spurious401: refusing(401, "unauthorized", KEY_NOT_FOUND),
+  serverError: { name: "500", before: SERVER_ERROR },
+  badGateway: { name: "502 with HTML", before: page(502, "text/html", "<html><h1>502 Bad Gateway</h1></html>") },
+  unavailable: { name: "503 with plain text", before: page(503, "text/plain", "Service Unavailable") },
+  /** 200 with `{}` from something on the way: the service saw nothing, or, below, has done its work. */
+  emptyAnswer: { name: "200 with {}", before: EMPTY },
   reset: { name: "reset", before: "reset" },
-  /** Half of the answer arrives; the service has done its work. */
+  // From here on the service has done its work; the answer is lost, halved or another's.
+  emptyAnswerAfterEffect: { name: "200 with {} after the effect", after: () => EMPTY },
   cutBody: { name: "cut body", after: (reply) => ({ ...reply, cut: true }) },
-  /** 200 with a page instead of JSON; the service has done its work. */
-  notJson: {
-    name: "200 that is not JSON",
-    after: () => ({
-      status: 200,
-      headers: { "content-type": "text/html" },
-      text: "<html>One moment…</html>",
-    }),
-  },
-  serverErrorAfterEffect: {
-    name: "500 after the effect",
-    after: () => ({ status: 500, text: SERVER_ERROR }),
-  },
+  notJson: { name: "200 that is not JSON", after: () => page(200, "text/html", "<html>One moment…</html>") },
+  serverErrorAfterEffect: { name: "500 after the effect", after: () => SERVER_ERROR },
   resetAfterEffect: { name: "reset after the effect", after: () => "reset" },
-  /** 200 with `{}` from something on the way: the service saw nothing, or has done its work. */
-  emptyAnswer: { name: "200 with {}", before: { status: 200, text: "{}" } },
-  emptyAnswerAfterEffect: { name: "200 with {} after the effect", after: () => ({ status: 200, text: "{}" }) },
 } as const satisfies Readonly<Record<string, Fault>>;
 
 /** An answer that sends the caller, with its key, elsewhere. */
@@ -1767,10 +1551,10 @@ function dumpRecord(world: World, record: StoredRecord, omit: readonly string[])
 }
 
 function addBySpec(world: World, object: ObjectType, spec: AttributeSpec): void {
-  const { slug: api_slug, title = api_slug, type, relationship } = spec;
+  const { slug: api_slug, type, relationship } = spec;
   const attribute = addAttribute(world, object, {
     api_slug,
-    title,
+    title: api_slug,
     type,
     options: (spec.options ?? []).map((option) => ({ id: nextId(world), title: option, is_archived: false })),
     is_unique: spec.isUnique ?? false,
@@ -1781,10 +1565,8 @@ function addBySpec(world: World, object: ObjectType, spec: AttributeSpec): void 
   const { slug, isMultiselect: is_multiselect } = relationship;
   const target = findObject(world, relationship.object);
   attribute.allowed = [target];
-  relate(
-    attribute,
-    addAttribute(world, target, { api_slug: slug, title: slug, type, is_multiselect, allowed: [object] }),
-  );
+  const back = addAttribute(world, target, { api_slug: slug, title: slug, type, is_multiselect, allowed: [object] });
+  relate(attribute, back);
 }
 
 const ACTOR_IDS: Readonly<Record<ActorType, string | null>> = {
@@ -1807,7 +1589,10 @@ function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "write
   function editAs(author: ActorType | null, objectSlug: string, recordId: string, values: Json): void {
     const object = findObject(world, objectSlug);
     const changes = parseValues(world, object, values);
-    updateRecord(world, findRecord(object, world, recordId), changes, actorOf(author));
+    updateRecord(world, findRecord(world, object, recordId), changes, actorOf(author));
+  }
+  function mark(objectSlug: string, slug: string, flags: Partial<Attribute>): void {
+    Object.assign(findAttribute(findObject(world, objectSlug), slug), flags);
   }
   return {
     records: (objectSlug) => [...findObject(world, objectSlug).records].map(plainRecord),
@@ -1824,7 +1609,7 @@ function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "write
     },
     addCompany: ({ name, domain }) => addRecordAsMember("companies", { name, domains: [domain] }),
     removePerson(recordId) {
-      removeRecord(world, findRecord(findObject(world, "people"), world, recordId));
+      removeRecord(world, findRecord(world, findObject(world, "people"), recordId));
     },
     editAs,
     editAsMember: (objectSlug, recordId, values) => editAs("workspace-member", objectSlug, recordId, values),
@@ -1833,15 +1618,9 @@ function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "write
       addCustomObject(world, { api_slug: slug, singular_noun: singular, plural_noun: plural });
     },
     addAttribute: (objectSlug, attribute) => addBySpec(world, findObject(world, objectSlug), attribute),
-    archiveAttribute(objectSlug, slug) {
-      findAttribute(findObject(world, objectSlug), slug).is_archived = true;
-    },
-    setUnique(objectSlug, slug, isUnique) {
-      findAttribute(findObject(world, objectSlug), slug).is_unique = isUnique;
-    },
-    setRequired(objectSlug, slug, isRequired) {
-      findAttribute(findObject(world, objectSlug), slug).is_required = isRequired;
-    },
+    archiveAttribute: (objectSlug, slug) => mark(objectSlug, slug, { is_archived: true }),
+    setUnique: (objectSlug, slug, isUnique) => mark(objectSlug, slug, { is_unique: isUnique }),
+    setRequired: (objectSlug, slug, isRequired) => mark(objectSlug, slug, { is_required: isRequired }),
   };
 }
 
@@ -1854,18 +1633,14 @@ export async function startAttio(options: AttioOptions = {}): Promise<AttioSandb
     recordsById: new Map(),
     writes: { requests: 0, changes: 0 },
     unsearchable: new Set(),
-    clockMs: Date.parse(options.startAt ?? "2026-01-01T00:00:00Z"),
+    clockMs: Date.UTC(2026, 0, 1),
     lastId: 0,
-    executions: 0,
     changes: 0,
   };
   addStandardObjects(world);
   const server = await serve({
     handle: (call) => handle(world, call),
     routeOf,
-    latencyMs: options.latencyMs ?? 0,
-    jitterMs: options.jitterMs ?? 0,
-    seed: options.seed ?? 1,
     ...(options.limits === "published" ? { limits: PUBLISHED_LIMITS } : {}),
   });
   const { writes, unsearchable } = world;
