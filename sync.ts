@@ -1866,6 +1866,12 @@ export const STRIPE_LISTS = {
     permission: { name: "Charges and Refunds", slug: "rak_charge_read" },
     expand: { fields: ["data.balance_transaction"], isVital: true },
   },
+  customers: {
+    path: "/v1/customers",
+    kind: "customer",
+    reader: CUSTOMER,
+    permission: { name: "Customers", slug: "rak_customer_read" },
+  },
   invoices: {
     path: "/v1/invoices",
     kind: "invoice",
@@ -1873,12 +1879,6 @@ export const STRIPE_LISTS = {
     permission: { name: "Invoices", slug: "rak_invoice_read" },
     query: { status: "paid" },
     expand: { fields: ["data.amount_paid_off_stripe"], isAlways: true },
-  },
-  customers: {
-    path: "/v1/customers",
-    kind: "customer",
-    reader: CUSTOMER,
-    permission: { name: "Customers", slug: "rak_customer_read" },
   },
   subscriptions: {
     path: "/v1/subscriptions",
@@ -2189,7 +2189,7 @@ function keyProblem(error: ApiError, wanted: { readonly name: string; readonly s
   if (error.status === 401)
     return say(`STRIPE_API_KEY is unknown to Stripe: mistyped, deleted, or of another account. Look at ${page}.`);
   return say(
-    `STRIPE_API_KEY may not be used here: it may be limited to IP addresses. What Stripe says, and ${page}, tell.`,
+    `STRIPE_API_KEY may not be used here: perhaps it is limited to IP addresses that are not this machine's. Look at ${page}.`,
   );
 }
 

@@ -1,22 +1,18 @@
-// process.test.ts - the programs as processes: exit codes, streams, signals, kills, two at once; and the heartbeat.
+// process.test.ts - the programs as processes: exit codes, streams, signals, kills, two at once.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
-import { serve } from "../sandbox/server.ts";
 import type { Call, FaultRule, SandboxServer } from "../sandbox/server.ts";
 import { stripeFaults } from "../sandbox/stripe.ts";
-import { SETTINGS, StoppedError } from "../sync.ts";
+import { SETTINGS } from "../sync.ts";
 import {
-  SECRET_PATH,
-  aSyncedWorld,
   assertNoSecrets,
   assertRecordsEqual,
   customerIds,
   expectedOf,
   payerId,
   payers,
-  refund,
   start,
   whenSeen,
   writesOf,
@@ -95,7 +91,7 @@ describe("process: exit codes and streams", { concurrency: 4 }, () => {
 
     assert.equal(run.code, 2);
     assert.equal(run.out, "");
-    assert.match(run.err, /"--dryrun" is not an option\. Options: --dry-run, --update-only, --force, --help\./);
+    assert.match(run.err, /"--dryrun" is not an option\. Options: --dry-run, /);
     assert.match(run.err, /Nothing was requested\.\n$/);
     assert.deepEqual([world.stripe.counts.requests, world.attio.counts.requests], [0, 0]);
   });
@@ -234,97 +230,6 @@ describe("process: progress", () => {
     });
 });
 
-describe("process: the heartbeat", () => {
-  /** A watcher that answers so. */
-  async function aWatcher(
-    t: TestContext,
-    status = 200,
-    text = "ok",
-  ): Promise<SandboxServer & { readonly address: string }> {
-    const watcher = await serve({ handle: () => ({ status, text }), routeOf: (method, path) => `${method} ${path}` }); // prettier-ignore
-    t.after(() => watcher.close());
-    return { ...watcher, address: `${watcher.url}${SECRET_PATH}?token=1` };
-  }
-
-  test("it is requested once after a good run, without a key", async (t) => {
-    const watcher = await aWatcher(t);
-    const world = await aSyncedWorld(t, { account: payers(2), env: { HEARTBEAT_URL: watcher.address } });
-
-    assert.deepEqual(watcher.log.map(({ method, path }) => `${method} ${path}`), [`GET ${SECRET_PATH}`]); // prettier-ignore
-    assert.equal(watcher.log[0]?.headers["authorization"], undefined);
-    assert.equal((await world.run("sync")).code, 0);
-    assert.equal(watcher.log.length, 2);
-  });
-
-  test("an answer in JSON counts as well", async (t) => {
-    const watcher = await aWatcher(t, 200, '{"ok":true}');
-    const world = await aSyncedWorld(t, { account: payers(1), env: { HEARTBEAT_URL: watcher.address } });
-
-    const run = await world.run("sync");
-
-    assert.equal(run.err.includes("HEARTBEAT_URL"), false);
-    assert.equal(watcher.log.length, 2);
-  });
-
-  test("it is not requested after a dry run, a failed run, a braked run or a run with a failed record", async (t) => {
-    const watcher = await aWatcher(t);
-    const world = await aWorldOf(t, 12);
-    world.env["HEARTBEAT_URL"] = watcher.address;
-
-    await world.run("sync", ["--dry-run"]);
-    world.attio.setRequired("stripe_customers", "person", true);
-    assert.equal((await world.run("sync")).code, 1);
-    world.attio.setRequired("stripe_customers", "person", false);
-    const unwatched = { ...world.env, HEARTBEAT_URL: "" };
-    assert.equal((await world.run("sync", [], { env: unwatched })).code, 0);
-    for (const n of [9, 10, 11]) refund(world, n);
-    assert.equal((await world.run("sync")).code, 1);
-    world.attio.archiveAttribute("stripe_customers", "email");
-    assert.equal((await world.run("sync")).code, 1);
-
-    assert.equal(watcher.log.length, 0);
-  });
-
-  test("its failure is a warning that does not show it, and the run is good", async (t) => {
-    const watcher = await aWatcher(t, 500);
-    const world = await aWorldOf(t, 1);
-
-    for (const address of [watcher.address, `http://127.0.0.1:1${SECRET_PATH}`]) {
-      world.env["HEARTBEAT_URL"] = address;
-      const run = await world.run("sync");
-
-      assert.equal(run.code, 0, run.all);
-      assert.match(run.err, /HEARTBEAT_URL did not answer: .+ The run itself was good\./);
-      assert.equal(run.all.includes(SECRET_PATH), false);
-    }
-    assert.equal(watcher.log.length, 3);
-  });
-
-  test("a signal while it is requested does not deny what was written", async (t) => {
-    const watcher = await aWatcher(t);
-    const world = await aWorldOf(t, 2);
-    world.env["HEARTBEAT_URL"] = watcher.address;
-    const stop = new AbortController();
-    const abort = (): void => stop.abort(new StoppedError("Stopped by SIGTERM"));
-    watcher.faultRules.push(whenSeen(() => true, 1, abort));
-
-    const run = await world.run("sync", [], { stop: stop.signal });
-
-    assert.equal(summaryOf(run).created, 2);
-    assert.doesNotMatch(run.all, /Nothing was written/);
-  });
-
-  test("an address that is not https is refused without being shown", async (t) => {
-    const world = await aWorldOf(t, 1, { bootstraps: false });
-    world.env["HEARTBEAT_URL"] = `http://example.com${SECRET_PATH}`;
-
-    const run = await world.run("sync");
-
-    assert.equal(run.code, 2);
-    assert.match(run.err, /HEARTBEAT_URL is not shown, as it is a secret: expected an address that starts with https/);
-  });
-
-  test("no run and no process of this file printed a key or the heartbeat's address", () => {
-    assertNoSecrets();
-  });
+test("no run and no process of this file printed a key", () => {
+  assertNoSecrets();
 });
