@@ -211,6 +211,59 @@ describe("process: signals and kills", { concurrency: 4 }, () => {
   });
 });
 
+describe("process: services that cannot be reached", () => {
+  test("both are named with the reason, retries are summed up, and a later run is advised", async (t) => {
+    const world = await aWorldOf(t, 1);
+    await Promise.all([world.stripe.close(), world.attio.close()]);
+
+    const run = await world.run("sync");
+
+    assert.equal(run.code, 1);
+    for (const name of ["Stripe", "Attio"]) {
+      assert.match(
+        run.err,
+        new RegExp(`^${name} gave no answer: connect ECONNREFUSED 127\\.0\\.0\\.1:\\d+ \\[GET `, "m"),
+      );
+      const told = run.err.match(new RegExp(`^retry    ${name}: `, "gm")) ?? [];
+      assert.ok(told.length >= 1 && told.length <= 10, run.err); // of 20 tries; time passes fast on this clock
+    }
+    assert.match(run.err, /Run it again later\.\nNothing was written\.\n$/);
+  });
+
+  test("one alone is named, with the same advice", async (t) => {
+    const world = await aWorldOf(t, 1);
+    await world.attio.close();
+
+    const run = await world.run("sync");
+
+    assert.match(run.err, /^Attio gave no answer: .+ Run it again later\.\nNothing was written\.\n$/m);
+    assert.doesNotMatch(run.err, /Stripe gave no answer/);
+  });
+});
+
+describe("process: people", () => {
+  test("are looked up while charges are still read: each address once, in one request more at most", async (t) => {
+    const account = payers(150);
+    const [first] = account.charges;
+    assert.ok(first !== undefined);
+    for (let n = 0; n < 3_000; n += 1)
+      account.charges.push({ ...first, id: `ch_old_${n}`, created: first.created - 1_000 - n });
+    const world = await aWorldOf(t, 0, { account });
+    world.stripe.faultRules.push(({ path }) => (path === "/v1/charges" ? stripeFaults.slow(100) : undefined));
+    world.attio.log.length = 0;
+
+    const run = await world.run("sync", ["--dry-run"]);
+
+    assert.equal(run.code, 0, run.all);
+    const lookUps = world.attio.log.filter(({ path }) => path === "/v2/objects/people/records/query");
+    const lastCharges = world.stripe.log.filter(({ path }) => path === "/v1/charges").at(-1);
+    assert.ok((lookUps[0]?.atMs ?? Infinity) < (lastCharges?.atMs ?? 0));
+    const asked = lookUps.flatMap(({ body }) => JSON.stringify(body).match(/[\w.-]+@[\w.-]+/g) ?? []);
+    assert.deepEqual([asked.length, new Set(asked).size], [150, 150]);
+    assert.ok(lookUps.length <= 3, `${lookUps.length}`);
+  });
+});
+
 describe("process: progress", () => {
   for (const isTerminal of [false, true])
     test(`progress ${isTerminal ? "is drawn over one line on a terminal" : "in a pipe is plain lines"}`, async (t) => {
