@@ -1239,8 +1239,6 @@ export type Findings = {
   readonly unmappedSlugs: readonly string[];
   /** Names by product id, as far as the key may read them. */
   readonly productNames: ReadonlyMap<string, string>;
-  /** Stripe refused to say what was paid outside Stripe. */
-  readonly isPaidOutsideUnknown: boolean;
   readonly nowMs: number;
   readonly stripeRequests: number;
 };
@@ -2133,6 +2131,12 @@ async function withAllLines(stripe: Service, invoice: Invoice): Promise<Invoice>
   return { ...invoice, lines: { data: [...embedded, ...more], has_more: false } };
 }
 
+/** Calls `take` for one customer, unless it is deleted. Throws `ApiError` where there never was one. */
+async function readCustomer(stripe: Service, id: string, take: (customer: Customer) => void): Promise<void> {
+  const found = await request(stripe, { method: "GET", path: `/v1/customers/${id}` });
+  if (found["deleted"] !== true) take(readAs("customer", CUSTOMER, found));
+}
+
 /** Coupons by id, each once; undefined for one that cannot be read. */
 export async function readCoupons(stripe: Service, ids: readonly string[]): Promise<Map<string, Coupon | undefined>> {
   const read = ids.map(async (id): Promise<[string, Coupon | undefined]> => {
@@ -2788,7 +2792,7 @@ function fallbackRows(findings: Findings): Row[] {
 
 /** What must not be overlooked, each in a sentence. */
 export function warningsOf(findings: Findings): string[] {
-  const { books, isPaidOutsideUnknown } = findings;
+  const { books } = findings;
   const told = (kind: BridgeKind, what: string): string => {
     const held = [...books.bridge].filter(([, line]) => line[kind].count > 0);
     const count = held.reduce((sum, [, line]) => sum + line[kind].count, 0);
@@ -2804,7 +2808,6 @@ export function warningsOf(findings: Findings): string[] {
     guests && !told("counted", "charge") && `Nobody gets a record: all ${guests} are without a customer.`,
     unread > 0 &&
       `${plural(unread, "customer")} without mrr: coupons are not readable. Permission: Coupons (rak_coupon_read).`,
-    isPaidOutsideUnknown && "Stripe did not tell what was paid outside Stripe: spend attributes may be too high.",
   ];
   return warnings.filter((warning) => typeof warning === "string").filter(Boolean);
 }
@@ -2822,7 +2825,8 @@ export function logLines(sections: readonly Section[]): string[] {
     const width = (at: number): number => Math.max(0, ...inColumns.map((row) => row[at]?.length ?? 0));
     const [first, second, third] = [width(0), width(1), width(2)];
     const lines = cells.flatMap(([label = "", count = "", amount = "", remark = ""]) => {
-      const start = `  ${label.padEnd(first)}  ${count.padStart(second)}  ${amount.padStart(third)}  `;
+      const columns = [label.padEnd(first), count.padStart(second), amount.padStart(third), ""];
+      const start = `  ${columns.filter((column, at) => column !== "" || at === 3).join("  ")}`;
       const parts = remark.match(new RegExp(`.{1,${Math.max(30, WIDTH - start.length)}}(?: |$)|\\S+`, "g")) ?? [""];
       return parts.map((part, at) => `${at === 0 ? start : " ".repeat(start.length)}${part}`.trimEnd());
     });
@@ -3025,7 +3029,7 @@ export async function runProgram(
     settings.warnings.forEach(log.warn);
     return await body(settings, log, { clock: io.clock, stop, onRetry: log.note, timeoutMs: io.timeoutMs });
   } catch (error) {
-    failure.abort(error); // nobody goes on reading, or speaks up, after the error
+    failure.abort(error);
     const isTold = [RunError, UnexpectedError, SettingsError].some((kind) => error instanceof kind);
     const what = error instanceof Error ? (isTold ? error.message : error.stack) : String(error);
     const count = plural(log.written, "record was", "records were");
@@ -3035,6 +3039,7 @@ export async function runProgram(
     writeStepSummary(io.env["GITHUB_STEP_SUMMARY"] ?? "", log, { heading: "Stripe to Attio", lines: [], sections: [] });
     return error instanceof SettingsError ? 2 : 1;
   } finally {
+    failure.abort(); // nobody goes on reading, or speaks up, after the end
     log.endProgress();
   }
 }
@@ -3048,22 +3053,38 @@ export function writeStepSummary(path: string, log: Log, told: Told): void {
   }
 }
 
-/** Reads what Stripe has into open books; `onRow` is told of every object. */
-function readStripe(stripe: Service, books: Books, log: Log, onRow: () => void) {
-  const { t0, currency, productSlugs } = books;
-  const { charges, customers: people, subscriptions } = STRIPE_LISTS;
+/** Anything of which the books are made. */
+export type Found = Charge | Invoice | Customer | Subscription;
+/** Of whom to read: of everybody where no customer is named. */
+type Whose = {
+  readonly customer?: string;
+  readonly onFound: (object: Found) => void;
+  readonly warn: (line: string) => void;
+};
+
+/** Reads what Stripe has as of now, of everybody or of one customer, into books, and closes them. */
+export async function readBooks(stripe: Service, settings: Settings, { customer, onFound, warn }: Whose) {
+  const scope = { t0: Math.floor(stripe.clock.now() / 1000), ...(customer !== undefined && { customer }) };
+  const books = openBooks(settings, scope.t0);
   const customers = new Map<string, Customer>();
-  const isUnclear = (charge: Charge): boolean => needsBalance(charge, currency);
+  const { charges, customers: people, subscriptions } = STRIPE_LISTS;
+  const ofCharges = { ...scope, isUnclear: (charge: Charge) => needsBalance(charge, books.currency) };
   const onRefusal = ({ message }: ApiError): void =>
-    log.warn(`Stripe does not tell what was paid outside of it: such money counts as collected. ${message}`);
-  const ofInvoices = { t0, onRefusal, hasLines: productSlugs.size > 0 };
-  const work = [
-    readList(stripe, charges, { t0, isUnclear }, (charge) => (onRow(), addCharge(books, charge))),
-    readInvoices(stripe, ofInvoices, (invoice) => (onRow(), addInvoice(books, invoice))),
-    readList(stripe, people, { t0 }, (customer) => (onRow(), void customers.set(customer.id, customer))),
-    readList(stripe, subscriptions, { t0, isUnclear: needsDiscounts }, (one) => (onRow(), addSubscription(books, one))),
-  ] as const;
-  return { customers, work };
+    warn(`Stripe does not tell what was paid outside of it: such money counts as collected. ${message}`);
+  const hasLines = customer !== undefined || settings.productSlugs.size > 0;
+  const ofSubscriptions = { ...scope, isUnclear: needsDiscounts };
+  const takeOne = (one: Customer): void => (onFound(one), void customers.set(one.id, one));
+  if (customer !== undefined) await readCustomer(stripe, customer, takeOne);
+  await Promise.all([
+    readList(stripe, charges, ofCharges, (charge) => (onFound(charge), addCharge(books, charge))),
+    readInvoices(stripe, { ...scope, onRefusal, hasLines }, (one) => (onFound(one), addInvoice(books, one))),
+    readList(stripe, subscriptions, ofSubscriptions, (one) => (onFound(one), addSubscription(books, one))),
+    customer === undefined && readList(stripe, people, scope, takeOne),
+  ]);
+  closeBooks(books);
+  const coupons = await readCoupons(stripe, couponsNeeded(books, customers));
+  closeSubscriptions(books, customers, coupons);
+  return { books, customers, coupons };
 }
 
 /** What a plan must not be made of: one customer with two records, or a currency that most of the money is not in. */
@@ -3228,18 +3249,14 @@ async function gather(
   );
 
   const startedAt = clock.elapsed();
-  const t0 = Math.floor(clock.now() / 1000);
-  const books = openBooks(settings, t0);
   let rows = 0;
   log.follow(() => {
     const rate = (1000 * rows) / Math.max(1, clock.elapsed() - startedAt);
     return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
   });
-  const { customers, work } = readStripe(stripe, books, log, () => (rows += 1));
   const place = { spendSlugs, currency: settings.currency };
-  const [crm] = await Promise.all([readCrm(attio, place), ...work]);
-  closeBooks(books);
-  closeSubscriptions(books, customers, await readCoupons(stripe, couponsNeeded(books, customers)));
+  const reading = readBooks(stripe, settings, { onFound: () => void (rows += 1), warn: log.warn });
+  const [crm, { books, customers }] = await Promise.all([readCrm(attio, place), reading]);
   const ledgers = [...books.ledgers.values()];
   // A record deleted in Attio while its pages were read moves others past the reader: look again before creating.
   const unseen = ledgers.filter(({ customerId, totalMinor }) => totalMinor > 0 && !crm.records.has(customerId));
@@ -3258,19 +3275,7 @@ async function gather(
       `Attio would not search for ${plural(found.refused, "e-mail address", "e-mail addresses")}: links of those customers stay as they are. Look for addresses in Stripe that are mistyped.`,
     );
   const stripeRequests = stripe.stats.requests;
-  const isPaidOutsideUnknown = false;
-  return {
-    isPaidOutsideUnknown,
-    settings,
-    books,
-    customers,
-    crm,
-    people,
-    productNames,
-    spendSlugs,
-    unmappedSlugs,
-    stripeRequests,
-  };
+  return { settings, books, customers, crm, people, productNames, spendSlugs, unmappedSlugs, stripeRequests };
 }
 
 /** One run. Returns the exit code. */
