@@ -1239,8 +1239,6 @@ export type Findings = {
   readonly unmappedSlugs: readonly string[];
   /** Names by product id, as far as the key may read them. */
   readonly productNames: ReadonlyMap<string, string>;
-  /** Stripe refused to say what was paid outside Stripe. */
-  readonly isPaidOutsideUnknown: boolean;
   readonly nowMs: number;
   readonly stripeRequests: number;
 };
@@ -2147,17 +2145,36 @@ async function withAllLines(stripe: Service, invoice: Invoice): Promise<Invoice>
   return { ...invoice, lines: { data: [...embedded, ...more], has_more: false } };
 }
 
-/** Coupons by id, each once; undefined for one that cannot be read. */
-export async function readCoupons(stripe: Service, ids: readonly string[]): Promise<Map<string, Coupon | undefined>> {
-  const read = ids.map(async (id): Promise<[string, Coupon | undefined]> => {
+/** Calls `take` for one customer, unless it is deleted. Throws `ApiError` where there never was one. */
+async function readCustomer(stripe: Service, id: string, take: (customer: Customer) => void): Promise<void> {
+  const found = await request(stripe, { method: "GET", path: `/v1/customers/${id}` });
+  if (found["deleted"] !== true) take(readAs("customer", CUSTOMER, found));
+}
+
+const COUPONS = { name: "Coupons", slug: "rak_coupon_read" };
+
+/** Coupons by id, each once; those that cannot be read are left out, of which `warn` is told. */
+export async function readCoupons(stripe: Service, ids: readonly string[], warn: (line: string) => void) {
+  const coupons = new Map<string, Coupon | undefined>();
+  const refusals: string[] = [];
+  const tasks = ids.map((id) => async (): Promise<void> => {
     const call: Call = { method: "GET", path: `/v1/coupons/${encodeURIComponent(id)}`, lane: "/v1/coupons/{id}" };
-    const found = await request(stripe, { ...call, query: { "expand[]": "applies_to" } }).catch((error: unknown) => {
-      if (error instanceof ApiError && [403, 404].includes(error.status)) return undefined;
-      throw error;
-    });
-    return [id, found && readAs("coupon", COUPON, found)];
+    try {
+      coupons.set(
+        id,
+        readAs("coupon", COUPON, await request(stripe, { ...call, query: { "expand[]": "applies_to" } })),
+      );
+    } catch (error) {
+      if (!(error instanceof ApiError) || ![403, 404].includes(error.status)) throw error;
+      refusals.push(error.status === 403 ? keyProblem(error, COUPONS) : error.message);
+    }
   });
-  return new Map(await Promise.all(read));
+  await createCrew(LIST_WORKERS, tasks).done();
+  if (refusals.length > 0)
+    warn(
+      `${refusals.length} of ${ids.length} coupons cannot be read: mrr stays empty where it needs one. ${refusals[0]}`,
+    );
+  return coupons;
 }
 
 /** Products by id, a hundred a request; all of them without ids. */
@@ -2800,7 +2817,7 @@ function fallbackRows(findings: Findings): Row[] {
 
 /** What must not be overlooked, each in a sentence. */
 export function warningsOf(findings: Findings): string[] {
-  const { books, isPaidOutsideUnknown } = findings;
+  const { books } = findings;
   const told = (kind: BridgeKind, what: string): string => {
     const held = [...books.bridge].filter(([, line]) => line[kind].count > 0);
     const count = held.reduce((sum, [, line]) => sum + line[kind].count, 0);
@@ -2809,14 +2826,10 @@ export function warningsOf(findings: Findings): string[] {
   };
   const [aside, bills, guests] = [told("setAside", "charge"), told("noRate", "paid invoice"), told("guests", "charge")];
   const better = adviseCurrency(books)?.currency;
-  const unread = books.untold.get("coupon") ?? 0;
   const warnings = [
     aside && `Not included: ${aside}, not settled in ${books.currency}. CURRENCY=${better} would count most of it.`,
     bills && `Not included: ${bills}, as no charge of their customers tells a rate.`,
     guests && !told("counted", "charge") && `Nobody gets a record: all ${guests} are without a customer.`,
-    unread > 0 &&
-      `${plural(unread, "customer")} without mrr: coupons are not readable. Permission: Coupons (rak_coupon_read).`,
-    isPaidOutsideUnknown && "Stripe did not tell what was paid outside Stripe: spend attributes may be too high.",
   ];
   return warnings.filter((warning) => typeof warning === "string").filter(Boolean);
 }
@@ -2834,7 +2847,8 @@ export function logLines(sections: readonly Section[]): string[] {
     const width = (at: number): number => Math.max(0, ...inColumns.map((row) => row[at]?.length ?? 0));
     const [first, second, third] = [width(0), width(1), width(2)];
     const lines = cells.flatMap(([label = "", count = "", amount = "", remark = ""]) => {
-      const start = `  ${label.padEnd(first)}  ${count.padStart(second)}  ${amount.padStart(third)}  `;
+      const columns = [label.padEnd(first), count.padStart(second), amount.padStart(third), ""];
+      const start = `  ${columns.filter((column, at) => column !== "" || at === 3).join("  ")}`;
       const parts = remark.match(new RegExp(`.{1,${Math.max(30, WIDTH - start.length)}}(?: |$)|\\S+`, "g")) ?? [""];
       return parts.map((part, at) => `${at === 0 ? start : " ".repeat(start.length)}${part}`.trimEnd());
     });
@@ -2856,16 +2870,12 @@ export function changeSection({ settings, books }: Findings, plan: Plan): Sectio
 }
 
 /** What came of the plan. */
-type Applied = { created: number; updated: number; refreshed: number; unchanged: number; failed: number };
+type Done = { created: number; updated: number; refreshed: number; unchanged: number; failed: number };
+type Applied = { readonly done: Done; readonly isGood: boolean; readonly notes: readonly string[] };
 
 /** The last line of every run that came as far as a plan; `notes` are the seconds it took, and what else is to be said. */
-export function summaryLine(
-  applied: Applied,
-  stripe: Stats,
-  attio: Stats,
-  [seconds, ...notes]: readonly string[],
-): string {
-  const counts = Object.entries(applied).map(([outcome, count]) => `${outcome}=${count}`);
+export function summaryLine(done: Done, stripe: Stats, attio: Stats, [seconds, ...notes]: readonly string[]): string {
+  const counts = Object.entries(done).map(([outcome, count]) => `${outcome}=${count}`);
   const requests = [`stripe ${plural(stripe.requests, "request")}`, `attio ${plural(attio.requests, "request")}`];
   const retries = plural(stripe.retries + attio.retries, "retry", "retries");
   return `done: ${counts.join(" ")} (${[seconds, ...requests, retries, ...notes].join(", ")})`;
@@ -3037,7 +3047,7 @@ export async function runProgram(
     settings.warnings.forEach(log.warn);
     return await body(settings, log, { clock: io.clock, stop, onRetry: log.note, timeoutMs: io.timeoutMs });
   } catch (error) {
-    failure.abort(error); // nobody goes on reading, or speaks up, after the error
+    failure.abort(error);
     const isTold = [RunError, UnexpectedError, SettingsError].some((kind) => error instanceof kind);
     const what = error instanceof Error ? (isTold ? error.message : error.stack) : String(error);
     const later = isOutage(error) ? " Run it again later." : "";
@@ -3048,6 +3058,7 @@ export async function runProgram(
     writeStepSummary(io.env["GITHUB_STEP_SUMMARY"] ?? "", log, { heading: "Stripe to Attio", lines: [], sections: [] });
     return error instanceof SettingsError ? 2 : 1;
   } finally {
+    failure.abort(); // nobody goes on reading, or speaks up, after the end
     log.endProgress();
   }
 }
@@ -3061,66 +3072,44 @@ export function writeStepSummary(path: string, log: Log, told: Told): void {
   }
 }
 
-type Services = { readonly stripe: Service; readonly attio: Service };
-type Customers = Map<string, Customer>;
+/** Anything of which the books are made. */
+export type Found = Charge | Invoice | Customer | Subscription;
+export type Read = { readonly books: Books; readonly customers: ReadonlyMap<string, Customer> };
+/** Of whom to read, everybody where no customer is named; and who is told of each object, and of the last customer. */
+type Whose = {
+  readonly customer?: string;
+  readonly onFound: (object: Found, read: Read) => void;
+  readonly onCustomers?: (read: Read) => void;
+  readonly warn: (line: string) => void;
+};
 
-/** Reads Stripe into open books; `onRow` is told of every object, with the ledger a charge went to. */
-function readStripe(stripe: Service, books: Books, customers: Customers, onRow: (ledger?: Ledger) => void) {
-  const { t0, currency } = books;
-  const told = { isPaidOutsideUnknown: false };
-  const onRefusal = (): void => void (told.isPaidOutsideUnknown = true);
-  const ofCharges = { t0, isUnclear: (charge: Charge) => needsBalance(charge, currency) };
-  const ofInvoices = { t0, onRefusal, hasLines: books.productSlugs.size > 0 };
-  const ofSubscriptions = { t0, isUnclear: needsDiscounts };
+/** Reads what Stripe has as of now, of everybody or of one customer, into books, and closes them. */
+export async function readBooks(stripe: Service, settings: Settings, { customer, onFound, ...tell }: Whose) {
+  const scope = { t0: Math.floor(stripe.clock.now() / 1000), ...(customer !== undefined && { customer }) };
+  const books = openBooks(settings, scope.t0);
+  const customers = new Map<string, Customer>();
+  const found = <T extends Found>(enter: (object: T) => void) => (object: T): void => {
+    enter(object);
+    onFound(object, { books, customers });
+  }; // prettier-ignore
+  const ofCharges = { ...scope, isUnclear: (charge: Charge) => needsBalance(charge, books.currency) };
+  const onRefusal = ({ message }: ApiError): void =>
+    tell.warn(`Stripe does not tell what was paid outside of it: such money counts as collected. ${message}`);
+  const ofInvoices = { ...scope, onRefusal, hasLines: customer !== undefined || settings.productSlugs.size > 0 };
+  const enterCustomer = found((one: Customer) => void customers.set(one.id, one));
+  if (customer !== undefined) await readCustomer(stripe, customer, enterCustomer);
   const lists = STRIPE_LISTS;
-  const customersRead = readList(stripe, lists.customers, { t0 }, (one) => (onRow(), customers.set(one.id, one)));
-  const othersRead = [
-    readList(stripe, lists.charges, ofCharges, (charge) => {
-      addCharge(books, charge);
-      onRow(charge.customer === null ? undefined : ledgerOf(books, charge.customer));
-    }),
-    readInvoices(stripe, ofInvoices, (invoice) => (onRow(), addInvoice(books, invoice))),
-    readList(stripe, lists.subscriptions, ofSubscriptions, (one) => (onRow(), addSubscription(books, one))),
-  ];
-  return { told, customersRead, othersRead };
-}
-
-/**
- * Step 2: all that both services have, as of one instant. Who the payers are is asked while charges are still being
- * read, once customers and records are known: each address once, a hundred a request.
- */
-async function readAll({ stripe, attio }: Services, books: Books, spendSlugs: readonly string[], onRow: () => void) {
-  const customers: Customers = new Map();
-  const crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 };
-  const found = noPeople();
-  const asked = new Set<string>();
-  const queue: string[] = [];
-  let knowsAll = false;
-  const crew = createCrew(Infinity);
-  const send = async (): Promise<void> => void (await lookUpPeople(attio, queue.splice(0), found));
-  const ask = (ledger: Ledger): void => {
-    const address = addressOf(customers.get(ledger.customerId));
-    if (asked.has(address) || !getsRecord(ledger, crm.records.get(ledger.customerId))) return;
-    asked.add(address);
-    if (queue.push(address) === FILTER_BATCH) crew.add(send);
-  };
-  const { told, customersRead, othersRead } = readStripe(stripe, books, customers, (ledger) => {
-    onRow();
-    if (knowsAll && ledger !== undefined) ask(ledger);
-  });
-  const known = Promise.all([customersRead, readCrm(attio, { spendSlugs, currency: books.currency }, undefined, crm)]);
-  crew.add(async () => {
-    await known;
-    knowsAll = true;
-    for (const ledger of books.ledgers.values()) ask(ledger);
-  });
-  crew.add(async () => {
-    await Promise.all([known, ...othersRead]);
-    for (const ledger of books.ledgers.values()) ask(ledger);
-    await send();
-  });
-  await crew.done();
-  return { customers, crm, found, told };
+  await Promise.all([
+    readList(stripe, lists.charges, ofCharges, found((charge: Charge) => addCharge(books, charge))),
+    readInvoices(stripe, ofInvoices, found((invoice: Invoice) => addInvoice(books, invoice))),
+    readList(stripe, lists.subscriptions, { ...scope, isUnclear: needsDiscounts }, found((one: Subscription) => addSubscription(books, one))),
+    customer === undefined &&
+      readList(stripe, lists.customers, scope, enterCustomer).then(() => tell.onCustomers?.({ books, customers })),
+  ]); // prettier-ignore
+  closeBooks(books);
+  const coupons = await readCoupons(stripe, couponsNeeded(books, customers), tell.warn);
+  closeSubscriptions(books, customers, coupons);
+  return { books, customers, coupons };
 }
 
 /** What a plan must not be made of: one customer with two records, or a currency that most of the money is not in. */
@@ -3149,31 +3138,31 @@ async function readProductNames(stripe: Service, books: Books, settings: Setting
 }
 
 /** Writes what the plan says, largest change first. A record's refusal is named and does not stop the others. */
-async function applyPlan(attio: Service, plan: Plan, log: Log): Promise<{ applied: Applied; ending: string }> {
-  const applied = { created: 0, updated: 0, refreshed: 0, unchanged: plan.counts.unchanged, failed: 0 };
+async function applyPlan(attio: Service, plan: Plan, log: Log): Promise<Applied> {
+  const done = { created: 0, updated: 0, refreshed: 0, unchanged: plan.counts.unchanged, failed: 0 };
   const writes = plan.changes.filter(({ values }) => values.size > 0);
-  const written = (): number => applied.created + applied.updated + applied.refreshed;
+  const written = (): number => done.created + done.updated + done.refreshed;
   log.follow(() => `writing  ${written()} of ${writes.length} records written`);
 
   const apply = async (change: Change): Promise<void> => {
     const id = clean(change.customerId);
     if (!(await assertRecord(attio, change.values)))
       log.warn(`${id} was written without its person: it was deleted meanwhile. The next run looks again.`);
-    applied[change.outcome === "create" ? "created" : change.outcome === "update" ? "updated" : "refreshed"] += 1;
+    done[change.outcome === "create" ? "created" : change.outcome === "update" ? "updated" : "refreshed"] += 1;
     log.written += 1;
   };
   const ending = await writeEach(attio, writes, apply, ({ customerId }, error) => {
-    applied.failed += 1;
+    done.failed += 1;
     const outcome = mayBeWritten(error) ? "may not have been written" : "was not written";
     log.error(`${clean(customerId)} ${outcome}. ${error instanceof Error ? error.message : String(error)}`);
   });
   log.endProgress();
-  const notTried = writes.length - written() - applied.failed;
+  const notTried = writes.length - written() - done.failed;
   if (ending !== "")
     log.error(
       `${ending}: ${written()} of ${writes.length} changes were written, ${notTried} were not tried. A re-run is safe and writes the rest.`,
     );
-  return { applied, ending };
+  return { done, isGood: done.failed === 0 && ending === "", notes: [] };
 }
 
 /**
@@ -3229,7 +3218,7 @@ function mayBeWritten(error: unknown): boolean {
 type Newcomer = { readonly address: string; readonly name: string; readonly customerId: string };
 
 /** With CREATE_PEOPLE: the payers whose address nobody has, but for records whose person anybody else chose. */
-function findNewcomers({ settings, books, customers, crm, people }: Omit<Findings, "nowMs">): Newcomer[] {
+function findNewcomers({ settings, books, customers, crm, people }: Findings): Newcomer[] {
   const newcomers = new Map<string, Newcomer>();
   for (const { customerId, totalMinor } of settings.createsPeople ? books.ledgers.values() : []) {
     const customer = customers.get(customerId);
@@ -3237,20 +3226,22 @@ function findNewcomers({ settings, books, customers, crm, people }: Omit<Finding
     const record = crm.records.get(customerId);
     const isWritten = totalMinor > 0 && !(record === undefined && settings.isUpdateOnly);
     const isChosen = record?.setByOthers.has("person") === true;
-    if (!isWritten || isChosen || people.has(address) || !/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(address)) continue;
+    const isKnown = people.has(address) && people.get(address)?.recordId !== NEW_PERSON;
+    if (!isWritten || isChosen || isKnown || !/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(address)) continue;
     const name = newcomers.get(address)?.name || (customer?.name ?? "").trim();
     newcomers.set(address, { address, name, customerId });
   }
   return [...newcomers.values()];
 }
 
-/** Creates them, and enters them among `people`; an address that is refused stays nobody's. Returns how many are new. */
+/** Creates them. Returns the people with them, an address that is refused staying nobody's, and how many are new. */
 async function createPeople(
   attio: Service,
   newcomers: readonly Newcomer[],
-  people: Map<string, Person | null>,
+  known: ReadonlyMap<string, Person | null>,
   log: Log,
-): Promise<number> {
+): Promise<{ people: Map<string, Person | null>; created: number }> {
+  const people = new Map(known);
   for (const { address } of newcomers) people.delete(address);
   let created = 0;
   log.follow(() => `writing  ${created} of ${newcomers.length} people created`);
@@ -3265,7 +3256,7 @@ async function createPeople(
   });
   log.endProgress();
   if (ending !== "") log.warn(`${ending}: ${created} of ${newcomers.length} people were created.`);
-  return created;
+  return { people, created };
 }
 
 /** Both checks, each to its end: where neither service can be reached, both are named. */
@@ -3282,104 +3273,159 @@ async function checkServices(stripe: Service, attio: Service, settings: Settings
   return { ...found, problems: [...problems, ...found.problems] };
 }
 
-/** Steps 1 and 2 of a run: the check, then everything both services have, as of one instant, with the books closed. */
-async function gather(settings: Settings, log: Log, { stripe, attio }: Services) {
-  const { clock } = stripe;
-  const check = await checkServices(stripe, attio, settings);
-  const { problems } = check;
+/** What every step of a run works with. */
+type Run = {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly io: Io;
+  readonly stripe: Service;
+  readonly attio: Service;
+  readonly startedAt: number;
+};
+
+/** Step 1. Throws with everything that is wrong, at once. */
+async function check({ settings, log, stripe, attio }: Run) {
+  const place = await checkServices(stripe, attio, settings);
+  const { problems, workspace } = place;
   if (problems.length > 0)
     throw new RunError([`${plural(problems.length, "thing")} to put right before a run:`, ...problems].join("\n  - "));
-  const { spendSlugs, unmappedSlugs } = check;
-  log.line(
-    `check: both keys work, Stripe in ${settings.mode} mode, Attio workspace "${check.workspace}", version ${VERSION}\n`,
-  );
+  const mode = `Stripe in ${settings.mode} mode`;
+  log.line(`check: both keys work, ${mode}, Attio workspace "${workspace}", version ${VERSION}\n`);
+  return place;
+}
 
-  const startedAt = clock.elapsed();
-  const t0 = Math.floor(clock.now() / 1000);
-  const books = openBooks(settings, t0);
+/** Step 2: all that both services have, as of one instant. */
+async function read(run: Run, { spendSlugs, unmappedSlugs }: Awaited<ReturnType<typeof check>>): Promise<Findings> {
+  const { settings, log, stripe, attio, io } = run;
   let rows = 0;
+  const startedAt = io.clock.elapsed();
   log.follow(() => {
-    const rate = (1000 * rows) / Math.max(1, clock.elapsed() - startedAt);
+    const rate = (1000 * rows) / Math.max(1, io.clock.elapsed() - startedAt);
     return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
   });
-  const { customers, crm, found, told } = await readAll({ stripe, attio }, books, spendSlugs, () => (rows += 1));
-  closeBooks(books);
+  const { books, customers, crm, found } = await readAll(run, spendSlugs, () => (rows += 1));
   // A record deleted in Attio while its pages were read moves others past the reader: look again before creating.
   const unseen = [...books.ledgers.values()].filter((one) => one.totalMinor > 0 && !crm.records.has(one.customerId));
   const ids = crm.records.size > 0 ? unseen.map(({ customerId }) => customerId) : [];
-  const [coupons, productNames] = await Promise.all([
-    readCoupons(stripe, couponsNeeded(books, customers)),
+  const [productNames] = await Promise.all([
     readProductNames(stripe, books, settings),
     readCrm(attio, { spendSlugs, currency: books.currency }, ids, crm),
   ]);
-  closeSubscriptions(books, customers, coupons);
   refuseToPlan(books, crm);
   log.endProgress();
   if (found.refused > 0)
     log.warn(
-      `Attio would not search for ${plural(found.refused, "e-mail address", "e-mail addresses")}: links of those customers stay as they are. Look for addresses in Stripe that are mistyped.`,
+      `Attio would not search for ${plural(found.refused, "e-mail address", "e-mail addresses")}: links of those customers stay as they are.`,
     );
-  const stripeRequests = stripe.stats.requests;
-  const { people } = found;
-  return {
-    ...told,
-    settings,
-    books,
-    customers,
-    crm,
-    people,
-    productNames,
-    spendSlugs,
-    unmappedSlugs,
-    stripeRequests,
-  };
+  const place = { spendSlugs, unmappedSlugs, stripeRequests: stripe.stats.requests, nowMs: io.clock.now() };
+  const findings = { settings, books, customers, crm, people: found.people, productNames, ...place };
+  const planned = findNewcomers(findings).map(
+    ({ address }) => [address, { recordId: NEW_PERSON, companyId: undefined }] as const,
+  );
+  return { ...findings, people: new Map([...found.people, ...planned]) };
 }
 
-/** One run. Returns the exit code. */
+/**
+ * Reads both services. Who the payers are is asked while charges are still being read, once customers and records are
+ * known: each address once, a hundred a request.
+ */
+async function readAll({ settings, log, stripe, attio }: Run, spendSlugs: readonly string[], onRow: () => void) {
+  const crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 };
+  const found = noPeople();
+  const asked = new Set<string>();
+  const queue: string[] = [];
+  const crew = createCrew(Infinity);
+  const send = async (): Promise<void> => void (await lookUpPeople(attio, queue.splice(0), found));
+  const ask = ({ books, customers }: Read, customerIds: Iterable<string>): void => {
+    for (const customerId of customerIds) {
+      const address = addressOf(customers.get(customerId));
+      if (asked.has(address) || !getsRecord(ledgerOf(books, customerId), crm.records.get(customerId))) continue;
+      asked.add(address);
+      if (queue.push(address) === FILTER_BATCH) crew.add(send);
+    }
+  };
+  const customersRead = Promise.withResolvers<Read>();
+  let isKnown = false;
+  const onFound = (object: Found, read: Read): void => {
+    onRow();
+    if (isKnown && "amount_captured" in object && object.customer !== null) ask(read, [object.customer]);
+  };
+  const reading = readBooks(stripe, settings, { onFound, onCustomers: customersRead.resolve, warn: log.warn });
+  const crmRead = readCrm(attio, { spendSlugs, currency: settings.currency }, undefined, crm);
+  crew.add(async () => {
+    const [read] = await Promise.all([customersRead.promise, crmRead]);
+    isKnown = true;
+    ask(read, read.books.ledgers.keys());
+  });
+  crew.add(async () => {
+    const [read] = await Promise.all([reading, crmRead]);
+    ask(read, read.books.ledgers.keys());
+    await send();
+  });
+  await crew.done();
+  return { ...(await reading), crm, found };
+}
+
+/** Step 4. */
+function report({ settings, log }: Run, findings: Findings, plan: Plan): void {
+  log.line(`${headlineOf(findings, plan)}\n`);
+  log.tell(...reportSections(findings, plan), ...(settings.isDryRun ? [changeSection(findings, plan)] : []));
+  warningsOf(findings).forEach(log.warn);
+}
+
+/** Step 5. Says why the run stops before its first write, or why it goes on all the same. */
+function isBraked({ settings, log }: Run, findings: Findings, plan: Plan): boolean {
+  const brake = findBrake(plan, findings);
+  const isForced = brake?.isForceable === true && settings.flags.has("--force");
+  if (brake === undefined) return false;
+  if (isForced) log.warn(`Going on because of --force. ${brake.message}`);
+  else log.error(`Stopped before the first write. ${brake.message}\nNothing was written.`);
+  return !isForced;
+}
+
+/** Step 6: first the people that are to be created, then the records. A signal now lets what is in flight end. */
+async function apply({ attio, io, log }: Run, findings: Findings, plan: Plan): Promise<Applied> {
+  const writing = { ...attio, stop: io.stop, cutsInFlight: false };
+  const newcomers = findNewcomers(findings);
+  if (newcomers.length === 0) return applyPlan(writing, plan, log);
+  const { people, created } = await createPeople(writing, newcomers, findings.people, log);
+  const applied = await applyPlan(writing, planChanges({ ...findings, people }), log);
+  return { ...applied, notes: created === 0 ? [] : [`${plural(created, "person", "people")} created`] };
+}
+
+/** What is said of a plan that is not applied: by a dry run what a live one would do, by a braked one that it did not. */
+function applyNothing({ counts }: Plan, isDry: boolean): Applied {
+  const { create, update, refresh, unchanged } = isDry ? counts : { ...counts, create: 0, update: 0, refresh: 0 };
+  const done = { created: create, updated: update, refreshed: refresh, unchanged, failed: 0 };
+  return { done, isGood: isDry, notes: isDry ? ["dry run: nothing was written"] : [] };
+}
+
+/** Step 7. */
+function sumUp(run: Run, { findings, plan, applied }: { findings: Findings; plan: Plan; applied: Applied }): void {
+  const { settings, log, io, startedAt, stripe, attio } = run;
+  const leftOut = settings.isUpdateOnly ? [`${plan.counts["left out"]} left out by --update-only`] : [];
+  const seconds = `${((io.clock.elapsed() - startedAt) / 1000).toFixed(1)} s`;
+  const lastLine = summaryLine(applied.done, stripe.stats, attio.stats, [seconds, ...leftOut, ...applied.notes]);
+  writeStepSummary(settings.stepSummaryPath, log, toldOf(findings, plan, lastLine));
+  log.line(headlineOf(findings, plan));
+  log.line(lastLine);
+}
+
+/** One run, in the seven steps of the header. Returns the exit code. */
 export async function main(io: Io): Promise<number> {
   return runProgram(io, USAGE, async (settings, log, connection) => {
-    const startedAt = io.clock.elapsed();
     if (settings.isDryRun) log.line("dry run: nothing will be written");
-    const stripe = connectStripe(settings, connection);
-    const attio = connectAttio(settings, connection);
-    const gathered = await gather(settings, log, { stripe, attio });
-    const { isUpdateOnly } = settings;
-    const newcomers = findNewcomers(gathered);
-    const planned = newcomers.map(({ address }) => [address, { recordId: NEW_PERSON, companyId: undefined }] as const);
-    const people = new Map<string, Person | null>([...gathered.people, ...planned]);
-    const findings: Findings = { ...gathered, people, nowMs: io.clock.now() };
+    const services = { stripe: connectStripe(settings, connection), attio: connectAttio(settings, connection) };
+    const run = { settings, log, io, ...services, startedAt: io.clock.elapsed() };
+    const place = await check(run);
+    const findings = await read(run, place);
     const plan = planChanges(findings);
-    const headline = headlineOf(findings, plan);
-    log.line(`${headline}\n`);
-    log.tell(...reportSections(findings, plan), ...(settings.isDryRun ? [changeSection(findings, plan)] : []));
-    warningsOf(findings).forEach(log.warn);
-
-    const brake = findBrake(plan, findings);
-    const isBraked = brake !== undefined && !(brake.isForceable && settings.flags.has("--force"));
-    if (isBraked) log.error(`Stopped before the first write. ${brake.message}\nNothing was written.`);
-    else if (brake !== undefined) log.warn(`Going on because of --force. ${brake.message}`);
-
-    const { create, update, refresh, unchanged } = plan.counts;
-    let applied: Applied = { created: create, updated: update, refreshed: refresh, unchanged, failed: 0 };
-    let isGood = !isBraked;
-    const notes: string[] = isUpdateOnly ? [`${plan.counts["left out"]} left out by --update-only`] : [];
-    if (settings.isDryRun) notes.push("dry run: nothing was written");
-    else if (isBraked) applied = { ...applied, created: 0, updated: 0, refreshed: 0 };
-    else {
-      // From here on a signal lets what is in flight end.
-      const writing = { ...attio, stop: io.stop, cutsInFlight: false };
-      const newPeople = newcomers.length === 0 ? 0 : await createPeople(writing, newcomers, people, log);
-      const result = await applyPlan(writing, newcomers.length === 0 ? plan : planChanges(findings), log);
-      applied = result.applied;
-      isGood = applied.failed === 0 && result.ending === "";
-      if (newPeople > 0) notes.push(`${plural(newPeople, "person", "people")} created`);
-    }
-    const seconds = `${((io.clock.elapsed() - startedAt) / 1000).toFixed(1)} s`;
-    const lastLine = summaryLine(applied, stripe.stats, attio.stats, [seconds, ...notes]);
-    writeStepSummary(settings.stepSummaryPath, log, toldOf(findings, plan, lastLine));
-    log.line(headline);
-    log.line(lastLine);
-    return isGood ? 0 : 1;
+    report(run, findings, plan);
+    const isStopped = isBraked(run, findings, plan);
+    const isApplied = !isStopped && !settings.isDryRun;
+    const applied = isApplied ? await apply(run, findings, plan) : applyNothing(plan, !isStopped);
+    sumUp(run, { findings, plan, applied });
+    return applied.isGood ? 0 : 1;
   });
 }
 

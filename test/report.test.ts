@@ -378,12 +378,10 @@ describe("warnings", () => {
     assert.match(warning ?? "", /^Nobody gets a record: all 2 charges \(12\.00 usd\) are without a customer\./);
   });
 
-  it("say that Stripe did not tell what was paid outside, and which permission coupons need", () => {
+  it("name the permission that unreadable coupons need", () => {
     const subscriptions = [aMonthly(4900, { discounts: ["unknown"] })];
-    const found = findingsOf({ charges: [aCharge()], subscriptions }, { isPaidOutsideUnknown: true });
-    const [coupons, outside] = warningsOf(found);
-    assert.match(coupons ?? "", /^1 customer without mrr: .*Coupons \(rak_coupon_read\)/);
-    assert.match(outside ?? "", /paid outside Stripe/);
+    const [warning] = warningsOf(findingsOf({ charges: [aCharge()], subscriptions }));
+    assert.match(warning ?? "", /^1 customer without mrr: .*Coupons \(rak_coupon_read\)/);
   });
 });
 
@@ -423,7 +421,12 @@ describe("the step summary", () => {
       "<details><summary>What they pay now, a month, in usd",
       "<details><summary>In spend&#95;other",
     ]);
-    for (const row of ["create | 2", "captured | 4 | 20246.20 usd", "= total revenue |  | 21179.53 usd", "new payers | 2"])
+    for (const row of [
+      "create | 2",
+      "captured | 4 | 20246.20 usd",
+      "= total revenue |  | 21179.53 usd",
+      "new payers | 2",
+    ])
       assert.ok(summary.includes(row), row);
   });
 

@@ -200,7 +200,6 @@ export function findingsOf(scene: Scene, overrides: Partial<Findings> = {}): Fin
     settings: settingsOf({ CURRENCY: currency, ...env }, args),
     unmappedSlugs: [],
     productNames: new Map(),
-    isPaidOutsideUnknown: false,
     stripeRequests: 30,
     ...overrides,
   };

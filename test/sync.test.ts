@@ -11,6 +11,7 @@ import { attioFaults } from "../sandbox/attio.ts";
 import { aCharge, anInvoice, anInvoiceLine, stripeId } from "../sandbox/objects.ts";
 import type { Fault } from "../sandbox/server.ts";
 import { SANDBOX_STRIPE_TEST_KEY } from "../sandbox/stripe.ts";
+import { VERSION } from "../sync.ts";
 import {
   DAY_MS,
   aSyncedWorld,
@@ -118,7 +119,7 @@ describe("sync: 400 customers with every trap", () => {
   });
 
   test("the records add up to the total that was printed", () => {
-    const [, count, total] = /^ {2}total revenue +(\d+) +([\d.]+) usd/m.exec(first.out) ?? [];
+    const [, total, count] = /^total revenue ([\d.]+) usd of (\d+) customers/m.exec(first.out) ?? [];
     assert.equal(Number(count), expected.size);
     assert.equal(total, decimalOf(sumOf(world, "total_revenue"), "usd"));
   });
@@ -233,7 +234,7 @@ describe("sync: the next day", () => {
         "spend_pro",
         "stripe_customer_id",
       ]);
-    assert.match(run.out, /- spend_pro +0\.00 usd {2}no mapping names it/);
+    assert.match(run.out, / spend_pro +0\.00 usd {2}no mapping names it/);
   });
 
   test("a record of another account is left as it is, and counted", async (t) => {
@@ -344,6 +345,11 @@ describe("sync: options", () => {
     assert.equal(writes, 0);
     assert.match(dry.out, /^dry run: nothing will be written\n/);
     assert.match(dry.out, /dry run: nothing was written\)\n$/);
+    const headline = "total revenue 140.00 usd of 4 customers, +40.00 since the last run";
+    for (const { out } of [dry, live]) {
+      assert.ok(out.includes(`version ${VERSION}\n\n${headline}\n\nRead\n`), out);
+      assert.ok(out.includes(`\n${headline}\ndone: `), out);
+    }
     assert.deepEqual(summaryOf(dry), { ...NOTHING, created: 1, updated: 1, unchanged: 3 });
     assert.deepEqual(summaryOf(live), summaryOf(dry));
   });
@@ -471,7 +477,7 @@ describe("sync: currencies", () => {
 
     assert.equal(run.code, 0, run.all);
     assertRecordsEqual(world, expectedOf(world));
-    const total = /^ {2}total revenue +\d+ +([\d.]+) usd/m.exec(run.out)?.[1];
+    const total = /^ {2}= total revenue +([\d.]+) usd/m.exec(run.out)?.[1];
     assert.equal(total, decimalOf(sumOf(world, "total_revenue"), "usd"));
   });
 
