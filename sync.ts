@@ -2094,7 +2094,7 @@ export async function checkStripe(stripe: Service): Promise<string[]> {
 }
 
 /** A refused key in words that name the page to open and the box to tick. */
-function keyProblem(error: ApiError, wanted: { readonly name: string; readonly slug: string }): string {
+export function keyProblem(error: ApiError, wanted: { readonly name: string; readonly slug: string }): string {
   const page = "https://dashboard.stripe.com/apikeys";
   const say = (what: string): string => `${what} ${error.message}`;
   if (/IP address/i.test(error.detail))

@@ -145,7 +145,7 @@ describe("bootstrap: from nothing", () => {
     assert.match(dry.out, /dry run: nothing was created\n$/);
     assert.match(dry.out, new RegExp(`^${ALL} to create`, "m"));
     for (const object of ["people", "companies"])
-      assert.match(dry.out, new RegExp(`^  stripe_customers on ${object} +to create$`, "m"));
+      assert.match(dry.out, new RegExp(`^  stripe_customers on ${object} +record-reference +to create$`, "m"));
     assert.deepEqual(writesOf(world.attio), []);
   });
 
@@ -305,7 +305,7 @@ describe("bootstrap: what it cannot mend", () => {
 
     const run = await runToFault(world);
 
-    assert.match(run.err, /Another object is called "Stripe customer" or "Stripe customers": rename it/);
+    assert.match(run.err, /Another object is called "Stripe customer" or "Stripe customers": rename it.+\nWas created: nothing\./);
     assert.doesNotMatch(run.out, /^created /m);
   });
 
