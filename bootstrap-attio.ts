@@ -16,8 +16,6 @@ import {
   helpText,
   inspectObject,
   keyProblem,
-  logLines,
-  markdownTable,
   processIo,
   readAttioKey,
   readPage,
@@ -25,7 +23,7 @@ import {
   runProgram,
   writeStepSummary,
 } from "./sync.ts";
-import type { AttributeSpec, Charge, Difference, Io, Json, Log, Product, Row, Service, Settings } from "./sync.ts";
+import type { AttributeSpec, Charge, Difference, Io, Json, Log, Product, Service, Settings } from "./sync.ts";
 
 const HELP = helpText(
   "node bootstrap-attio.ts [--dry-run] [--suggest-products]",
@@ -62,8 +60,8 @@ export async function bootstrap(io: Io): Promise<number> {
       return 1;
     }
     const parts = partsOf(state, settings);
-    const rows = parts.map(({ what, kind, state: now }): Row => [what, "", kind, now]);
-    logLines([{ title: `Attio workspace "${workspace}"`, rows }]).forEach(log.line);
+    const rows = parts.map(({ what, kind, state: now }) => ({ label: what, amount: kind, remark: now }));
+    log.tell({ title: `Attio workspace "${workspace}"`, rows });
     const toDo = parts.filter(({ steps }) => steps).length;
     log.line(`${toDo} to create${state.hasObject ? "" : `, the object ${OBJECT} among them`}`);
     if (remedy !== undefined) log.error(`${remedy} Attio cannot change that. Nothing was created.`);
@@ -108,8 +106,9 @@ function partsOf({ hasObject, specs, differences, options }: State, settings: Se
   const nouns = { singular_noun: "Stripe customer", plural_noun: "Stripe customers" };
   const object = hasObject ? { state: "exists" } : create("/v2/objects", { api_slug: OBJECT, ...nouns });
   const ofAttributes = specs.flatMap((spec): Part[] => {
-    const { slug: what, type, target } = spec;
-    const kind = type === "currency" ? `currency, ${attioCurrency(settings.currency)}` : type;
+    const { slug: what, type, target, isUnique } = spec;
+    const kind =
+      type === "currency" ? `currency, ${attioCurrency(settings.currency)}` : type + (isUnique ? ", unique" : "");
     const fault = differences.find(({ slug }) => slug === what)?.fault;
     if (fault === "archived") return [{ what, kind, ...restore(`${path}/${what}`) }];
     if (fault !== "missing") return [{ what, kind, state: fault === undefined ? "exists" : "DIFFERS, see below" }];
@@ -226,13 +225,15 @@ async function suggestProducts(stripe: Service, settings: Settings, log: Log): P
   if (products === undefined) return 1;
   // A name may be a customer's: it goes where amounts go.
   const shown = settings.showsAmounts ? products : products.map((product) => ({ ...product, name: "" }));
-  const rows = shown.map(({ id, name, active }): Row => [id, "", active ? "" : "archived", name]);
-  const section = { title: `${products.length} products in Stripe`, rows };
+  const rows = shown.map(({ id, name, active }) => ({ label: id, amount: active ? "" : "archived", remark: name }));
+  const section = { title: `${products.length} products in Stripe`, rows, place: 1 };
   const advice = `Give products that belong together the same slug, remove what belongs in ${FALLBACK_SLUG}. PRODUCT_SLUGS:`;
   const json = mappingOf(shown);
-  [...logLines([section]), advice, json].forEach(log.line);
-  const parts = [`## ${section.title}`, markdownTable(section), advice, `\`\`\`json\n${json}\n\`\`\``];
-  writeStepSummary(settings.stepSummaryPath, `${parts.join("\n\n")}\n`, log);
+  log.tell(section);
+  log.line(advice);
+  log.line(json);
+  const lines = [advice, `\`\`\`json\n${json}\n\`\`\``];
+  writeStepSummary(settings.stepSummaryPath, log, { heading: section.title, lines, sections: [section] });
   return 0;
 }
 

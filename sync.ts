@@ -720,13 +720,27 @@ function openSums() {
   };
 }
 
-/** captured − refunded − guests − set aside = counted, which in the account's currency is `countedAs`. */
-const BRIDGE_KINDS = ["captured", "refunded", "guests", "setAside", "counted", "countedAs"] as const;
-/** What stands beside it: of charges, then of invoices; `beyondCharges` is of customers. */
-const BESIDE_CHARGES = ["uncaptured", "pending", "failed", "disputed", "undecided"] as const;
-const BESIDE_INVOICES = ["paidOutside", "noRate", "beyondCharges"] as const;
-const ALL_KINDS = [...BRIDGE_KINDS, ...BESIDE_CHARGES, ...BESIDE_INVOICES];
-export type BridgeKind = (typeof ALL_KINDS)[number];
+/**
+ * captured − refunded − guests − not included = counted, which in the account's currency is `countedAs`; and what
+ * stands beside it. Each with its label, why, and where Stripe's dashboard has the same figure.
+ */
+export const BRIDGE = [
+  ["captured", "captured", "", "Payments › Succeeded and Refunded: the captured amounts"],
+  ["refunded", "- refunded", "", "Payments › Refunded and Partially refunded: the refunds"],
+  ["guests", "- guests", "charges without a customer", ""],
+  ["setAside", "- not included", "settled in another currency", ""],
+  ["counted", "= counted", "net of refunds, before Stripe's fees", ""],
+  ["countedAs", "= settled at", "", "Balances › All activity: gross of these charges, in proportion"],
+  ["uncaptured", "· uncaptured", "in no sum", "Payments › Uncaptured and Canceled"],
+  ["pending", "· pending", "in no sum until they succeed", "Payments › Pending"],
+  ["failed", "· failed", "in no sum", "Payments › Failed"],
+  ["disputed", "· disputed", "lost ones too: counted, never subtracted", "Payments › Disputes"],
+  ["undecided", "· undecided", "captured in part: what an unreadable balance transaction decides", ""],
+  ["paidOutside", "· paid outside", "invoices, in no sum", "Invoices › Paid, marked as paid outside of Stripe"],
+  ["noRate", "· no rate", "invoices not included", "Invoices › Paid"],
+  ["beyondCharges", "· beyond charges", "customers with more collected than captured", ""],
+] as const;
+export type BridgeKind = (typeof BRIDGE)[number][0];
 export type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
 
 function noTally(): Tally {
@@ -786,7 +800,7 @@ function addAt<K>(sums: Map<K, Minor>, key: K, amount: Minor): void {
 
 function bridgeLine(books: Books, currency: string): BridgeLine {
   const make = (): BridgeLine =>
-    Object.fromEntries(ALL_KINDS.map((kind) => [kind, noTally()])) as Record<BridgeKind, Tally>;
+    Object.fromEntries(BRIDGE.map(([kind]) => [kind, noTally()])) as Record<BridgeKind, Tally>;
   return valueAt(books.bridge, currency, make);
 }
 
@@ -1225,6 +1239,8 @@ export type Findings = {
   readonly unmappedSlugs: readonly string[];
   /** Names by product id, as far as the key may read them. */
   readonly productNames: ReadonlyMap<string, string>;
+  /** Stripe refused to say what was paid outside Stripe. */
+  readonly isPaidOutsideUnknown: boolean;
   readonly nowMs: number;
   readonly stripeRequests: number;
 };
@@ -1581,7 +1597,7 @@ export function connect(
 }
 
 /** Parameters of a request, by name. */
-type Query = Readonly<Record<string, string>>;
+type Query = Readonly<Record<string, string | readonly string[]>>;
 
 export type Call = {
   readonly method: "GET" | "POST" | "PUT" | "PATCH";
@@ -1689,7 +1705,10 @@ async function attempt<T>(
   read: (json: Json) => T,
 ): Promise<Failure | { readonly value: T }> {
   const timeout = AbortSignal.timeout(service.timeoutMs);
-  const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query)}`;
+  const pairs = Object.entries(call.query ?? {}).flatMap(([name, value]) =>
+    [value].flat().map((one): [string, string] => [name, one]),
+  );
+  const query = pairs.length === 0 ? "" : `?${new URLSearchParams(pairs)}`;
   let response: Response;
   let json: Json | undefined;
   try {
@@ -1823,15 +1842,60 @@ export const STRIPE_VERSION = "2026-10-28.endive";
 const PAGE = 100;
 const LIST_WORKERS = 10;
 
-/** Each permission by the dashboard's name, its slug, the endpoint that shows it, and whether every account needs it. */
-export const STRIPE_PERMISSIONS = [
-  { name: "Charges and Refunds", slug: "rak_charge_read", path: "/v1/charges", isNeeded: true },
-  { name: "Customers", slug: "rak_customer_read", path: "/v1/customers", isNeeded: true },
-  { name: "Invoices", slug: "rak_invoice_read", path: "/v1/invoices", isNeeded: true },
-  { name: "Subscriptions", slug: "rak_subscription_read", path: "/v1/subscriptions", isNeeded: true },
-  { name: "Products", slug: "rak_product_read", path: "/v1/products", isNeeded: false },
-] as const;
-const BALANCE_PERMISSION = { name: "Balance transaction sources", slug: "rak_balance_transaction_source_read" };
+/** A list, and the permission it takes: what the dashboard calls it, and its slug. */
+export type StripeList<T> = {
+  readonly path: string;
+  readonly kind: string;
+  readonly reader: Reader<T, unknown>;
+  readonly permission?: { readonly name: string; readonly slug: string };
+  readonly query?: Query;
+  readonly lane?: string;
+  /**
+   * What comes only where it is asked for: in every page, or once an object needs it. A refusal stops the run where it
+   * is vital, naming that permission; else the list is read on without.
+   */
+  readonly expand?: { readonly fields: readonly string[]; readonly isAlways?: true; readonly isVital?: true };
+};
+
+/** The lists that every account needs, and what is read of others. */
+export const STRIPE_LISTS = {
+  charges: {
+    path: "/v1/charges",
+    kind: "charge",
+    reader: CHARGE,
+    permission: { name: "Charges and Refunds", slug: "rak_charge_read" },
+    expand: { fields: ["data.balance_transaction"], isVital: true },
+  },
+  invoices: {
+    path: "/v1/invoices",
+    kind: "invoice",
+    reader: INVOICE,
+    permission: { name: "Invoices", slug: "rak_invoice_read" },
+    query: { status: "paid" },
+    expand: { fields: ["data.amount_paid_off_stripe"], isAlways: true },
+  },
+  customers: {
+    path: "/v1/customers",
+    kind: "customer",
+    reader: CUSTOMER,
+    permission: { name: "Customers", slug: "rak_customer_read" },
+  },
+  subscriptions: {
+    path: "/v1/subscriptions",
+    kind: "subscription",
+    reader: SUBSCRIPTION,
+    permission: { name: "Subscriptions", slug: "rak_subscription_read" },
+    query: { status: "all" }, // without it the list hides the canceled ones
+    expand: { fields: ["data.discounts", "data.items.data.discounts"] },
+  },
+} as const satisfies Readonly<Record<string, StripeList<unknown>>>;
+
+/** Permissions that only some accounts need. */
+export const STRIPE_EXTRAS = {
+  products: { name: "Products", slug: "rak_product_read" },
+  balances: { name: "Balance transaction sources", slug: "rak_balance_transaction_source_read" },
+  coupons: { name: "Coupons", slug: "rak_coupon_read" },
+} as const;
 
 /**
  * Stripe allows 25 requests/s per endpoint and 100 over a live account, 25 over a test account, all shared with the
@@ -1842,16 +1906,6 @@ export function connectStripe(settings: Settings, connection: Connection): Servi
   const own = { name: "Stripe", base: settings.stripeBase, headers, quotesWords: true } as const;
   return connect(connection, own, { all: settings.mode === "live" ? 50 : 20, lane: () => 20 });
 }
-
-export type StripeList<T> = {
-  readonly path: string;
-  readonly kind: string;
-  readonly reader: Reader<T, unknown>;
-  readonly query?: Query;
-  readonly lane?: string;
-  /** Says of an object that it cannot be read without its balance transaction: its page is then read again with it. */
-  readonly needsBalance?: (object: T) => boolean;
-};
 
 type Page<T> = { readonly objects: readonly T[]; readonly hasMore: boolean };
 const PAGE_OF_ANY = shape({ data: anyList, has_more: flag });
@@ -1896,11 +1950,41 @@ export async function readPages<T extends { readonly id: string }>(
 /** The id of the last object read, to read on from; undefined where there is no more to read. */
 type Cursor = string | undefined;
 
-/** What one worker reads, newest first: on from `created` down to `keep`. `span`: the seconds its last page covered. */
-type Window = { keep: number; created: number; span: number; readonly reach: number };
+/**
+ * What one worker reads, newest first: on from `created` down to `keep`, with the filters of its first page. `span`: the
+ * seconds its last page covered, or, before its first, the last page of the window it was cut from.
+ */
+type Window = { keep: number; created: number; span: number; readonly reach: number; readonly filter: Query };
+
+/** What is wanted of a list. */
+export type Wanted<T> = {
+  /** Only what was created before it, in unix seconds. */
+  readonly t0: number;
+  /** Of one customer; of all where left out. */
+  readonly customer?: string;
+  /** Says of an object that it needs what the list can expand. */
+  readonly isUnclear?: (object: T) => boolean;
+  /** Told once if Stripe refuses what the list expands, and it is read without. */
+  readonly onRefusal?: (refusal: ApiError) => void;
+  /** Before every page: where it returns a promise, the page waits for that. */
+  readonly hold?: () => Promise<void> | undefined;
+};
+
+/** A list while it is read. */
+type Listing<T> = {
+  readonly stripe: Service;
+  readonly list: StripeList<T>;
+  readonly use: Wanted<T>;
+  readonly take: (object: T) => void;
+  readonly crew: ReturnType<typeof createCrew>;
+  readonly open: Set<Window>;
+  cuts: number;
+  expands: boolean | "refused";
+};
+type Listed = { readonly id: string; readonly created: number };
 
 /**
- * Calls `take` once for every object of a list created before `t0` (unix seconds), in no particular order.
+ * Calls `take` once for every object of a list created before `t0`, in no particular order.
  *
  * The list starts as one window of time, half-open and open below, that is read newest first, by cursor. Whenever a
  * worker is free, the window with the most left is cut in two by time: its worker keeps the newer part (it reads on
@@ -1910,82 +1994,102 @@ type Window = { keep: number; created: number; span: number; readonly reach: num
  * A cut costs at most one request more than reading on. Cuts are rationed to 5 and 3 for every 10 pages' worth of
  * objects, so that a list takes no more than 1.3 × its pages + 6 requests, however its objects lie in time.
  */
-export async function readList<T extends { readonly id: string; readonly created: number }>(
+export async function readList<T extends Listed>(
   stripe: Service,
   list: StripeList<T>,
-  t0: number,
+  use: Wanted<T>,
   take: (object: T) => void,
 ): Promise<void> {
-  const open = new Set<Window>();
   const crew = createCrew(LIST_WORKERS);
-  let isExpanding = false;
-  let cuts = 5;
-
-  /**
-   * Reads a page of the window and takes it; once an object has needed its balance transaction, with those, for which
-   * few keys need a permission.
-   */
-  async function readOn(window: Window, query: Query, expands = isExpanding): Promise<Cursor> {
-    const full = expands ? { ...query, "expand[]": "data.balance_transaction" } : query;
-    const cursor = await readPage(stripe, list, full, (page) => {
-      const isUnclear = !expands && page.objects.some((object) => list.needsBalance?.(object));
-      return isUnclear ? null : takePage(window, page);
-    }).catch((error: unknown) => {
-      if (!expands || !(error instanceof ApiError) || error.status !== 403) throw error;
-      const why = "Some charges are in another currency, or captured in part: what became of them";
-      throw new RunError(`${why} only their balance transactions tell. ${keyProblem(error, BALANCE_PERMISSION)}`);
-    });
-    if (cursor !== null) return cursor;
-    isExpanding = true;
-    return readOn(window, query, true);
-  }
-
-  /** Takes what is the window's own. */
-  function takePage(window: Window, { objects, hasMore }: Page<T>): Cursor {
-    const newest = objects[0]?.created ?? window.created;
-    for (const object of objects) {
-      if (object.created > window.created)
-        throw new UnexpectedError(`${list.path} is not newest first at ${object.id}`);
-      window.created = object.created;
-      if (object.created < window.keep) continue; // another worker's
-      take(object);
-      cuts += 0.3 / PAGE;
-    }
-    window.span = newest - window.created;
-    const isOver = !hasMore || window.created < window.keep;
-    if (isOver) open.delete(window);
-    cutWhileFree();
-    return isOver ? undefined : objects.at(-1)?.id;
-  }
-
-  async function readWindow(from: number, until: number, reach: number): Promise<void> {
-    const window = { keep: from, created: until - 1, span: Infinity, reach };
-    open.add(window);
-    const filter = { "created[lt]": String(until), ...(from > 0 && { "created[gte]": String(from) }) };
-    let cursor = await readOn(window, filter);
-    while (cursor !== undefined) cursor = await readOn(window, { ...filter, starting_after: cursor });
-  }
-
-  function cutWhileFree(): void {
-    while (open.size < LIST_WORKERS && cuts >= 1) {
-      const [widest] = [...open].toSorted((a, b) => pagesLeft(b) - pagesLeft(a));
-      const cut = widest === undefined ? 0 : cutBelow(widest.created, widest.keep, widest.span, widest.reach);
-      if (widest === undefined || cut === 0) return;
-      cuts -= 1;
-      // How much lies beyond the cut nobody knows: there, the first page may look twice as far.
-      const { keep, reach } = widest;
-      crew.add(() => readWindow(keep, cut, reach * 2));
-      widest.keep = cut;
-    }
-  }
-
-  crew.add(() => readWindow(0, t0, 8));
+  const expands = list.expand?.isAlways === true;
+  const reading: Listing<T> = { stripe, list, use, take, crew, open: new Set(), cuts: 5, expands };
+  openWindow(reading, { keep: 0, created: use.t0 - 1, span: Infinity, reach: 8 });
   await crew.done();
 }
 
-/** How many pages a window still holds, by the measure of its last one; none are known of before its first. */
+function openWindow<T extends Listed>(reading: Listing<T>, part: Omit<Window, "filter">): void {
+  const { list, use, open, crew } = reading;
+  const filter: Query = {
+    ...list.query,
+    ...(use.customer !== undefined && { customer: use.customer }),
+    "created[lt]": String(part.created + 1),
+    ...(part.keep > 0 && { "created[gte]": String(part.keep) }),
+  };
+  const window = { ...part, filter };
+  open.add(window);
+  crew.add(async () => {
+    let cursor = await readOn(reading, window, {});
+    while (cursor !== undefined) {
+      await use.hold?.();
+      cursor = await readOn(reading, window, { starting_after: cursor });
+    }
+  });
+}
+
+/** Reads a page of the window and takes it; again, with all that the list can expand, if an object needs that. */
+async function readOn<T extends Listed>(reading: Listing<T>, window: Window, after: Query): Promise<Cursor> {
+  const { stripe, list, use } = reading;
+  const { expands } = reading;
+  const expand: Query = expands === true ? { "expand[]": list.expand?.fields ?? [] } : {};
+  const isUnclear = expands === false ? use.isUnclear : undefined;
+  const refusals: ApiError[] = [];
+  const read = (query: Query): Promise<Cursor | null> =>
+    readPage(stripe, list, { ...window.filter, ...query, ...after }, (page) =>
+      isUnclear !== undefined && page.objects.some(isUnclear) ? null : takePage(reading, window, page),
+    );
+  const cursor = await read(expand).catch((error: unknown) => {
+    if (expands !== true || !(error instanceof ApiError) || ![400, 403].includes(error.status)) throw error;
+    refusals.push(error);
+    return read({}); // if this fails as well, it was not the expansion's fault
+  });
+  if (refusals[0] !== undefined) noteRefusal(reading, refusals[0]);
+  if (cursor !== null) return cursor;
+  reading.expands ||= true;
+  return readOn(reading, window, after);
+}
+
+/** Stripe will not expand, but reads: a list is read on without, unless what is missing is vital. */
+function noteRefusal<T>(reading: Listing<T>, refusal: ApiError): void {
+  if (reading.list.expand?.isVital === true) {
+    const why = "Some charges are in another currency, or captured in part: what became of them";
+    throw new RunError(`${why} only their balance transactions tell. ${keyProblem(refusal, STRIPE_EXTRAS.balances)}`);
+  }
+  if (reading.expands !== "refused") reading.use.onRefusal?.(refusal);
+  reading.expands = "refused";
+}
+
+/** Takes what is the window's own. */
+function takePage<T extends Listed>(reading: Listing<T>, window: Window, { objects, hasMore }: Page<T>): Cursor {
+  const newest = objects[0]?.created ?? window.created;
+  for (const object of objects) {
+    if (object.created > window.created)
+      throw new UnexpectedError(`${reading.list.path} is not newest first at ${object.id}`);
+    window.created = object.created;
+    if (object.created < window.keep) continue; // another worker's
+    reading.take(object);
+    reading.cuts += 0.3 / PAGE;
+  }
+  window.span = newest - window.created;
+  const isOver = !hasMore || window.created < window.keep;
+  if (isOver) reading.open.delete(window);
+  cutWhileFree(reading);
+  return isOver ? undefined : objects.at(-1)?.id;
+}
+
+function cutWhileFree<T extends Listed>(reading: Listing<T>): void {
+  while (reading.open.size < LIST_WORKERS && reading.cuts >= 1) {
+    const [widest] = [...reading.open].toSorted((a, b) => pagesLeft(b) - pagesLeft(a));
+    const cut = widest === undefined ? 0 : cutBelow(widest.created, widest.keep, widest.span, widest.reach);
+    if (widest === undefined || cut === 0) return;
+    reading.cuts -= 1;
+    // How much lies beyond the cut nobody knows: there, the next cut may look twice as far.
+    openWindow(reading, { keep: widest.keep, created: cut - 1, span: widest.span, reach: widest.reach * 2 });
+    widest.keep = cut;
+  }
+}
+
+/** How many pages a window still holds, by the measure of its last one. */
 function pagesLeft({ created, keep, span }: Window): number {
-  if (span === Infinity) return 0;
   return keep === 0 ? Infinity : (created - keep) / Math.max(1, span);
 }
 
@@ -2001,36 +2105,24 @@ export function cutBelow(oldest: number, from: number, span: number, reach: numb
   return oldest - cut >= pageSeconds && cut - from >= pageSeconds ? cut : 0;
 }
 
-/** What to read of a list: what was created before `t0` (unix seconds), of one customer or of all. */
-type Scope = { readonly t0: number; readonly customer?: string };
-
-function queryOf(scope: Scope): Query {
-  return scope.customer === undefined ? {} : { customer: scope.customer };
-}
-
-/** Reads charges; those of which `isUnclear` says so come with their balance transaction. */
-export function readCharges(
-  stripe: Service,
-  scope: Scope & { readonly isUnclear: (charge: Charge) => boolean },
-  take: (charge: Charge) => void,
-): Promise<void> {
-  const list = { path: "/v1/charges", kind: "charge", reader: CHARGE, query: queryOf(scope) };
-  return readList(stripe, { ...list, needsBalance: scope.isUnclear }, scope.t0, take);
-}
-
 /**
- * Reads paid invoices with all their lines. A page embeds the first ten lines of each
+ * Reads paid invoices, with all their lines where `hasLines`. A page embeds the first ten of each invoice
  * (https://docs.stripe.com/api/invoices/object#invoice_object-lines); the others are read beside the pages, not between.
  */
-export async function readPaidInvoices(stripe: Service, scope: Scope, take: (invoice: Invoice) => void): Promise<void> {
-  const crew = createCrew(LIST_WORKERS + 1);
-  const list = { path: "/v1/invoices", kind: "invoice", reader: INVOICE, query: { ...queryOf(scope), status: "paid" } };
-  const readPages = (): Promise<void> =>
-    readList(stripe, list, scope.t0, (invoice) => {
-      if (!invoice.lines.has_more) return take(invoice);
-      crew.add(async () => take(await withAllLines(stripe, invoice)));
-    });
-  crew.add(readPages);
+export async function readInvoices(
+  stripe: Service,
+  use: Wanted<Invoice> & { readonly hasLines: boolean },
+  take: (invoice: Invoice) => void,
+): Promise<void> {
+  const crew = createCrew(1 + LIST_WORKERS);
+  const takeWhole = (invoice: Invoice): void => {
+    if (!use.hasLines || !invoice.lines.has_more) return take(invoice);
+    crew.add(async () => take(await withAllLines(stripe, invoice)));
+  };
+  // Lines come more slowly than invoices: a page takes its place behind those that wait, so that they stay few.
+  const hold = (): Promise<void> | undefined =>
+    crew.waiting.length < PAGE ? undefined : new Promise((begin) => crew.add(async () => begin()));
+  crew.add(() => readList(stripe, STRIPE_LISTS.invoices, { ...use, hold }, takeWhole));
   await crew.done();
 }
 
@@ -2039,16 +2131,6 @@ async function withAllLines(stripe: Service, invoice: Invoice): Promise<Invoice>
   const embedded = invoice.lines.data;
   const more = await readPages(stripe, { ...list, path: `/v1/invoices/${invoice.id}/lines` }, embedded.at(-1)?.id);
   return { ...invoice, lines: { data: [...embedded, ...more], has_more: false } };
-}
-
-function readCustomers(stripe: Service, scope: Scope, take: (customer: Customer) => void): Promise<void> {
-  return readList(stripe, { path: "/v1/customers", kind: "customer", reader: CUSTOMER }, scope.t0, take);
-}
-
-/** Reads subscriptions of every status: without `status=all` the list hides the canceled ones. */
-export function readSubscriptions(stripe: Service, scope: Scope, take: (one: Subscription) => void): Promise<void> {
-  const list = { path: "/v1/subscriptions", kind: "subscription", reader: SUBSCRIPTION };
-  return readList(stripe, { ...list, query: { ...queryOf(scope), status: "all" } }, scope.t0, take);
 }
 
 /** Coupons by id, each once; undefined for one that cannot be read. */
@@ -2077,32 +2159,38 @@ export async function readProducts(stripe: Service, ids?: readonly string[]): Pr
 
 /** One cheap request per permission. Returns what is wrong with the key; throws what is no question of the key. */
 export async function checkStripe(stripe: Service): Promise<string[]> {
-  const needed = STRIPE_PERMISSIONS.filter(({ isNeeded }) => isNeeded);
-  const checks = needed.map(async (permission): Promise<string[]> => {
+  const checks = Object.values(STRIPE_LISTS).map(async ({ path, permission }) => {
     try {
-      await request(stripe, { method: "GET", path: permission.path, query: { limit: "1" } });
+      await request(stripe, { method: "GET", path, query: { limit: "1" } });
       return [];
     } catch (error) {
       if (!(error instanceof ApiError) || ![401, 403].includes(error.status)) throw error;
-      return [keyProblem(error, permission)];
+      return [{ text: keyProblem(error, permission), isGeneral: isOfWholeKey(error) }];
     }
   });
   const problems = (await Promise.all(checks)).flat();
   // A key that is wrong altogether is wrong for each endpoint: said once.
-  const general = problems.find((problem) => !needed.some(({ slug }) => problem.includes(slug)));
-  return general === undefined ? problems : [general];
+  const general = problems.find(({ isGeneral }) => isGeneral);
+  return (general === undefined ? problems : [general]).map((problem) => problem.text);
+}
+
+/** True where nothing of this key can be read, whatever its permissions: said once, not for each list. */
+function isOfWholeKey({ status, code }: ApiError): boolean {
+  return status === 401 || code !== "more_permissions_required";
 }
 
 /** A refused key in words that name the page to open and the box to tick. */
 export function keyProblem(error: ApiError, wanted: { readonly name: string; readonly slug: string }): string {
   const page = "https://dashboard.stripe.com/apikeys";
   const say = (what: string): string => `${what} ${error.message}`;
-  if (/IP address/i.test(error.detail))
-    return say(`STRIPE_API_KEY is limited to IP addresses that are not this machine's. Lift that at ${page}.`);
+  if (!isOfWholeKey(error))
+    return say(`STRIPE_API_KEY lacks the permission "${wanted.name}" (${wanted.slug}). Set it to Read at ${page}.`);
   if (error.code === "api_key_expired") return say(`STRIPE_API_KEY has expired. Create a new one at ${page}.`);
   if (error.status === 401)
     return say(`STRIPE_API_KEY is unknown to Stripe: mistyped, deleted, or of another account. Look at ${page}.`);
-  return say(`STRIPE_API_KEY lacks the permission "${wanted.name}" (${wanted.slug}). Set it to Read at ${page}.`);
+  return say(
+    `STRIPE_API_KEY may not be used here: it may be limited to IP addresses. What Stripe says, and ${page}, tell.`,
+  );
 }
 
 // ----------------------------------------------------------------- Attio ----
@@ -2500,166 +2588,257 @@ export async function createPerson(attio: Service, address: string, name: string
 }
 
 // ---------------------------------------------------------------- Report ----
-// Strings only, no decisions. A log holds ids, counts and account-wide totals: no names, no addresses, and no single
-// customer's amount where others may read it (CI). With SHOW_AMOUNTS=0 it holds no amount at all.
+// Words only, no decisions: sections of rows, told in the log and in the step summary. They hold ids, counts and
+// account-wide totals: no name, no address, and no single customer's amount where others may read them (CI). With
+// SHOW_AMOUNTS=0 they hold no amount at all, and no product's name, which may be a customer's.
 
+const WIDTH = 100;
 const SAMPLE = 20;
 
-/** A titled block: in the log as aligned columns, in the step summary as a table. */
-export type Section = { readonly title: string; readonly rows: readonly Row[] };
-export type Row = readonly [label: string, count: string, amount: string, remark: string];
-
-/** A row; what is left out stays empty. */
-export function row(label: string, count: number | "", remark = "", amount = ""): Row {
-  return [label, String(count), amount, remark];
-}
+/** A line of the report; it is left out where it counts 0. */
+export type Row = Readonly<{ label: string; count?: number; amount?: string; remark?: string }>;
+/** The step summary opens the sections that have a place, in that order, and folds the others. */
+export type Section = Readonly<{ title: string; rows: readonly Row[]; place?: number }>;
 
 function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
 
-/** Account-wide amounts; nothing where amounts are not to be shown. */
-function shownAmount(amount: Minor, currency: string, settings: Settings): string {
-  return settings.showsAmounts ? `${formatMinor(amount, currency)} ${clean(currency)}` : "";
+/** "" where amounts are not to be shown. */
+function shownAmount(amount: Minor, { books, settings }: Findings, currency = books.currency): string {
+  return settings.showsAmounts ? `${formatMinor(amount, currency)} ${currency}` : "";
 }
 
-/** Label, count and where to find the same figure in the Stripe dashboard, for each term of the bridge. */
-const BRIDGE_LABELS: readonly (readonly [kind: BridgeKind, label: string, remark: string])[] = [
-  ["captured", "captured", "Payments › Succeeded and Refunded: the captured amounts"],
-  ["refunded", "- refunded", "Payments › Refunded and Partially refunded: the refunds"],
-  ["guests", "- guests", "charges without a customer; the dashboard has no such figure"],
-  ["setAside", "- not included", "settled in another currency; the dashboard has no such figure"],
-  ["counted", "= counted", "net of refunds, before Stripe's fees; the dashboard has no such figure"],
-  ["uncaptured", "· uncaptured", "Payments › Uncaptured and Canceled; in no sum"],
-  ["pending", "· pending", "Payments › Pending; counted once they succeed"],
-  ["failed", "· failed", "Payments › Failed; in no sum"],
-  ["disputed", "· disputed", "Payments › Disputes, lost ones too; counted above, never subtracted"],
-  ["undecided", "· undecided", "partial captures whose balance transaction cannot be read: what depends on it"],
-  ["paidOutside", "· paid outside", "Invoices › Paid, marked as paid outside of Stripe; in no sum"],
-  ["beyondCharges", "· beyond charges", "customers whose paid invoices collected more than all their charges captured"],
-  ["noRate", "· no rate", "paid invoices of customers without a counted charge in this currency; in no column"],
-];
+/** How much more the records hold after some changes. */
+function shownMove(changes: readonly Change[], currency: string): string {
+  const moved = sumMinor(changes.map(({ beforeMinor, afterMinor }) => minor(afterMinor - beforeMinor)));
+  return `${moved > 0 ? "+" : ""}${formatMinor(moved, currency)}`;
+}
 
-/** The way from what was captured to what the records hold: by charge currency, then at settled value. */
-export function bridgeSections({ settings, books, unmappedSlugs }: Findings, plan: Plan): Section[] {
-  const show = (amount: Minor, currency = books.currency): string => shownAmount(amount, currency, settings);
-  const isMain = (currency: string): number => Number(currency === books.currency);
-  const lines = [...books.bridge].toSorted(([a], [b]) => isMain(b) - isMain(a) || (a < b ? -1 : 1));
-  const byCurrency = lines.map(([currency, line]): Section => {
-    const place = "Balances › All activity: gross of these charges, in proportion";
-    const rate = row("= settled at", "", place, show(line.countedAs.minor));
-    const rows = BRIDGE_LABELS.flatMap(([kind, label, remark]): Row[] => {
-      const { count, minor: sum } = line[kind];
-      if (count === 0 && kind !== "captured" && kind !== "counted") return [];
-      const own = row(label, count, remark, show(sum, currency));
-      return kind === "counted" && count > 0 && currency !== books.currency ? [own, rate] : [own];
-    });
-    return { title: `Charges in ${clean(currency)}`, rows };
-  });
-  const whose = "of all who paid, and of records at 0; net of refunds";
-  const total = [row("total revenue", plan.changes.length, whose, show(plan.totalMinor))];
-  const unmapped = "no mapping names it: its money is in other columns";
-  for (const [slug, amount] of plan.columns) {
-    const remark = unmappedSlugs.includes(slug) ? unmapped : "collected through paid invoices";
-    total.push(row(`- ${slug}`, "", `${remark}, before refunds`, show(amount)));
-  }
-  total.push(row("= unallocated", "", "charges without an invoice, less refunds", show(plan.unallocated)));
-  const { count, minor: sum } = plan.withoutRecord;
-  if (count > 0) total.push(row("· no record", count, "paid invoices of customers without a record", show(sum)));
-  return [...byCurrency, { title: `All currencies at settled value, in ${books.currency}`, rows: total }];
+/** What a founder looks for: the total, of how many, and how that differs from what the CRM held. */
+export function headlineOf(findings: Findings, { changes, totalMinor }: Plan): string {
+  const payers = plural(changes.filter(({ afterMinor }) => afterMinor > 0).length, "customer");
+  if (!findings.settings.showsAmounts) return `total revenue of ${payers}`;
+  const isFirst = findings.crm.records.size === 0;
+  const change = isFirst ? "no record before" : `${shownMove(changes, findings.books.currency)} since the last run`;
+  return `total revenue ${shownAmount(totalMinor, findings)} of ${payers}, ${change}`;
 }
 
 /** The report before anything is written: what was read, the bridge, the plan, what a person may want to mend. */
-export function reportSections(findings: Findings, plan: Plan): Section[] {
-  const { settings, books, crm } = findings;
-  const { counts } = books;
-  const monthly = findings.stripeRequests * 30;
-  const newPeople = [...findings.people.values()].filter((person) => person?.recordId === NEW_PERSON).length;
-  const some = (...rows: Row[]): Row[] => rows.filter(([, count]) => count !== "0");
-  const read = [
-    row("charges", counts.charges, `created before ${new Date(books.t0 * 1000).toISOString()}, as all below`),
-    row("paid invoices", counts.invoices, `${counts.longInvoices} with more than ten lines`),
-    row("customers", findings.customers.size),
-    row("subscriptions", counts.subscriptions, "of every status"),
-    row("records", crm.records.size + crm.withoutKey, `in Attio, object ${OBJECT}`),
-    ...some(row("paid later", counts.paidLater, "invoices paid since this run began: the next run's")),
+export function reportSections(findings: Findings, plan: Plan, isVerbose = findings.settings.isVerbose): Section[] {
+  const { books, crm, customers, stripeRequests } = findings;
+  const { charges, invoices, longInvoices, subscriptions, paidLater } = books.counts;
+  const monthly = stripeRequests * 30;
+  const read: Row[] = [
+    { label: "charges", count: charges, remark: `created before ${isoOf(books.t0 * 1000)}, as all below` },
+    { label: "paid invoices", count: invoices, remark: `${longInvoices} with more than ten lines` },
+    { label: "customers", count: customers.size },
+    { label: "subscriptions", count: subscriptions, remark: "(of every status)" },
+    { label: "records", count: crm.records.size + crm.withoutKey, remark: `in Attio, object ${OBJECT}` },
+    { label: "paid later", count: paidLater, remark: "invoices paid since this run began: the next run's" },
+    // https://docs.stripe.com/rate-limits
+    { label: "reads a month", count: monthly > 10_000 ? monthly : 0, remark: "10000, or 500 a transaction, are free" },
   ];
-  const free = "at this pace; 10000, or 500 per transaction, are free: https://docs.stripe.com/rate-limits";
-  if (monthly > 10_000) read.push(row("reads a month", monthly, free));
-  const planned = [
-    row("create", plan.counts.create),
-    row("update", plan.counts.update),
-    row("refresh", plan.counts.refresh, "equal, last written over REFRESH_DAYS ago"),
-    row("unchanged", plan.counts.unchanged, "no request"),
-    ...some(
-      row("left out", plan.counts["left out"], "not created because of --update-only"),
-      row("left alone", plan.leftAlone, "records whose customer has no charge in this Stripe account"),
-      row("without a key", crm.withoutKey, "records without a stripe_customer_id, left alone"),
-      row("people to create", newPeople, "for payers whose address nobody has"),
-    ),
-  ];
-  return [
+  const sections: Section[] = [
     { title: "Read", rows: read },
-    ...bridgeSections(findings, plan),
-    { title: "Plan", rows: planned },
-    { title: "What changes", rows: some(...newsRows(plan, settings)) },
-    fallbackSection(findings),
-  ].filter(({ rows }) => rows.length > 0);
+    ...bridgeSections(findings, isVerbose),
+    { title: `Revenue by product, in ${books.currency}`, rows: revenueRows(findings, plan), place: 2 },
+    { title: `What they pay now, a month, in ${books.currency}`, rows: mrrRows(findings, plan) },
+    { title: "Plan", rows: planRows(findings, plan, isVerbose), place: 3 },
+    { title: "What changes", rows: newsRows(findings, plan, isVerbose), place: 1 },
+    { title: `In ${FALLBACK_SLUG}`, rows: fallbackRows(findings) },
+  ];
+  const kept = sections.map((section) => ({ ...section, rows: section.rows.filter(({ count }) => count !== 0) }));
+  return kept.filter(({ rows }) => rows.length > 0);
 }
 
-/** Records that mean something happened, with the ids of a few where only the person who started the run reads them. */
-function newsRows(plan: Plan, settings: Settings): Row[] {
-  const news = (label: string, changes: readonly Change[], amount = ""): Row => {
-    const more = changes.length > SAMPLE ? `, and ${changes.length - SAMPLE} more` : "";
-    const ids = changes.slice(0, SAMPLE).map(({ customerId }) => customerId);
-    return row(label, changes.length, settings.isCi ? "" : ids.join(", ") + more, amount);
+/** From captured to counted: the account's currency term by term; the others so as well, or in a line each. */
+function bridgeSections(findings: Findings, isVerbose: boolean): Section[] {
+  const { currency: home, bridge } = findings.books;
+  const lines = [...bridge].toSorted(([a], [b]) => Number(b === home) - Number(a === home) || (a < b ? -1 : 1));
+  const full = lines.filter(([currency]) => currency === home || isVerbose);
+  const terms = full.map(([currency, line]): Section => {
+    const own = BRIDGE.filter(([kind]) => kind !== "countedAs" || currency !== home);
+    const rows = own.map(([kind, label, why, where]): Row => {
+      const { count, minor: sum } = line[kind];
+      const remark = [why, isVerbose ? where : ""].filter(Boolean).join("; ");
+      return { label, count, amount: shownAmount(sum, findings, kind === "countedAs" ? home : currency), remark };
+    });
+    return { title: `Charges in ${currency}`, rows };
+  });
+  const others = lines.slice(full.length).map(([currency, { captured, counted, countedAs }]): Row => {
+    const [all, part] = [captured, counted].map((tally) => shownAmount(tally.minor, findings, currency));
+    const remark = all === "" ? "" : `${part} of ${all} captured`;
+    return { label: currency, count: captured.count, amount: shownAmount(countedAs.minor, findings), remark };
+  });
+  return [...terms, { title: `Charges in other currencies, counted as Stripe settled them`, rows: others }];
+}
+
+/** What the total consists of, with bars: no pie could show a part below 0. */
+function revenueRows(findings: Findings, { columns, unallocated, totalMinor, withoutRecord }: Plan): Row[] {
+  const { settings, unmappedSlugs } = findings;
+  const largest = Math.max(1, Math.abs(unallocated), ...columns.values());
+  const row = (label: string, amount: Minor, why: string): Row => {
+    const bar = (amount < 0 ? "░" : "█").repeat(Math.ceil((20 * Math.abs(amount)) / largest));
+    return { label, amount: shownAmount(amount, findings), remark: `${bar} ${why}`.trim() };
   };
-  const unknown = plan.changes.filter(({ record }) => record === undefined);
-  const toZero = plan.changes.filter(({ beforeMinor, afterMinor }) => beforeMinor > 0 && afterMinor === 0);
-  const moved = plan.changes.filter(({ record, values }) => record && values.has("subscription_status"));
-  const paying = plan.changes.filter(({ afterMinor }) => afterMinor > 0);
-  const alone = paying.filter(({ hasPerson }) => !hasPerson).toSorted((a, b) => b.afterMinor - a.afterMinor);
-  const share = (100 * sumMinor(alone.map(({ afterMinor }) => afterMinor))) / plan.totalMinor;
+  const why = (slug: string): string => (unmappedSlugs.includes(slug) ? "no mapping names it any more" : "");
+  const { count, minor: sum } = withoutRecord;
+  const beside = { label: "· no record", count, amount: shownAmount(sum, findings), remark: "paid invoices" };
+  if (!settings.showsAmounts) return [...unmappedSlugs.map((slug) => ({ label: slug, remark: why(slug) })), beside];
   return [
-    news("new payers", unknown),
-    news("records that fall to 0", toZero),
-    news("changes of status", moved),
-    news("payers without a person", alone, settings.showsAmounts ? `${share.toFixed(1)} % of revenue` : ""),
+    ...[...columns].map(([slug, amount]) => row(slug, amount, why(slug))),
+    row("unallocated", unallocated, "paid without an invoice, less refunds"),
+    { label: "= total revenue", amount: shownAmount(totalMinor, findings) },
+    beside,
   ];
 }
 
-/** Whose money fell into `spend_other`, largest first. A name may be a customer's: it goes where amounts go. */
-function fallbackSection({ settings, books, productNames }: Findings): Section {
-  const all = [...books.fallback].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, SAMPLE);
-  const rows = all.map(([id, sum]) => {
-    const name = settings.showsAmounts ? productNames.get(id) : undefined;
-    return row(name ?? clean(id), "", name && clean(id), shownAmount(sum, books.currency, settings));
-  });
-  const isMappable = all.some(([id]) => !NOT_PRODUCTS.has(id));
-  const remedy = isMappable ? `; for attributes of their own: ${settings.commands.suggestProducts}` : "";
-  return { title: `In ${FALLBACK_SLUG}${remedy}`, rows };
+/** What customers pay a month. */
+function mrrRows(findings: Findings, { mrrWithoutRecord }: Plan): Row[] {
+  const { books, settings } = findings;
+  const { list, coupons, paused, net, ending, trials } = books.mrr;
+  const count = [...books.untold.values()].reduce((sum, those) => sum + those, 0);
+  const why = [...books.untold].map(([reason, those]) => `${those} ${reason}`).join(", ");
+  const money = (label: string, sum: Minor): Row => ({ label, amount: shownAmount(sum, findings) });
+  const beside = (label: string, tally: Tally): Row => ({ ...money(label, tally.minor), count: tally.count });
+  const way = [money("list price", list), money("- coupons", coupons), money("- paused", paused), money("= mrr", net)];
+  return [
+    ...(settings.showsAmounts && books.running.size > 0 ? way : []),
+    beside("· scheduled to end", ending),
+    beside("· trials", trials),
+    { label: "· cannot be told", count, remark: `customers: ${why}` },
+    beside("· no record", mrrWithoutRecord),
+  ];
 }
 
-/** Sections as plain lines. */
+function planRows({ settings, crm, people }: Findings, { changes, counts, ...plan }: Plan, isVerbose: boolean): Row[] {
+  const newPeople = [...people.values()].filter((person) => person?.recordId === NEW_PERSON).length;
+  const alone = changes.filter(({ afterMinor, hasPerson }) => afterMinor > 0 && !hasPerson);
+  alone.sort((a, b) => b.afterMinor - a.afterMinor);
+  const share = (100 * sumMinor(alone.map(({ afterMinor }) => afterMinor))) / plan.totalMinor;
+  const amount = settings.showsAmounts ? `${share.toFixed(1)} % of revenue` : "";
+  return [
+    { label: "create", count: counts.create },
+    { label: "update", count: counts.update },
+    { label: "refresh", count: counts.refresh, remark: "equal, last written over REFRESH_DAYS ago" },
+    { label: "unchanged", count: counts.unchanged },
+    { label: "left out", count: counts["left out"], remark: "not created because of --update-only" },
+    { label: "left alone", count: plan.leftAlone, remark: "records without a charge in this Stripe account" },
+    { label: "without a key", count: crm.withoutKey, remark: "records without a stripe_customer_id, left alone" },
+    { label: "people to create", count: newPeople, remark: "for payers whose address nobody has" },
+    { label: "payers without a person", count: alone.length, amount, remark: idsOf(alone, settings, isVerbose) },
+  ];
+}
+
+/** A few ids where only the person who started the run reads them. */
+function idsOf(changes: readonly Change[], { isCi }: Settings, isVerbose: boolean): string {
+  const shown = changes.slice(0, isVerbose ? SAMPLE : 3).map(({ customerId }) => customerId);
+  const more = changes.length - shown.length;
+  return isCi ? "" : `${shown.join(", ")}${more > 0 ? ` +${more} more` : ""}`;
+}
+
+/** What happened since the last run: the amounts add up to the headline's difference. */
+function newsRows({ settings, books }: Findings, { changes }: Plan, isVerbose: boolean): Row[] {
+  const news = (label: string, those: readonly Change[], details = "", isMoney = true): Row => {
+    // Where others read it, the sum of one customer would be this customer's amount.
+    const isShown = isMoney && settings.showsAmounts && !(settings.isCi && those.length === 1);
+    const largest = isShown && those.length > 3 ? `3 largest: ${shownMove(those.slice(0, 3), books.currency)}` : "";
+    const remark = [details, largest, idsOf(those, settings, isVerbose)].filter(Boolean).join("; ");
+    return { label, count: those.length, amount: isShown ? shownMove(those, books.currency) : "", remark };
+  };
+  const known = changes.filter(({ record }) => record !== undefined);
+  const less = known.filter(({ beforeMinor, afterMinor }) => afterMinor < beforeMinor);
+  const toZero = less.filter(({ afterMinor }) => afterMinor === 0).length;
+  const moved = known.filter(({ values }) => values.has("subscription_status"));
+  const byStatus = Map.groupBy(moved, ({ values }) => values.get("subscription_status"));
+  const statuses = [...byStatus].map(([status, those]) => `${those.length} ${status}`).join(", ");
+  const isNew = ({ record }: Change): boolean => record === undefined;
+  const isMore = ({ beforeMinor, afterMinor }: Change): boolean => afterMinor > beforeMinor;
+  return [
+    news("new payers", changes.filter(isNew)),
+    news("paid more", known.filter(isMore)),
+    news("refunded", less, toZero > 0 ? `${toZero} to 0` : ""),
+    news("changes of status", moved, statuses, false),
+  ];
+}
+
+/** What went to `spend_other` unasked, by product or reason, the largest first: as much of it as is shown. */
+function fallbackOf({ fallback }: Books): [id: string, amount: Minor][] {
+  return [...fallback].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, SAMPLE);
+}
+
+/** The products whose names the report shows. */
+export function productsToName({ books, settings }: Pick<Findings, "books" | "settings">): string[] {
+  const ids = settings.showsAmounts ? fallbackOf(books).map(([id]) => id) : [];
+  return ids.filter((id) => !NOT_PRODUCTS.has(id));
+}
+
+function fallbackRows(findings: Findings): Row[] {
+  const { books, productNames, settings } = findings;
+  const rows = fallbackOf(books).map(([label, sum]): Row => {
+    const remark = settings.showsAmounts ? productNames.get(label) : undefined;
+    return { label, amount: shownAmount(sum, findings), remark: remark ?? "" };
+  });
+  const hint = { label: `suggest products: ${settings.commands.suggestProducts}` };
+  const isMappable = rows.some(({ label }) => !NOT_PRODUCTS.has(label));
+  const others = { label: "and others", count: books.fallback.size - rows.length };
+  return isMappable ? [...rows, others, hint] : rows;
+}
+
+/** What must not be overlooked, each in a sentence. */
+export function warningsOf(findings: Findings): string[] {
+  const { books, isPaidOutsideUnknown } = findings;
+  const told = (kind: BridgeKind, what: string): string => {
+    const held = [...books.bridge].filter(([, line]) => line[kind].count > 0);
+    const count = held.reduce((sum, [, line]) => sum + line[kind].count, 0);
+    const sums = held.map(([currency, line]) => shownAmount(line[kind].minor, findings, currency) || currency);
+    return count === 0 ? "" : `${plural(count, what)} (${sums.join(", ")})`;
+  };
+  const [aside, bills, guests] = [told("setAside", "charge"), told("noRate", "paid invoice"), told("guests", "charge")];
+  const better = adviseCurrency(books)?.currency;
+  const unread = books.untold.get("coupon") ?? 0;
+  const warnings = [
+    aside && `Not included: ${aside}, not settled in ${books.currency}. CURRENCY=${better} would count most of it.`,
+    bills && `Not included: ${bills}, as no charge of their customers tells a rate.`,
+    guests && !told("counted", "charge") && `Nobody gets a record: all ${guests} are without a customer.`,
+    unread > 0 &&
+      `${plural(unread, "customer")} without mrr: coupons are not readable. Permission: Coupons (rak_coupon_read).`,
+    isPaidOutsideUnknown && "Stripe did not tell what was paid outside Stripe: spend attributes may be too high.",
+  ];
+  return warnings.filter((warning) => typeof warning === "string").filter(Boolean);
+}
+
+/** A row as text: label, count, amount, remark. */
+function cellsOf({ label, count, amount = "", remark = "" }: Row): string[] {
+  return [label, String(count ?? ""), amount, remark];
+}
+
+/** Sections as lines of text, in columns; a remark that is too long for its line goes on below. */
 export function logLines(sections: readonly Section[]): string[] {
-  return sections.flatMap(({ title, rows: given }) => {
-    const rows = given.map(([label, count, sum, remark]): Row => [tame(label), tame(count), tame(sum), tame(remark)]);
-    const width = (at: 0 | 1 | 2): number => Math.max(0, ...rows.map((cells) => cells[at].length));
-    const line = ([label, count, amount, remark]: Row): string =>
-      `  ${label.padEnd(width(0))}  ${count.padStart(width(1))}  ${amount.padStart(width(2))}  ${remark}`.trimEnd();
-    return [title, ...rows.map(line), ""];
+  return sections.flatMap(({ title, rows }) => {
+    const cells = rows.map((row) => cellsOf(row).map(tame));
+    const inColumns = cells.filter((row) => row.slice(1).join("") !== ""); // a label alone may be longer
+    const width = (at: number): number => Math.max(0, ...inColumns.map((row) => row[at]?.length ?? 0));
+    const [first, second, third] = [width(0), width(1), width(2)];
+    const lines = cells.flatMap(([label = "", count = "", amount = "", remark = ""]) => {
+      const start = `  ${label.padEnd(first)}  ${count.padStart(second)}  ${amount.padStart(third)}  `;
+      const parts = remark.match(new RegExp(`.{1,${Math.max(30, WIDTH - start.length)}}(?: |$)|\\S+`, "g")) ?? [""];
+      return parts.map((part, at) => `${at === 0 ? start : " ".repeat(start.length)}${part}`.trimEnd());
+    });
+    return [tame(title), ...lines, ""];
   });
 }
 
 /** What a dry run shows of its changes: ids and attributes; by hand also the revenue. */
 export function changeSection({ settings, books }: Findings, plan: Plan): Section {
   const writes = plan.changes.filter(({ values }) => values.size > 0);
-  const showsRevenue = settings.showsAmounts && !settings.isCi;
   const rows = writes.slice(0, SAMPLE).map(({ outcome, customerId, values, record, afterMinor }): Row => {
     const revenue = `${record?.values.get("total_revenue") ?? "none"} -> ${formatMinor(afterMinor, books.currency)}`;
     const slugs = [...values.keys()].filter((slug) => slug !== MATCH_KEY && slug !== "last_synced_at");
-    const attributes = record === undefined ? "all attributes" : slugs.join(", ");
-    return [outcome, customerId, showsRevenue ? revenue : "", attributes];
+    const remark = record === undefined ? "all attributes" : slugs.join(", ");
+    const amount = settings.showsAmounts && !settings.isCi ? revenue : "";
+    return { label: `${outcome.padEnd(7)} ${customerId}`, amount, remark };
   });
   return { title: `Changes, largest first${writes.length > SAMPLE ? `: ${SAMPLE} of ${writes.length}` : ""}`, rows };
 }
@@ -2667,16 +2846,15 @@ export function changeSection({ settings, books }: Findings, plan: Plan): Sectio
 /** What came of the plan. */
 type Applied = { created: number; updated: number; refreshed: number; unchanged: number; failed: number };
 
-/** The last line of every run that came as far as a plan. */
+/** The last line of every run that came as far as a plan; `notes` are the seconds it took, and what else is to be said. */
 export function summaryLine(
   applied: Applied,
   stripe: Stats,
   attio: Stats,
-  details: readonly [string, ...string[]],
+  [seconds, ...notes]: readonly string[],
 ): string {
   const counts = Object.entries(applied).map(([outcome, count]) => `${outcome}=${count}`);
   const requests = [`stripe ${plural(stripe.requests, "request")}`, `attio ${plural(attio.requests, "request")}`];
-  const [seconds, ...notes] = details;
   const retries = plural(stripe.retries + attio.retries, "retry", "retries");
   return `done: ${counts.join(" ")} (${[seconds, ...requests, retries, ...notes].join(", ")})`;
 }
@@ -2687,56 +2865,34 @@ function markdown(cell: string): string {
 }
 
 /** A section as a table, without the columns that are empty throughout. */
-export function markdownTable({ rows }: Section): string {
-  const heads = ["", "Count", "Amount", ""];
-  const used = heads.map((_, at) => at).filter((at) => at === 0 || rows.some((cells) => cells[at] !== ""));
-  const line = (cells: readonly string[]): string => `| ${used.map((at) => markdown(cells[at] ?? "")).join(" | ")} |`;
+function markdownOf({ title, rows, place }: Section): string {
+  const cells = rows.map(cellsOf);
+  const used = [0, 1, 2, 3].filter((at) => at === 0 || cells.some((row) => row[at] !== ""));
+  const line = (row: readonly string[]): string => `| ${used.map((at) => markdown(row[at] ?? "")).join(" | ")} |`;
   const rule = `|${used.map((at) => (at === 1 || at === 2 ? "---:" : "---")).join("|")}|`;
-  return [line(heads), rule, ...rows.map(line)].join("\n");
+  const table = [line(["", "Count", "Amount", ""]), rule, ...cells.map(line)].join("\n");
+  if (place !== undefined) return `### ${markdown(title)}\n\n${table}`;
+  return `<details><summary>${markdown(title)}</summary>\n\n${table}\n\n</details>`;
 }
 
-/** What `$GITHUB_STEP_SUMMARY` shows: problems, the total, what changes, revenue by product, then the rest, folded. */
-export function stepSummary(
-  problems: Log["problems"],
-  told?: { readonly findings: Findings; readonly plan: Plan; readonly lastLine: string },
-): string {
-  const isBad = problems.some(({ kind }) => kind === "error");
-  const quoted = problems
-    .slice(0, 50)
-    .map(({ kind, line }) => `> **${kind}** ${line.split("\n").map(markdown).join("  \n> ")}`);
-  const parts = [isBad ? "## Stripe to Attio: needs attention" : "## Stripe to Attio", ...quoted];
-  if (problems.length > 50) parts.push(`> and ${problems.length - 50} more, in the log`);
-  if (told === undefined) return `${parts.join("\n\n")}\n`;
-  const { findings, plan, lastLine } = told;
-  const { settings, books } = findings;
-  const total = settings.showsAmounts
-    ? `**${shownAmount(plan.totalMinor, books.currency, settings)}** lifetime revenue of `
-    : "";
-  parts.push(`${total}${plural(plan.changes.length, "customer")}.`, `\`${lastLine}\``);
-  const rank = ({ title }: Section): number =>
-    ["What changes", "Plan", "All currencies"].findIndex((start) => title.startsWith(start));
-  const sections = reportSections(findings, plan);
-  for (const section of sections.filter((candidate) => rank(candidate) >= 0).toSorted((a, b) => rank(a) - rank(b)))
-    parts.push(`### ${markdown(section.title)}`, markdownTable(section));
-  parts.push(...pie(findings, plan));
-  for (const section of sections.filter((candidate) => rank(candidate) < 0))
-    parts.push(`<details><summary>${markdown(section.title)}</summary>`, markdownTable(section), "</details>");
-  return `${parts.join("\n\n")}\n`;
+/** What a program tells in GitHub's step summary beside its problems; `lines` are Markdown. */
+type Told = { readonly heading: string; readonly lines: readonly string[]; readonly sections: readonly Section[] };
+
+/** What a run of the sync tells there. */
+export function toldOf(findings: Findings, plan: Plan, lastLine: string): Told {
+  const heading = findings.settings.isDryRun ? "Stripe to Attio, dry run" : "Stripe to Attio";
+  const lines = [`**${headlineOf(findings, plan)}**`, `\`${lastLine}\``];
+  return { heading, lines, sections: reportSections(findings, plan, true) };
 }
 
-/** Revenue by product, slices below 2 % taken together. A pie has no negative slice: that is left to the table. */
-function pie({ books, settings }: Findings, plan: Plan): string[] {
-  const slices = [...plan.columns, ["unallocated", plan.unallocated] as const].filter(([, amount]) => amount > 0);
-  if (!settings.showsAmounts || slices.length === 0) return [];
-  const whole = sumMinor(slices.map(([, amount]) => amount));
-  const small = slices.filter(([, amount]) => amount * 50 < whole);
-  const large = slices.filter((slice) => !small.includes(slice));
-  if (small.length > 0) large.push(["smaller ones", sumMinor(small.map(([, amount]) => amount))]);
-  const lines = large.map(
-    ([slug, amount]) => `  "${slug.replace("spend_", "")}" : ${formatMinor(amount, books.currency)}`,
-  );
-  const title = `  title Revenue by product, ${books.currency}${plan.unallocated < 0 ? " (less what is unallocated)" : ""}`;
-  return [["```mermaid", "pie showData", title, ...lines, "```"].join("\n")];
+/** Headline, problems, the sections that have a place, then the others, folded. */
+export function stepSummary(problems: readonly Problem[], { heading, lines, sections }: Told): string {
+  const attention = problems.some(({ kind }) => kind === "error") ? ": needs attention" : "";
+  const quote = ({ kind, line }: Problem): string => `> **${kind}** ${line.split("\n").map(markdown).join("  \n> ")}`;
+  const more = problems.length > 50 ? [`> and ${problems.length - 50} more, in the log`] : [];
+  const blocks = sections.toSorted((a, b) => (a.place ?? Infinity) - (b.place ?? Infinity)).map(markdownOf);
+  const quoted = [...problems.slice(0, 50).map(quote), ...more];
+  return `${[`## ${markdown(heading)}${attention}`, ...lines, ...quoted, ...blocks].join("\n\n")}\n`;
 }
 
 /** Where a program's lines go, and where it runs. */
@@ -2755,53 +2911,52 @@ export type Io = {
   readonly timeoutMs: number;
 };
 
+type Problem = { readonly kind: "error" | "warning"; readonly line: string };
 export type Log = ReturnType<typeof createLog>;
 
 /** Prints lines; a key never passes. Problems are also GitHub annotations, and kept for the step summary. */
-export function createLog(io: Io) {
-  const problems: { readonly kind: "error" | "warning"; readonly line: string }[] = [];
-  const secrets = ["STRIPE_API_KEY", "ATTIO_API_KEY"].map((name) => (io.env[name] ?? "").trim());
+export function createLog({ env, out, err, isTerminal, every }: Io) {
+  const problems: Problem[] = [];
+  const secrets = [env["STRIPE_API_KEY"], env["ATTIO_API_KEY"]].map((key = "") => key.trim()).filter(Boolean);
   let isDrawn = false;
   let endTimer = (): void => undefined;
   const safe = (line: string): string =>
-    secrets.filter(Boolean).reduce((result, secret) => result.replaceAll(secret, "(secret)"), line);
+    secrets.reduce((result, secret) => result.replaceAll(secret, "(secret)"), line);
   const erase = (): void => {
-    if (isDrawn) io.out("\r\u001b[2K");
+    if (isDrawn) out("\r\u001b[2K");
     isDrawn = false;
   };
   const print = (write: (text: string) => void, line: string): void => {
     erase();
     write(`${safe(line)}\n`);
   };
-  const problem = (kind: "error" | "warning", line: string): void => {
+  const problem = (kind: Problem["kind"], line: string): void => {
     problems.push({ kind, line: safe(line) });
-    print(io.err, line);
+    print(err, line);
     // `%` and line ends would end the annotation, or start another command.
     const escaped = safe(line).replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
-    if (io.env["GITHUB_ACTIONS"] === "true") print(io.err, `::${kind} title=stripe-attio-sync::${escaped}`);
+    if (env["GITHUB_ACTIONS"] === "true") print(err, `::${kind} title=stripe-attio-sync::${escaped}`);
   };
   return {
     problems,
     /** How many records were written by now: what the last sentence of a failure is about. */
     written: 0,
-    line: (line: string): void => print(io.out, line),
-    note: (line: string): void => print(io.err, line),
+    line: (line: string): void => print(out, line),
+    tell: (...sections: readonly Section[]): void => logLines(sections).forEach((line) => print(out, line)),
+    note: (line: string): void => print(err, line),
     warn: (line: string): void => problem("warning", line),
     error: (line: string): void => problem("error", line),
     /** Shows how far a step is, over one line on a terminal, else every 10 s; until `endProgress`. */
     follow(describe: () => string): void {
       const draw = (): void => {
-        if (!io.isTerminal) return print(io.out, describe());
+        if (!isTerminal) return print(out, describe());
         erase();
-        io.out(safe(describe()));
+        out(safe(describe()));
         isDrawn = true;
       };
-      endTimer = io.every(io.isTerminal ? 200 : 10_000, draw);
+      endTimer = every(isTerminal ? 200 : 10_000, draw);
     },
-    endProgress(): void {
-      endTimer();
-      erase();
-    },
+    endProgress: (): void => (endTimer(), erase()),
   };
 }
 
@@ -2877,7 +3032,7 @@ export async function runProgram(
     const written = log.written === 0 ? "Nothing was written." : `${count} written. A re-run is safe.`;
     if (error instanceof SettingsError) log.error(error.message);
     else log.error(`${isTold ? "" : "A bug in this program, please report it: "}${what}\n${written}`);
-    writeStepSummary(io.env["GITHUB_STEP_SUMMARY"] ?? "", stepSummary(log.problems), log);
+    writeStepSummary(io.env["GITHUB_STEP_SUMMARY"] ?? "", log, { heading: "Stripe to Attio", lines: [], sections: [] });
     return error instanceof SettingsError ? 2 : 1;
   } finally {
     log.endProgress();
@@ -2885,23 +3040,28 @@ export async function runProgram(
 }
 
 /** Adds to the page of the run on GitHub; its failure fails nothing. */
-export function writeStepSummary(path: string, summary: string, log: Log): void {
+export function writeStepSummary(path: string, log: Log, told: Told): void {
   try {
-    if (path !== "") appendFileSync(path, summary);
+    if (path !== "") appendFileSync(path, stepSummary(log.problems, told));
   } catch (error) {
     log.warn(`The step summary could not be written: ${clean(String(error))}`);
   }
 }
 
-/** Reads what Stripe has, as of `t0`, into open books; `onRow` is told of every object. */
-function readStripe(stripe: Service, books: Books, t0: number, onRow: () => void) {
+/** Reads what Stripe has into open books; `onRow` is told of every object. */
+function readStripe(stripe: Service, books: Books, log: Log, onRow: () => void) {
+  const { t0, currency, productSlugs } = books;
+  const { charges, customers: people, subscriptions } = STRIPE_LISTS;
   const customers = new Map<string, Customer>();
-  const isUnclear = (charge: Charge): boolean => needsBalance(charge, books.currency);
+  const isUnclear = (charge: Charge): boolean => needsBalance(charge, currency);
+  const onRefusal = ({ message }: ApiError): void =>
+    log.warn(`Stripe does not tell what was paid outside of it: such money counts as collected. ${message}`);
+  const ofInvoices = { t0, onRefusal, hasLines: productSlugs.size > 0 };
   const work = [
-    readCharges(stripe, { t0, isUnclear }, (charge) => (onRow(), addCharge(books, charge))),
-    readPaidInvoices(stripe, { t0 }, (invoice) => (onRow(), addInvoice(books, invoice))),
-    readCustomers(stripe, { t0 }, (customer) => (onRow(), void customers.set(customer.id, customer))),
-    readSubscriptions(stripe, { t0 }, (subscription) => (onRow(), addSubscription(books, subscription))),
+    readList(stripe, charges, { t0, isUnclear }, (charge) => (onRow(), addCharge(books, charge))),
+    readInvoices(stripe, ofInvoices, (invoice) => (onRow(), addInvoice(books, invoice))),
+    readList(stripe, people, { t0 }, (customer) => (onRow(), void customers.set(customer.id, customer))),
+    readList(stripe, subscriptions, { t0, isUnclear: needsDiscounts }, (one) => (onRow(), addSubscription(books, one))),
   ] as const;
   return { customers, work };
 }
@@ -2922,10 +3082,9 @@ function refuseToPlan(books: Books, crm: Crm): void {
     );
 }
 
-/** Names for the products that fell into `spend_other`; none where the key may not read products, which is no fault. */
-async function readProductNames(stripe: Service, books: Books): Promise<Map<string, string>> {
-  const ids = [...books.fallback.keys()].filter((id) => !NOT_PRODUCTS.has(id));
-  const products = await readProducts(stripe, ids).catch((error: unknown) => {
+/** The names that the report shows; none where the key may not read products, which is no fault. */
+async function readProductNames(stripe: Service, books: Books, settings: Settings): Promise<Map<string, string>> {
+  const products = await readProducts(stripe, productsToName({ books, settings })).catch((error: unknown) => {
     if (error instanceof ApiError) return [];
     throw error;
   });
@@ -3076,7 +3235,7 @@ async function gather(
     const rate = (1000 * rows) / Math.max(1, clock.elapsed() - startedAt);
     return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
   });
-  const { customers, work } = readStripe(stripe, books, t0, () => (rows += 1));
+  const { customers, work } = readStripe(stripe, books, log, () => (rows += 1));
   const place = { spendSlugs, currency: settings.currency };
   const [crm] = await Promise.all([readCrm(attio, place), ...work]);
   closeBooks(books);
@@ -3091,7 +3250,7 @@ async function gather(
   const payers = ledgers.filter((ledger) => getsRecord(ledger, crm.records.get(ledger.customerId)));
   const addresses = payers.map(({ customerId }) => addressOf(customers.get(customerId)));
   const found = noPeople();
-  const lookUps = [lookUpPeople(attio, addresses, found), readProductNames(stripe, books)] as const;
+  const lookUps = [lookUpPeople(attio, addresses, found), readProductNames(stripe, books, settings)] as const;
   const [people, productNames] = await Promise.all(lookUps);
   log.endProgress();
   if (found.refused > 0)
@@ -3099,7 +3258,19 @@ async function gather(
       `Attio would not search for ${plural(found.refused, "e-mail address", "e-mail addresses")}: links of those customers stay as they are. Look for addresses in Stripe that are mistyped.`,
     );
   const stripeRequests = stripe.stats.requests;
-  return { settings, books, customers, crm, people, productNames, spendSlugs, unmappedSlugs, stripeRequests };
+  const isPaidOutsideUnknown = false;
+  return {
+    isPaidOutsideUnknown,
+    settings,
+    books,
+    customers,
+    crm,
+    people,
+    productNames,
+    spendSlugs,
+    unmappedSlugs,
+    stripeRequests,
+  };
 }
 
 /** One run. Returns the exit code. */
@@ -3116,8 +3287,10 @@ export async function main(io: Io): Promise<number> {
     const people = new Map<string, Person | null>([...gathered.people, ...planned]);
     const findings: Findings = { ...gathered, people, nowMs: io.clock.now() };
     const plan = planChanges(findings);
-    logLines(reportSections(findings, plan)).forEach(log.line);
-    if (settings.isDryRun) logLines([changeSection(findings, plan)]).forEach(log.line);
+    const headline = headlineOf(findings, plan);
+    log.line(`${headline}\n`);
+    log.tell(...reportSections(findings, plan), ...(settings.isDryRun ? [changeSection(findings, plan)] : []));
+    warningsOf(findings).forEach(log.warn);
 
     const brake = findBrake(plan, findings);
     const isBraked = brake !== undefined && !(brake.isForceable && settings.flags.has("--force"));
@@ -3141,7 +3314,8 @@ export async function main(io: Io): Promise<number> {
     }
     const seconds = `${((io.clock.elapsed() - startedAt) / 1000).toFixed(1)} s`;
     const lastLine = summaryLine(applied, stripe.stats, attio.stats, [seconds, ...notes]);
-    writeStepSummary(settings.stepSummaryPath, stepSummary(log.problems, { findings, plan, lastLine }), log);
+    writeStepSummary(settings.stepSummaryPath, log, toldOf(findings, plan, lastLine));
+    log.line(headline);
     log.line(lastLine);
     return isGood ? 0 : 1;
   });

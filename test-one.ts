@@ -32,11 +32,11 @@ import {
   planChange,
   processIo,
   readAs,
-  readCharges,
+  STRIPE_LISTS,
   readCrm,
   readPages,
-  readPaidInvoices,
-  readSubscriptions,
+  readInvoices,
+  readList,
   request,
   runProgram,
   shape,
@@ -143,13 +143,14 @@ async function readAccount(stripe: Service, settings: Settings, t0: number): Pro
   const subscriptions: Subscription[] = [];
   const scope = { customer: customerId, t0 };
   await Promise.all([
-    readCharges(
+    readList(
       stripe,
+      STRIPE_LISTS.charges,
       { ...scope, isUnclear: (charge) => needsBalance(charge, currency) },
       (charge) => void charges.push(charge),
     ),
-    readPaidInvoices(stripe, scope, (invoice) => void invoices.push(invoice)),
-    readSubscriptions(stripe, scope, (subscription) => void subscriptions.push(subscription)),
+    readInvoices(stripe, { ...scope, hasLines: true }, (invoice) => void invoices.push(invoice)),
+    readList(stripe, STRIPE_LISTS.subscriptions, scope, (subscription) => void subscriptions.push(subscription)),
   ]);
   const newestFirst = (a: { created: number; id: string }, b: { created: number; id: string }): number =>
     b.created - a.created || (a.id < b.id ? 1 : -1);

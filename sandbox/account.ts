@@ -413,8 +413,8 @@ type Plan = {
   readonly isForeign?: true;
 };
 
-const PLANS = {
-  monthly: { items: [{ unit: "4900" }] },
+/** By the customer's place: a small account gets the first ones. */
+const PLANS: Readonly<Record<string, Plan>> = {
   supporter: { items: [{ unit: "4900" }], coupon: "supporter" },
   yearly: { items: [{ unit: "99900", interval: "year" }] },
   tiered: { items: [{}] },
@@ -422,6 +422,10 @@ const PLANS = {
   failing: { items: [{ unit: "1900" }], status: "past_due" },
   paused: { items: [{ unit: "7900" }], pause: "void" },
   foreign: { items: [{ unit: "5000" }], isForeign: true },
+  quarterly: { items: [{ unit: "25000", every: 3 }], coupon: "launch" },
+  weekly: { items: [{ unit: "1500", interval: "week" }], coupon: "welcome" },
+  daily: { items: [{ unit: "100", interval: "day" }], pause: "keep_as_draft" },
+  monthly: { items: [{ unit: "4900" }] },
   trial: { items: [{ unit: "4900" }], status: "trialing" },
   metered: { items: [{ unit: "4900" }, { unit: "0.35", isMetered: true, product: usage }] },
   seats: {
@@ -432,34 +436,13 @@ const PLANS = {
     ],
     customerCoupon: "supporter",
   },
-  quarterly: { items: [{ unit: "25000", every: 3 }], coupon: "launch" },
-  weekly: { items: [{ unit: "1500", interval: "week" }], coupon: "welcome" },
-  daily: { items: [{ unit: "100", interval: "day" }], pause: "keep_as_draft" },
   mixed: { items: [{ unit: "4900" }, { unit: "12000", interval: "year" }], ends: 400, coupon: "legacy" },
   gift: { items: [{ unit: "10000", interval: "year", every: 2 }], coupon: "friend" },
-} as const satisfies Readonly<Record<string, Plan>>;
-
-/** What the first customers subscribe to, whatever else happens to them; null where nothing is added. */
-const FIRST_PLANS: readonly (keyof typeof PLANS | null)[] = [
-  "supporter",
-  "yearly",
-  "tiered",
-  "ending",
-  "failing",
-  "paused",
-  "foreign",
-  "trial",
-  null,
-  null,
-  null,
-  "trial",
-  "metered",
-  "seats",
-];
+};
+const ALL_PLANS = Object.values(PLANS);
 
 function planOf(n: number): Plan {
-  const names = Object.keys(PLANS) as (keyof typeof PLANS)[];
-  return PLANS[FIRST_PLANS[n] ?? names[n % names.length] ?? "monthly"];
+  return ALL_PLANS[n % ALL_PLANS.length] ?? { items: [] };
 }
 
 function addCoupons({ account, home, until }: Seed): void {
@@ -543,15 +526,13 @@ function discountsBy(coupon: CouponName | undefined, on: Partial<StripeDiscount>
 function addPlans(seed: Seed, customers: readonly Customer[]): void {
   const { account } = seed;
   const subscribed = new Set(account.subscriptions.map(({ customer }) => customer));
-  for (const customer of customers) {
-    const name = FIRST_PLANS[customer.n] ?? null;
-    if (name === null) continue;
-    const plan: Plan = PLANS[name];
-    if (!subscribed.has(customer.id)) addSubscription(seed, customer, plan.status ?? "active");
-    if (plan.status === "past_due")
+  for (const customer of customers.slice(0, 14)) {
+    const { customerCoupon, status = "active" } = planOf(customer.n);
+    if (!subscribed.has(customer.id)) addSubscription(seed, customer, status);
+    if (status === "past_due")
       addCharge(seed, { customer: customer.id, at: seed.until - 3 * DAY, cents: 1_900, state: "failed" });
+    const [discount = null] = discountsBy(customerCoupon, { id: seed.id("di"), customer: customer.id });
     const at = account.customers.findIndex(({ id }) => id === customer.id);
-    const [discount = null] = discountsBy(plan.customerCoupon, { id: seed.id("di"), customer: customer.id });
     const known = account.customers[at];
     if (known !== undefined) account.customers[at] = { ...known, discount };
   }
@@ -1017,20 +998,13 @@ export function seedPeople(account: StripeAccount): SeedPerson[] {
     const domain = own.split("@")[1] ?? "";
     const hasCompany = domain.startsWith("company") && place % 9 !== 4;
     const [first = "Someone", ...last] = (names.get(own) ?? "").split(" ");
-    people.push({
-      firstName: first,
-      lastName: last.join(" "),
-      emailAddresses,
-      companyDomain: hasCompany ? domain : null,
-    });
+    const companyDomain = hasCompany ? domain : null;
+    people.push({ firstName: first, lastName: last.join(" "), emailAddresses, companyDomain });
   }
-  for (const [stranger, place] of ["Never", "Paid", "Anything"].map((name, at) => [name, at] as const))
-    people.push({
-      firstName: stranger,
-      lastName: lastName(place),
-      emailAddresses: [`${stranger.toLowerCase()}@stranger.com`],
-      companyDomain: null,
-    });
+  for (const [place, firstName] of ["Never", "Paid", "Anything"].entries()) {
+    const emailAddresses = [`${firstName.toLowerCase()}@stranger.com`];
+    people.push({ firstName, lastName: lastName(place), emailAddresses, companyDomain: null });
+  }
   return people;
 }
 

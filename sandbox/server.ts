@@ -72,8 +72,6 @@ export type SandboxServer = {
   readonly log: Exchange[];
   /** Rules are asked in order, the first fault wins; empty by default. */
   readonly faultRules: FaultRule[];
-  /** Keep no log (a long benchmark would otherwise measure its own memory). Counts go on. */
-  keepLog: boolean;
   readonly counts: { requests: number; refused: number };
   close(): Promise<void>;
 };
@@ -182,7 +180,7 @@ export async function serve(options: ServerOptions): Promise<SandboxServer> {
     let reply = fault !== undefined && "before" in fault ? fault.before : (refusal?.(call) ?? options.handle(call));
     if (fault !== undefined && "after" in fault && reply !== "reset") reply = fault.after({ ...reply }, call);
     const status = reply === "reset" ? 0 : reply.status;
-    if (result.keepLog) result.log.push({ ...call, status, atMs: performance.now(), fault: fault?.name ?? null });
+    result.log.push({ ...call, status, atMs: performance.now(), fault: fault?.name ?? null });
     const waitMs = latencyMs + jitterMs * random() + (fault?.slowMs ?? 0);
     if (waitMs > 0) setTimeout(() => send(response, reply), waitMs);
     else send(response, reply);
@@ -203,6 +201,6 @@ export async function serve(options: ServerOptions): Promise<SandboxServer> {
       server.closeAllConnections();
     });
   const url = `http://127.0.0.1:${port}`;
-  const result: SandboxServer = { url, log: [], faultRules: [], keepLog: true, counts, close };
+  const result: SandboxServer = { url, log: [], faultRules: [], counts, close };
   return result;
 }

@@ -15,7 +15,7 @@
 // stripe 23.1.0): endpoints, parameters, shapes, limits, `Stripe-Rate-Limited-Reason`, expansion depth. From answers that
 // others published: status, code and wording of 401, 403, 404 and 429, the ten embedded lines, deleted customers missing
 // from the list, permission before existence. Not checked against the service: the wording for a malformed parameter,
-// 400 for an unknown cursor or for a `customer` that never existed, the order of objects created in the same second
+// 400 for an unknown cursor, the order of objects created in the same second
 // (here: the one added last comes first).
 
 import { aDeletedCustomer } from "./objects.ts";
@@ -283,101 +283,70 @@ function openStore(account: StripeAccount): Store {
 }
 
 // ------------------------------------------------------------- Endpoints ----
-// What each list can be asked for, from the reference pages under docs.stripe.com/api.
-
-type Rule =
-  | { readonly is: "created" | "ids" | "subscriptionStatus" }
-  /** Equal to a field. With `refersTo` the value must be the id of such an object. */
-  | { readonly is: "equal"; readonly field: string; readonly refersTo?: Kind }
-  | { readonly is: "oneOf"; readonly field: string; readonly values: readonly string[] };
+// What each list can be asked for, from the reference pages under docs.stripe.com/api. `created` narrows every list.
 
 type Endpoint = {
   readonly kind: Kind;
   readonly permission: string;
-  readonly rules: Readonly<Record<string, Rule>>;
+  /** The field that narrows the list by its value. */
+  readonly equal?: "customer" | "invoice";
+  /** What `status` may be. */
+  readonly statuses?: readonly string[];
   /** Real parameters that are refused as not imitated rather than as unknown. */
   readonly others?: string;
 };
 
-const CREATED: Rule = { is: "created" };
-const CUSTOMER: Rule = { is: "equal", field: "customer", refersTo: "customer" };
-
-function equal(field: string, refersTo?: Kind): Rule {
-  return { is: "equal", field, ...(refersTo !== undefined && { refersTo }) };
-}
-
-function oneOf(field: string, ...values: string[]): Rule {
-  return { is: "oneOf", field, values };
-}
+const LIVING = ["active", "past_due", "unpaid", "incomplete", "incomplete_expired", "trialing", "paused"];
 
 const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   balance_transactions: {
     kind: "balance_transaction",
     permission: "rak_balance_transaction_source_read",
-    rules: { created: CREATED },
     others: "currency payout source type",
   },
   charges: {
     kind: "charge",
     permission: "rak_charge_read",
-    rules: { created: CREATED, customer: CUSTOMER, payment_intent: equal("payment_intent") },
-    others: "transfer_group",
+    equal: "customer",
+    others: "payment_intent transfer_group",
   },
-  coupons: { kind: "coupon", permission: "rak_coupon_read", rules: { created: CREATED } },
-  customers: {
-    kind: "customer",
-    permission: "rak_customer_read",
-    rules: { created: CREATED, email: equal("email") },
-    others: "test_clock",
-  },
+  coupons: { kind: "coupon", permission: "rak_coupon_read" },
+  customers: { kind: "customer", permission: "rak_customer_read", others: "email test_clock" },
   invoice_payments: {
     kind: "invoice_payment",
     permission: "rak_invoice_read",
-    rules: {
-      created: CREATED,
-      invoice: equal("invoice", "invoice"),
-      "payment[payment_intent]": equal("payment.payment_intent"),
-      "payment[type]": oneOf("payment.type", "payment_intent", "payment_record"),
-      status: oneOf("status", "open", "paid", "canceled"),
-    },
-    others: "payment[payment_record]",
+    equal: "invoice",
+    statuses: ["open", "paid", "canceled"],
+    others: "payment",
   },
   invoices: {
     kind: "invoice",
     permission: "rak_invoice_read",
-    rules: {
-      created: CREATED,
-      customer: CUSTOMER,
-      status: oneOf("status", "draft", "open", "paid", "uncollectible", "void"),
-    },
+    equal: "customer",
+    statuses: ["draft", "open", "paid", "uncollectible", "void"],
     others: "collection_method customer_account due_date subscription",
   },
-  products: {
-    kind: "product",
-    permission: "rak_product_read",
-    rules: { active: oneOf("active", "true", "false"), created: CREATED, ids: { is: "ids" } },
-    others: "shippable type url",
-  },
+  products: { kind: "product", permission: "rak_product_read", others: "active shippable type url" },
   subscriptions: {
     kind: "subscription",
     permission: "rak_subscription_read",
-    rules: { created: CREATED, customer: CUSTOMER, status: { is: "subscriptionStatus" } },
+    equal: "customer",
+    statuses: [...LIVING, "canceled", "ended", "all"],
     others:
       "automatic_tax collection_method current_period_end current_period_start customer_account plan price test_clock",
   },
 };
 
+/** The statuses that a value of `status` selects; undefined selects all. Without one, canceled subscriptions are hidden. */
+function selectedBy(kind: Kind, asked: string | undefined): readonly string[] | undefined {
+  if (asked === undefined) return kind === "subscription" ? LIVING : undefined;
+  if (asked === "ended") return ["canceled", "incomplete_expired"];
+  return asked === "all" ? undefined : [asked];
+}
+
 const PERMISSION_OF = new Map<Shape, string>(
   Object.values(ENDPOINTS).map(({ kind, permission }) => [kind, permission]),
 );
-
-const LIVING_SUBSCRIPTIONS = ["active", "past_due", "unpaid", "incomplete", "incomplete_expired", "trialing", "paused"];
-/** What each value of `status` selects; undefined selects all. Without a value, all that have not been canceled. */
-const SUBSCRIPTION_STATUSES = new Map<string, readonly string[] | undefined>([
-  ["all", undefined],
-  ["ended", ["canceled", "incomplete_expired"]],
-]);
-for (const status of [...LIVING_SUBSCRIPTIONS, "canceled"]) SUBSCRIPTION_STATUSES.set(status, [status]);
 
 /** What an expansion can lead through: the objects with endpoints, and what stands inside of them. */
 type Shape = Kind | "discount" | "discount_source" | "item_list" | "line_list" | "price" | "subscription_item";
@@ -461,7 +430,7 @@ type ListRequest = {
 };
 
 const PAGING = ["limit", "starting_after"];
-const COMPARISONS = ["gt", "gte", "lt", "lte"];
+const COMPARISONS = ["eq", "gt", "gte", "lt", "lte"];
 
 /** All values by parameter name; `expand[0]` and `expand[]` are one parameter. Throws where one is empty or doubled. */
 function readParameters(query: URLSearchParams): Map<string, string[]> {
@@ -502,33 +471,22 @@ function choice(param: string, value: string, values: readonly string[]): void {
   throw badParameter(param, undefined, `Invalid ${param}: must be one of ${listed}`);
 }
 
-function readListRequest(
-  parameters: ReadonlyMap<string, readonly string[]>,
-  endpoint: Endpoint,
-  store: Store,
-): ListRequest {
+function readListRequest(parameters: ReadonlyMap<string, readonly string[]>, endpoint: Endpoint): ListRequest {
+  const { kind, equal, statuses, others = "" } = endpoint;
   const created: Range[] = [];
   const filters: Filter[] = [];
   for (const [name, [value = ""]] of parameters) {
-    const [, base = name, comparison] = /^(\w+)\[(\w*)\]$/.exec(name) ?? [];
-    if (PAGING.includes(name) || name === "expand[]" || (name === "ids[]" && "ids" in endpoint.rules)) continue;
-    if (isOther(endpoint, name) || isOther(endpoint, base)) throw notImitated(name, `the parameter ${base}`);
-    const rule = endpoint.rules[name] ?? endpoint.rules[base];
-    const isRange = comparison === undefined || COMPARISONS.includes(comparison);
-    if (rule?.is === "created" && isRange)
-      created.push({ comparison: comparison ?? "eq", bound: integer(name, value) });
-    else if (rule === undefined || !Object.hasOwn(endpoint.rules, name)) throw unknownParameter(name);
-    else if (rule.is === "equal") filters.push(equalFilter(name, value, rule, store));
-    else if (rule.is === "oneOf") {
-      choice(name, value, rule.values);
-      filters.push({ field: rule.field, values: [value] });
-    } else if (rule.is === "subscriptionStatus") choice(name, value, [...SUBSCRIPTION_STATUSES.keys()]);
+    const [, base = name, comparison = "eq"] = /^(\w+)\[(\w*)\]$/.exec(name) ?? [];
+    if (PAGING.includes(name) || name === "expand[]" || (name === "ids[]" && kind === "product")) continue;
+    if (name === "ending_before" || others.split(" ").includes(base)) throw notImitated(name, `the parameter ${base}`);
+    if (base === "created" && COMPARISONS.includes(comparison))
+      created.push({ comparison, bound: integer(name, value) });
+    else if (name === equal) filters.push({ field: name, values: [value] });
+    else if (name === "status" && statuses !== undefined) choice(name, value, statuses);
     else throw unknownParameter(name);
   }
-  const statuses = endpoint.kind === "subscription" ? statusesOf(parameters.get("status")?.[0]) : undefined;
-  if (statuses !== undefined) filters.push({ field: "status", values: statuses });
-  if (parameters.has("payment[payment_intent]") && !parameters.has("payment[type]"))
-    throw badParameter("payment[type]", "parameter_missing", "Missing required param: payment[type].");
+  const selected = selectedBy(kind, parameters.get("status")?.[0]);
+  if (selected !== undefined) filters.push({ field: "status", values: selected });
   const ids = parameters.get("ids[]");
   const page = readPaging(parameters);
   if (ids !== undefined && page.startingAfter !== undefined)
@@ -536,33 +494,8 @@ function readListRequest(
   return { ...page, created, filters, ids };
 }
 
-function isOther({ others = "" }: Endpoint, name: string): boolean {
-  return name === "ending_before" || others.split(" ").includes(name);
-}
-
-function statusesOf(asked: string | undefined): readonly string[] | undefined {
-  return asked === undefined ? LIVING_SUBSCRIPTIONS : SUBSCRIPTION_STATUSES.get(asked);
-}
-
 function readPaging(parameters: ReadonlyMap<string, readonly string[]>): Pick<ListRequest, "limit" | "startingAfter"> {
   return { limit: readLimit(parameters.get("limit")?.[0]), startingAfter: parameters.get("starting_after")?.[0] };
-}
-
-function equalFilter(param: string, value: string, rule: Extract<Rule, { is: "equal" }>, store: Store): Filter {
-  const { field, refersTo } = rule;
-  if (refersTo !== undefined && !isKnown(refersTo, value, store))
-    throw new Refusal(400, missing(refersTo, value, param));
-  return { field, values: [value] };
-}
-
-/** A deleted customer still is a customer that lists can be narrowed to. */
-function isKnown(kind: Kind, id: string, store: Store): boolean {
-  if (store.table(kind).placeOf(id) !== undefined) return true;
-  if (kind !== "customer") return false;
-  if (store.account.deletedCustomerIds.includes(id)) return true;
-  return (["charge", "invoice", "subscription"] as const).some(
-    (owned) => store.table(owned).placesWith("customer", id).length > 0,
-  );
 }
 
 function missing(kind: Kind | "line_item", id: string, param: string): ErrorBody {
@@ -845,9 +778,6 @@ function respond(call: Call, peer: Peer): string {
   const { account } = peer;
   const key = authenticate(call, peer.keys);
   checkVersion(call, peer.versions);
-  const connected = headerOf(call, "stripe-account");
-  if (connected !== undefined && connected !== account.id)
-    throw new Refusal(403, { message: "Only Stripe Connect platforms can work with other accounts." });
   const target = targetOf(call.path);
   if (target === undefined) {
     const message = `Unrecognized request URL (${call.method}: ${call.path}). Please see https://stripe.com/docs or we can help at https://support.stripe.com/.`;
@@ -858,10 +788,12 @@ function respond(call: Call, peer: Peer): string {
   if (peer.refuses[call.path.split("/")[2] ?? ""] !== undefined) throw lacks(permission, key, account.id);
 
   const parameters = readParameters(call.query);
-  const paths = readExpansions(parameters.get("expand[]") ?? [], kind, target.is === "list");
+  const expand = parameters.get("expand[]") ?? [];
+  if (target.is === "lines" && expand.length > 0) throw notImitated("expand", "the expansion of an invoice's lines");
+  const paths = readExpansions(expand, kind, target.is === "list");
   for (const field of paths.flat()) {
     if (peer.refuses[field] === 403) throw lacks(undefined, key, account.id);
-    if (peer.refuses[field] === 400) throw notExpandable((parameters.get("expand[]") ?? []).join());
+    if (peer.refuses[field] === 400) throw notExpandable(expand.join());
   }
   for (const slug of permissionsFor(paths, kind)) demandPermission(slug, key, account.id);
   const isOwnMode = isLive(key) === account.livemode;
@@ -881,7 +813,7 @@ function listOf(
   endpoint: Endpoint,
   store: Store,
 ): string {
-  const request = readListRequest(parameters, endpoint, store);
+  const request = readListRequest(parameters, endpoint);
   const { places, hasMore } = findPage(request, store.table(endpoint.kind), endpoint.kind);
   return listText(places.map(store.texts(endpoint.kind, paths)), hasMore, call.path);
 }

@@ -23,7 +23,7 @@ async function readAndCount(): Promise<number> {
     const clock = heldClock();
     const stop = new AbortController().signal;
     const stripe = aService(server.url, { clock, pace: createPace({ clock, stop }, { all: 1, lane: () => 1 }) });
-    const reads = Array.from({ length: READERS }, () => readList(stripe, OBJECTS, 2, () => undefined));
+    const reads = Array.from({ length: READERS }, () => readList(stripe, OBJECTS, { t0: 2 }, () => undefined));
     await reads[0]; // the only one that need not wait
     await clock.slept(1);
     collectYoung(); // the others are old now

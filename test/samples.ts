@@ -200,6 +200,7 @@ export function findingsOf(scene: Scene, overrides: Partial<Findings> = {}): Fin
     settings: settingsOf({ CURRENCY: currency, ...env }, args),
     unmappedSlugs: [],
     productNames: new Map(),
+    isPaidOutsideUnknown: false,
     stripeRequests: 30,
     ...overrides,
   };

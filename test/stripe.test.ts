@@ -27,11 +27,10 @@ import {
   connectStripe,
   cutBelow,
   needsBalance,
-  readCharges,
+  STRIPE_LISTS,
+  readInvoices,
   readList,
-  readPaidInvoices,
   readProducts,
-  readSubscriptions,
 } from "../sync.ts";
 import type { Charge, Invoice, Service } from "../sync.ts";
 import { aConnection, failureOf, inScope, rewriting, someSettings } from "./services.ts";
@@ -64,7 +63,7 @@ describe("Stripe: a list", () => {
     return inScope(async (ends) => {
       const { sandbox, stripe } = await reach(ends, { customers: customersAt(times) }, options);
       const seen = new Map<string, number>();
-      await readList(stripe, CUSTOMERS, T0, ({ id }) => void seen.set(id, (seen.get(id) ?? 0) + 1));
+      await readList(stripe, CUSTOMERS, { t0: T0 }, ({ id }) => void seen.set(id, (seen.get(id) ?? 0) + 1));
       return { seen, requests: sandbox.counts.requests };
     });
   }
@@ -134,7 +133,7 @@ describe("Stripe: a list", () => {
   test("every request asks for what was created before T0, a hundred at a time, by GET and in one API version", async (t) => {
     const { sandbox, stripe } = await reach(t, { customers: customersAt(times(900, (n) => T0 - n * DAY)) });
 
-    await readList(stripe, CUSTOMERS, T0, () => undefined);
+    await readList(stripe, CUSTOMERS, { t0: T0 }, () => undefined);
 
     assert.ok(sandbox.log.length >= 9);
     for (const { method, query, headers } of sandbox.log) {
@@ -149,7 +148,7 @@ describe("Stripe: a list", () => {
     const { stripe } = await reach(t, { customers: customersAt([T0 - 1, T0, T0 + 1]) });
     const ids: string[] = [];
 
-    await readList(stripe, CUSTOMERS, T0, ({ id }) => void ids.push(id));
+    await readList(stripe, CUSTOMERS, { t0: T0 }, ({ id }) => void ids.push(id));
 
     assert.deepEqual(ids, ["cus_0"]);
   });
@@ -170,7 +169,7 @@ describe("Stripe: a list", () => {
     });
     sandbox.faultRules.push(() => watch);
 
-    await readList(stripe, CUSTOMERS, T0, () => undefined);
+    await readList(stripe, CUSTOMERS, { t0: T0 }, () => undefined);
 
     assert.ok(cursors.length > 5);
     for (const cursor of cursors) assert.ok(pageEnds.has(cursor), cursor);
@@ -180,7 +179,7 @@ describe("Stripe: a list", () => {
     const options = { latencyMs: 3 };
     const { sandbox, stripe } = await reach(t, { customers: customersAt(times(1_500, (n) => T0 - n * DAY)) }, options);
 
-    await readList(stripe, CUSTOMERS, T0, () => undefined);
+    await readList(stripe, CUSTOMERS, { t0: T0 }, () => undefined);
 
     const windows = new Set(queries(sandbox, "/v1/customers").map((query) => query["created[lt]"]));
     assert.ok(windows.size >= 5, `${windows.size} windows`);
@@ -189,7 +188,7 @@ describe("Stripe: a list", () => {
   test("a worker that is done with its window starts on another", async (t) => {
     const { sandbox, stripe } = await reach(t, { customers: customersAt(times(6_000, (n) => T0 - n * DAY)) });
 
-    await readList(stripe, CUSTOMERS, T0, () => undefined);
+    await readList(stripe, CUSTOMERS, { t0: T0 }, () => undefined);
 
     const windows = new Set(queries(sandbox, "/v1/customers").map((query) => query["created[lt]"]));
     assert.ok(windows.size > 10, `${windows.size} windows, of which ten workers can have ten at a time`);
@@ -231,9 +230,9 @@ describe("Stripe: invoices and subscriptions", () => {
     return anInvoice({ id, created: T0 - lines, lines: data });
   }
 
-  async function readInvoices({ stripe }: Reached): Promise<Map<string, Invoice>> {
+  async function invoicesOf({ stripe }: Reached, hasLines = true): Promise<Map<string, Invoice>> {
     const invoices = new Map<string, Invoice>();
-    await readPaidInvoices(stripe, { t0: T0 }, (invoice) => {
+    await readInvoices(stripe, { t0: T0, hasLines }, (invoice) => {
       assert.ok(!invoices.has(invoice.id));
       invoices.set(invoice.id, invoice);
     });
@@ -243,7 +242,7 @@ describe("Stripe: invoices and subscriptions", () => {
   test("all lines of an invoice come, once and in order, for the least requests", async (t) => {
     const reached = await reach(t, { invoices: [1, 10, 11, 110, 111, 240].map(longInvoice) });
 
-    const invoices = await readInvoices(reached);
+    const invoices = await invoicesOf(reached);
 
     const lineRequests = new Map<string, number>();
     for (const { path } of reached.sandbox.log) lineRequests.set(path, (lineRequests.get(path) ?? 0) + 1);
@@ -261,6 +260,32 @@ describe("Stripe: invoices and subscriptions", () => {
     ]); // prettier-ignore
   });
 
+  test("where no line is wanted, none is read, and the invoice says that it is not whole", async (t) => {
+    const reached = await reach(t, { invoices: [longInvoice(240)] });
+
+    const invoices = await invoicesOf(reached, false);
+
+    assert.equal(invoices.get("in_240")?.lines.has_more, true);
+    assert.equal(reached.sandbox.counts.requests, 1);
+  });
+
+  test("pages wait while the lines of many invoices are still to be read", async (t) => {
+    const invoices = Array.from({ length: 1_500 }, (_, n) => ({
+      ...longInvoice(11),
+      id: `in_${n}`,
+      created: T0 - 1 - n,
+    }));
+    const reached = await reach(t, { invoices });
+    let ahead = 0;
+    reached.sandbox.faultRules.push(({ path }) => {
+      ahead += path.endsWith("/lines") ? -1 : 100;
+      assert.ok(ahead < 1_300, `${ahead} invoices wait for their lines`);
+      return undefined;
+    });
+
+    assert.equal((await invoicesOf(reached)).size, 1_500);
+  });
+
   test("only paid invoices are asked for", async (t) => {
     const invoices = [
       anInvoice({ id: "in_paid", created: 5 }),
@@ -268,11 +293,55 @@ describe("Stripe: invoices and subscriptions", () => {
     ];
     const reached = await reach(t, { invoices });
 
-    assert.deepEqual([...(await readInvoices(reached)).keys()], ["in_paid"]);
+    assert.deepEqual([...(await invoicesOf(reached)).keys()], ["in_paid"]);
 
     assert.deepEqual(queries(reached.sandbox, "/v1/invoices"), [
-      { status: "paid", "created[lt]": "1790000000", limit: "100" },
+      { status: "paid", "created[lt]": "1790000000", "expand[]": "data.amount_paid_off_stripe", limit: "100" },
     ]);
+  });
+
+  for (const status of [400, 403])
+    test(`what was paid outside of Stripe is read on without, and told once, where that is refused with ${status}`, async (t) => {
+      const reached = await reach(t, { invoices: Array.from({ length: 350 }, (_, n) => anInvoice({ created: T0 - 1 - n })) }); // prettier-ignore
+      const text = JSON.stringify({ error: { message: "This property cannot be expanded.", param: "expand[]" } });
+      reached.sandbox.faultRules.push(({ query }) =>
+        query.has("expand[]") ? { name: "refused", before: { status, text } } : undefined,
+      );
+      const refusals: string[] = [];
+      const onRefusal = ({ message }: ApiError): void => void refusals.push(message);
+      let count = 0;
+
+      await readInvoices(reached.stripe, { t0: T0, hasLines: true, onRefusal }, () => void (count += 1));
+
+      assert.equal(count, 350);
+      assert.match(
+        refusals.join("\n"),
+        /^Stripe refused: This property cannot be expanded\. \[GET \/v1\/invoices -> \d+\]$/,
+      );
+    });
+
+  test("a refusal that stays without the expansion is the error", async (t) => {
+    const reached = await reach(t, { invoices: [] });
+    const refused: Fault = { name: "403", before: { status: 403, text: '{"error":{"message":"Not here."}}' } };
+    reached.sandbox.faultRules.push(() => refused);
+
+    const error = await failureOf(invoicesOf(reached));
+
+    assert.ok(error instanceof ApiError);
+    assert.equal(error.status, 403);
+  });
+
+  test("discounts are asked for once a subscription needs them, and not before", async (t) => {
+    const subscriptions = Array.from({ length: 3 }, (_, n) => aSubscription({ id: `sub_${n}`, created: 10 - n }));
+    const { sandbox, stripe } = await reach(t, { subscriptions });
+    const read = async (isUnclear: () => boolean) => {
+      sandbox.log.length = 0;
+      await readList(stripe, STRIPE_LISTS.subscriptions, { t0: T0, isUnclear }, () => undefined);
+      return sandbox.log.map(({ query }) => query.getAll("expand[]"));
+    };
+
+    assert.deepEqual(await read(() => false), [[]]);
+    assert.deepEqual(await read(() => true), [[], ["data.discounts", "data.items.data.discounts"]]);
   });
 
   test("subscriptions of every status come, the canceled ones too", async (t) => {
@@ -281,7 +350,7 @@ describe("Stripe: invoices and subscriptions", () => {
     const { sandbox, stripe } = await reach(t, { subscriptions });
     const found: string[] = [];
 
-    await readSubscriptions(stripe, { t0: T0 }, ({ status }) => void found.push(status));
+    await readList(stripe, STRIPE_LISTS.subscriptions, { t0: T0 }, ({ status }) => void found.push(status));
 
     assert.deepEqual(found, ["active", "canceled", "incomplete_expired"]);
     assert.equal(sandbox.log[0]?.query.get("status"), "all");
@@ -294,7 +363,12 @@ describe("Stripe: invoices and subscriptions", () => {
     const { sandbox, stripe } = await reach(t, { charges, customers: [aCustomer({ id: "cus_1" })] });
     let count = 0;
 
-    await readCharges(stripe, { t0: T0, customer: "cus_1", isUnclear: () => false }, () => void (count += 1));
+    await readList(
+      stripe,
+      STRIPE_LISTS.charges,
+      { t0: T0, customer: "cus_1", isUnclear: () => false },
+      () => void (count += 1),
+    );
 
     assert.equal(count, 220);
     assert.ok(sandbox.log.every(({ query }) => query.get("customer") === "cus_1"));
@@ -332,7 +406,7 @@ describe("Stripe: balance transactions on demand", () => {
 
   async function readOnce({ stripe }: Reached): Promise<Map<string, Charge>> {
     const charges = new Map<string, Charge>();
-    await readCharges(stripe, { t0: T0, isUnclear }, (charge) => {
+    await readList(stripe, STRIPE_LISTS.charges, { t0: T0, isUnclear }, (charge) => {
       assert.ok(!charges.has(charge.id));
       charges.set(charge.id, charge);
     });
@@ -387,7 +461,7 @@ describe("Stripe: balance transactions on demand", () => {
   test("a missing permission is named as the dashboard names it", async (t) => {
     const { stripe } = await reach(t, account(3, 1), restricted);
 
-    const error = await failureOf(readCharges(stripe, { t0: T0, isUnclear }, () => undefined));
+    const error = await failureOf(readList(stripe, STRIPE_LISTS.charges, { t0: T0, isUnclear }, () => undefined));
 
     assert.ok(error instanceof RunError);
     assert.match(
@@ -434,7 +508,7 @@ describe("Stripe: answers that cannot be", () => {
   async function failure(ends: Ends, faults: readonly (Fault | null)[]): Promise<string> {
     const { sandbox, stripe } = await reach(ends, { customers: customersAt(threePages) });
     sandbox.faultRules.push(script(ROUTE, faults));
-    const error = await failureOf(readList(stripe, CUSTOMERS, T0, () => undefined));
+    const error = await failureOf(readList(stripe, CUSTOMERS, { t0: T0 }, () => undefined));
     assert.ok(error instanceof UnexpectedError, String(error));
     assert.ok(sandbox.counts.requests < 20);
     return error.message;
@@ -507,7 +581,7 @@ describe("Stripe: answers that cannot be", () => {
     });
     sandbox.faultRules.push(script("GET /v1/invoices", [spoiled]));
 
-    const error = await failureOf(readPaidInvoices(stripe, { t0: T0 }, () => undefined));
+    const error = await failureOf(readInvoices(stripe, { t0: T0, hasLines: true }, () => undefined));
 
     assert.equal(
       String(error),
@@ -520,7 +594,7 @@ describe("Stripe: answers that cannot be", () => {
     const { sandbox, stripe } = await reach(t, { invoices: [anInvoice({ id: "in_1", lines })] });
     sandbox.faultRules.push(script("GET /v1/invoices/{id}/lines", Array(50).fill(stripeFaults.emptyWithMore)));
 
-    const error = await failureOf(readPaidInvoices(stripe, { t0: T0 }, () => undefined));
+    const error = await failureOf(readInvoices(stripe, { t0: T0, hasLines: true }, () => undefined));
 
     assert.equal(
       String(error),

@@ -860,8 +860,8 @@ describe("sync: what is shown", () => {
     const summary = readFileSync(file, "utf8");
 
     assert.match(summary, /^## Stripe to Attio/);
-    assert.match(summary, /\*\*60\.00 usd\*\* lifetime revenue of 3 customers\.\s+`done: created=3 /);
-    assert.match(summary, /```mermaid\npie showData\n {2}title .+\n {2}"pro" : 30\.00\n {2}"other" : 30\.00\n```/);
+    assert.match(summary, /\*\*total revenue 60\.00 usd of 3 customers, no record before\*\*\s+`done: created=3 /);
+    assert.match(summary, /\n\| spend&#95;pro \| 30\.00 usd \| █+ \|\n/);
     for (const title of ["Read", "Charges in usd", "Plan", "What changes"])
       assert.match(summary, new RegExp(`^(### |<details><summary>)${title}\\b`, "m"));
   });
