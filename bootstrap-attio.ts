@@ -32,8 +32,8 @@ const HELP = helpText(
     ["--dry-run", "show what exists, what is missing and what differs; create nothing"],
     ["--suggest-products", "list the Stripe account's products as JSON for PRODUCT_SLUGS, and stop"],
   ],
-  ["node bootstrap-attio.ts --suggest-products", "node bootstrap-attio.ts --dry-run", "node bootstrap-attio.ts"],
-  ["ATTIO_API_KEY", "STRIPE_API_KEY", "CURRENCY", "PRODUCT_SLUGS", "DRY_RUN", "STRIPE_API_BASE", "ATTIO_API_BASE"],
+  ["npm run bootstrap -- --suggest-products", "npm run bootstrap -- --dry-run", "npm run bootstrap"],
+  "ATTIO_API_KEY STRIPE_API_KEY CURRENCY PRODUCT_SLUGS DRY_RUN SHOW_AMOUNTS STRIPE_API_BASE ATTIO_API_BASE".split(" "),
 );
 
 /** Makes the object, or shows what it would make. Returns the exit code. */
@@ -77,10 +77,10 @@ export async function bootstrap(io: Io): Promise<number> {
   });
 }
 
+const NOUNS = ["Stripe customer", "Stripe customers"] as const;
 const HOW = { POST: "created ", PATCH: "restored", exists: "exists  " };
 const MENDABLE: readonly string[] = ["missing", "archived"];
-const REDUCE =
-  "From now on the key needs only object_configuration:read and record_permission:read-write: reduce its scopes.";
+const REDUCE = "Reduce the key's scopes: object_configuration:read and record_permission:read-write are enough now.";
 
 /** What to answer in the place of a refusal. */
 function onRefusal<T>(answer: (refusal: ApiError) => T): (error: unknown) => T {
@@ -103,19 +103,19 @@ function partsOf({ hasObject, specs, differences, options }: State, settings: Se
   const restore = (at: string) => {
     return { state: "archived, to restore", steps: [["PATCH", at, { is_archived: false }] as const] };
   };
-  const nouns = { singular_noun: "Stripe customer", plural_noun: "Stripe customers" };
-  const object = hasObject ? { state: "exists" } : create("/v2/objects", { api_slug: OBJECT, ...nouns });
+  const [singular_noun, plural_noun] = NOUNS;
+  const given = { api_slug: OBJECT, singular_noun, plural_noun };
+  const object = hasObject ? { state: "exists" } : create("/v2/objects", given);
   const ofAttributes = specs.flatMap((spec): Part[] => {
     const { slug: what, type, target, isUnique } = spec;
-    const kind =
-      type === "currency" ? `currency, ${attioCurrency(settings.currency)}` : type + (isUnique ? ", unique" : "");
+    const detail = type === "currency" ? `, ${attioCurrency(settings.currency)}` : isUnique ? ", unique" : "";
+    const kind = type + detail;
     const fault = differences.find(({ slug }) => slug === what)?.fault;
     if (fault === "archived") return [{ what, kind, ...restore(`${path}/${what}`) }];
     if (fault !== "missing") return [{ what, kind, state: fault === undefined ? "exists" : "DIFFERS, see below" }];
     const own = { what, kind, ...create(path, creationOf(spec, settings.currency)) };
-    return target === undefined
-      ? [own]
-      : [own, { what: `${OBJECT} on ${target}`, kind, state: "to create", steps: [] }];
+    const other = { ...own, what: `${OBJECT} on ${target}`, steps: [] };
+    return target === undefined ? [own] : [own, other];
   });
   const ofOptions = options.map(({ title, isArchived }) => {
     const at = `${path}/subscription_status/options`;
@@ -149,8 +149,7 @@ async function makeAll(attio: Service, before: State, settings: Settings, log: L
     if (!before.hasObject) await make(partsOf(before, settings).slice(0, 1));
     // A new object usually brings a `name` of its own: only now is it known what is missing.
     const state = before.hasObject ? before : await inspectObject(attio, settings);
-    if (!state.hasObject)
-      throw new Error(`Another object is called "Stripe customer" or "Stripe customers": rename it.`);
+    if (!state.hasObject) throw new Error(`Another object is called "${NOUNS.join('" or "')}": rename it.`);
     const isLeft = new Set(state.differences.map(({ slug }) => slug));
     for (const { slug } of before.differences) if (!isLeft.has(slug)) log.line(`created   ${slug}, with the object`);
     await make(partsOf(state, settings).filter(({ steps }) => steps));
@@ -190,7 +189,7 @@ function creationOf({ slug, title, description, type, isUnique, target }: Attrib
   const money = { default_currency_code: attioCurrency(currency), display_type: "symbol" };
   const link = { record_reference: { allowed_objects: [target] } };
   const config = type === "currency" ? { currency: money } : target === undefined ? {} : link;
-  const relationship = { object: target, api_slug: OBJECT, title: "Stripe customers", is_multiselect: true };
+  const relationship = { object: target, api_slug: OBJECT, title: NOUNS[1], is_multiselect: true };
   const fixed = { is_required: false, is_unique: isUnique, is_multiselect: false, config };
   return { api_slug: slug, title, description, type, ...fixed, ...(target !== undefined && { relationship }) };
 }
@@ -230,8 +229,7 @@ async function suggestProducts(stripe: Service, settings: Settings, log: Log): P
   const advice = `Give products that belong together the same slug, remove what belongs in ${FALLBACK_SLUG}. PRODUCT_SLUGS:`;
   const json = mappingOf(shown);
   log.tell(section);
-  log.line(advice);
-  log.line(json);
+  log.line(`${advice}\n${json}`);
   const lines = [advice, `\`\`\`json\n${json}\n\`\`\``];
   writeStepSummary(settings.stepSummaryPath, log, { heading: section.title, lines, sections: [section] });
   return 0;
