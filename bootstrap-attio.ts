@@ -8,6 +8,7 @@ import {
   CHARGE,
   FALLBACK_SLUG,
   OBJECT,
+  RunError,
   attioCurrency,
   attioWrite,
   connectAttio,
@@ -47,27 +48,22 @@ export async function bootstrap(io: Io): Promise<number> {
     const attio = connectAttio(settings, connection);
     const scope = settings.isDryRun ? "object_configuration:read" : "object_configuration:read-write";
     const { problems, scopes, workspace } = await readAttioKey(attio, [scope]);
-    if (problems.length > 0) {
-      log.error([...problems, "Nothing was created."].join("\n"));
-      return 1;
-    }
+    if (problems.length > 0) throw new RunError(problems.join("\n"));
     if (settings.isDryRun) log.line("dry run: nothing will be created");
     let state: State | undefined = await inspectObject(attio, settings);
     const remedy = currencyRemedy(state.differences, settings.currency);
     const isRight = remedy !== undefined || settings.stripeKey === "" || (await checkCurrency(stripe, settings, log));
-    if (!isRight && !state.hasObject && (io.env["CURRENCY"] ?? "").trim() === "") {
-      log.error("Set CURRENCY, to either, and run again. Nothing was created.");
-      return 1;
-    }
+    if (!isRight && !state.hasObject && (io.env["CURRENCY"] ?? "").trim() === "")
+      throw new RunError("Set CURRENCY, to either, and run again.");
     const parts = partsOf(state, settings);
     const rows = parts.map(({ what, kind, state: now }) => ({ label: what, amount: kind, remark: now }));
     log.tell({ title: `Attio workspace "${workspace}"`, rows });
     const toDo = parts.filter(({ steps }) => steps).length;
     log.line(`${toDo} to create${state.hasObject ? "" : `, the object ${OBJECT} among them`}`);
-    if (remedy !== undefined) log.error(`${remedy} Attio cannot change that. Nothing was created.`);
-    else if (!settings.isDryRun && toDo > 0) state = await makeAll(attio, state, settings, log);
+    if (remedy !== undefined) throw new RunError(`${remedy} Attio cannot change that.`);
     if (settings.isDryRun) log.line("dry run: nothing was created");
-    if (state === undefined || remedy !== undefined) return 1;
+    else if (toDo > 0) state = await makeAll(attio, state, settings, log);
+    if (state === undefined) return 1;
     const faults = state.differences.filter(({ fault }) => !settings.isDryRun || !MENDABLE.includes(fault));
     for (const fault of faults) log.error(explain(fault));
     if (faults.length > 0) return 1;
@@ -82,12 +78,8 @@ const HOW = { POST: "created ", PATCH: "restored", exists: "exists  " };
 const MENDABLE: readonly string[] = ["missing", "archived"];
 const REDUCE = "Reduce the key's scopes: object_configuration:read and record_permission:read-write are enough now.";
 
-/** What to answer in the place of a refusal. */
-function onRefusal<T>(answer: (refusal: ApiError) => T): (error: unknown) => T {
-  return (error) => {
-    if (error instanceof ApiError) return answer(error);
-    throw error;
-  };
+function undefinedIfRefused(error: unknown): undefined {
+  if (!(error instanceof ApiError)) throw error;
 }
 
 type State = Awaited<ReturnType<typeof inspectObject>>;
@@ -100,9 +92,8 @@ type Step = readonly [method: "POST" | "PATCH", path: string, given: Json];
 function partsOf({ hasObject, specs, differences, options }: State, settings: Settings): Part[] {
   const path = `/v2/objects/${OBJECT}/attributes`;
   const create = (at: string, given: Json) => ({ state: "to create", steps: [["POST", at, given] as const] });
-  const restore = (at: string) => {
-    return { state: "archived, to restore", steps: [["PATCH", at, { is_archived: false }] as const] };
-  };
+  const restored = { is_archived: false };
+  const restore = (at: string) => ({ state: "archived, to restore", steps: [["PATCH", at, restored] as const] });
   const [singular_noun, plural_noun] = NOUNS;
   const given = { api_slug: OBJECT, singular_noun, plural_noun };
   const object = hasObject ? { state: "exists" } : create("/v2/objects", given);
@@ -132,10 +123,10 @@ function partsOf({ hasObject, specs, differences, options }: State, settings: Se
 async function makeAll(attio: Service, before: State, settings: Settings, log: Log): Promise<State | undefined> {
   const made: string[] = [];
   // A conflict says that it exists by now, or that something else is in its place: what is listed then decides.
-  const existsIfConflict = onRefusal((refusal) => {
-    if (refusal.code !== "slug_conflict") throw refusal;
-    return HOW.exists;
-  });
+  const existsIfConflict = (error: unknown): string => {
+    if (error instanceof ApiError && error.code === "slug_conflict") return HOW.exists;
+    throw error;
+  };
   const make = async (parts: readonly Part[]): Promise<void> => {
     let how = HOW.exists;
     for (const { what, steps = [] } of parts) {
@@ -199,9 +190,9 @@ async function checkCurrency(stripe: Service, settings: Settings, log: Log): Pro
   const list = { path: "/v1/charges", kind: "charge", reader: CHARGE };
   const read = (query: Readonly<Record<string, string>>): Promise<readonly Charge[]> =>
     readPage(stripe, list, query, ({ objects }) => objects.filter(({ amount_captured }) => amount_captured > 0));
-  const settled = await read({ "expand[]": "data.balance_transaction" }).catch(onRefusal(() => undefined));
+  const settled = await read({ "expand[]": "data.balance_transaction" }).catch(undefinedIfRefused);
   // Whatever else is wrong with this key, the sync's own check will say.
-  const newest = settled ?? (await read({}).catch(onRefusal(() => [])));
+  const newest = settled ?? (await read({}).catch(undefinedIfRefused)) ?? [];
   const currencies = newest.map(({ currency, balance_transaction: settlement }) =>
     typeof settlement === "object" && settlement !== null ? settlement.currency : currency,
   );
@@ -216,12 +207,10 @@ async function checkCurrency(stripe: Service, settings: Settings, log: Log): Pro
 }
 
 async function suggestProducts(stripe: Service, settings: Settings, log: Log): Promise<number> {
-  const refused = onRefusal((refusal): undefined => {
-    if (![401, 403].includes(refusal.status)) throw refusal;
-    log.error(keyProblem(refusal, { name: "Products", slug: "rak_product_read" }));
+  const products = await readProducts(stripe).catch((error: unknown) => {
+    if (!(error instanceof ApiError) || ![401, 403].includes(error.status)) throw error;
+    throw new RunError(keyProblem(error, { name: "Products", slug: "rak_product_read" }));
   });
-  const products = await readProducts(stripe).catch(refused);
-  if (products === undefined) return 1;
   // A name may be a customer's: it goes where amounts go.
   const shown = settings.showsAmounts ? products : products.map((product) => ({ ...product, name: "" }));
   const rows = shown.map(({ id, name, active }) => ({ label: id, amount: active ? "" : "archived", remark: name }));

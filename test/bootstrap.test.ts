@@ -279,7 +279,7 @@ describe("bootstrap: what it cannot mend", () => {
 
     const run = await runToFault(world);
 
-    assert.match(run.err, /ATTIO_API_KEY lacks the scope object_configuration:read-write[^]+Nothing was created\./);
+    assert.match(run.err, /ATTIO_API_KEY lacks the scope object_configuration:read-write[^]+Nothing was written\./);
     assert.equal((await world.run("bootstrap", ["--dry-run"])).code, 0);
     assert.deepEqual(writesOf(world.attio), []);
   });
@@ -303,7 +303,7 @@ describe("bootstrap: the currency", () => {
     const run = await runToFault(world);
 
     assert.match(run.err, /newest 3 charges Stripe settled 2 in eur, 1 in usd; CURRENCY is usd\. .*CURRENCY=eur$/m);
-    assert.match(run.err, /Nothing was created\./);
+    assert.match(run.err, /Nothing was written\./);
     assert.deepEqual(writesOf(world.attio), []);
   });
 
