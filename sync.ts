@@ -1504,11 +1504,12 @@ export type Connection = {
 };
 
 /** Requests per second: over the whole service, and in each lane (an endpoint, or reads and writes). */
-type Rates = { readonly all: number; readonly lane: (name: string) => number };
+type Rates = { readonly all: number; readonly lane: (name: string) => number; readonly first?: readonly string[] };
 
 /**
  * Paces the requests to one service: `turn` waits for a request's turn, `pause` holds everybody. Each lane, and all of
  * them together, let a request through every 1/rate seconds: there is no bucket to empty, so no burst at the start.
+ * Where lanes compete, those named `first` go first, in that order; but every lane has a turn a second.
  */
 export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, rates: Rates) {
   const lastAt = new Map<string, number>();
@@ -1518,13 +1519,18 @@ export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, 
   const last = (key: string): number => lastAt.get(key) ?? -Infinity;
   const gapOf = (key: string): number => 1000 / (key === "all" ? rates.all : rates.lane(key));
   const opensAt = (key: string): number => last(key) + gapOf(key);
+  const rankOf = (lane: string, now: number): number => {
+    const rank = rates.first?.indexOf(lane) ?? -1;
+    return now - last(lane) > 1000 ? -1 : rank < 0 ? Infinity : rank;
+  };
   const passesAt = (lane: string): number => Math.max(pausedUntil, opensAt("all"), opensAt(lane));
 
   function serve(): void {
     const now = clock.elapsed();
     for (;;) {
       const lanes = [...waiting.keys()];
-      const [lane] = lanes.filter((one) => passesAt(one) <= now).toSorted((a, b) => last(a) - last(b));
+      const open = lanes.filter((lane) => passesAt(lane) <= now);
+      const [lane] = open.toSorted((a, b) => rankOf(a, now) - rankOf(b, now) || last(a) - last(b));
       if (lane === undefined) return wakeAt(Math.min(...lanes.map(passesAt)), now);
       // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
       for (const key of ["all", lane]) lastAt.set(key, now - opensAt(key) < gapOf(key) ? opensAt(key) : now);
@@ -1594,6 +1600,11 @@ export function connect(
   };
   const stats = { requests: 0, retries: 0, throttled: 0 };
   return { ...connection, ...own, onRetry, stats, pace: createPace(connection, rates), cutsInFlight: true };
+}
+
+/** True of what passes by itself: no answer, a crowd, a service that fails. */
+export function isOutage(error: unknown): error is ApiError {
+  return error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
 }
 
 /** Parameters of a request, by name. */
@@ -1841,6 +1852,7 @@ function* batches<T>(all: readonly T[], size: number): Generator<T[]> {
 export const STRIPE_VERSION = "2026-10-28.endive";
 const PAGE = 100;
 const LIST_WORKERS = 10;
+const LINES_LANE = "/v1/invoices/{id}/lines";
 
 /** A list, and the permission it takes: what the dashboard calls it, and its slug. */
 export type StripeList<T> = {
@@ -1866,6 +1878,12 @@ export const STRIPE_LISTS = {
     permission: { name: "Charges and Refunds", slug: "rak_charge_read" },
     expand: { fields: ["data.balance_transaction"], isVital: true },
   },
+  customers: {
+    path: "/v1/customers",
+    kind: "customer",
+    reader: CUSTOMER,
+    permission: { name: "Customers", slug: "rak_customer_read" },
+  },
   invoices: {
     path: "/v1/invoices",
     kind: "invoice",
@@ -1873,12 +1891,6 @@ export const STRIPE_LISTS = {
     permission: { name: "Invoices", slug: "rak_invoice_read" },
     query: { status: "paid" },
     expand: { fields: ["data.amount_paid_off_stripe"], isAlways: true },
-  },
-  customers: {
-    path: "/v1/customers",
-    kind: "customer",
-    reader: CUSTOMER,
-    permission: { name: "Customers", slug: "rak_customer_read" },
   },
   subscriptions: {
     path: "/v1/subscriptions",
@@ -1904,7 +1916,9 @@ export const STRIPE_EXTRAS = {
 export function connectStripe(settings: Settings, connection: Connection): Service {
   const headers = { authorization: `Bearer ${settings.stripeKey}`, "stripe-version": STRIPE_VERSION };
   const own = { name: "Stripe", base: settings.stripeBase, headers, quotesWords: true } as const;
-  return connect(connection, own, { all: settings.mode === "live" ? 50 : 20, lane: () => 20 });
+  // The longest lists are to be done first: those that wait for them end in time all the same.
+  const first = ["/v1/charges", LINES_LANE, "/v1/invoices"];
+  return connect(connection, own, { all: settings.mode === "live" ? 50 : 20, lane: () => 20, first });
 }
 
 type Page<T> = { readonly objects: readonly T[]; readonly hasMore: boolean };
@@ -2127,7 +2141,7 @@ export async function readInvoices(
 }
 
 async function withAllLines(stripe: Service, invoice: Invoice): Promise<Invoice> {
-  const list = { kind: `invoice ${invoice.id} line`, reader: INVOICE_LINE, lane: "/v1/invoices/{id}/lines" };
+  const list = { kind: `invoice ${invoice.id} line`, reader: INVOICE_LINE, lane: LINES_LANE };
   const embedded = invoice.lines.data;
   const more = await readPages(stripe, { ...list, path: `/v1/invoices/${invoice.id}/lines` }, embedded.at(-1)?.id);
   return { ...invoice, lines: { data: [...embedded, ...more], has_more: false } };
@@ -2188,9 +2202,7 @@ export function keyProblem(error: ApiError, wanted: { readonly name: string; rea
   if (error.code === "api_key_expired") return say(`STRIPE_API_KEY has expired. Create a new one at ${page}.`);
   if (error.status === 401)
     return say(`STRIPE_API_KEY is unknown to Stripe: mistyped, deleted, or of another account. Look at ${page}.`);
-  return say(
-    `STRIPE_API_KEY may not be used here: it may be limited to IP addresses. What Stripe says, and ${page}, tell.`,
-  );
+  return say(`STRIPE_API_KEY is limited to IP addresses that are not this machine's, it seems. Look at ${page}.`);
 }
 
 // ----------------------------------------------------------------- Attio ----
@@ -3027,10 +3039,11 @@ export async function runProgram(
     failure.abort(error); // nobody goes on reading, or speaks up, after the error
     const isTold = [RunError, UnexpectedError, SettingsError].some((kind) => error instanceof kind);
     const what = error instanceof Error ? (isTold ? error.message : error.stack) : String(error);
+    const later = isOutage(error) ? " Run it again later." : "";
     const count = plural(log.written, "record was", "records were");
     const written = log.written === 0 ? "Nothing was written." : `${count} written. A re-run is safe.`;
     if (error instanceof SettingsError) log.error(error.message);
-    else log.error(`${isTold ? "" : "A bug in this program, please report it: "}${what}\n${written}`);
+    else log.error(`${isTold ? "" : "A bug in this program, please report it: "}${what}${later}\n${written}`);
     writeStepSummary(io.env["GITHUB_STEP_SUMMARY"] ?? "", log, { heading: "Stripe to Attio", lines: [], sections: [] });
     return error instanceof SettingsError ? 2 : 1;
   } finally {
@@ -3047,22 +3060,66 @@ export function writeStepSummary(path: string, log: Log, told: Told): void {
   }
 }
 
-/** Reads what Stripe has into open books; `onRow` is told of every object. */
-function readStripe(stripe: Service, books: Books, log: Log, onRow: () => void) {
-  const { t0, currency, productSlugs } = books;
-  const { charges, customers: people, subscriptions } = STRIPE_LISTS;
-  const customers = new Map<string, Customer>();
-  const isUnclear = (charge: Charge): boolean => needsBalance(charge, currency);
-  const onRefusal = ({ message }: ApiError): void =>
-    log.warn(`Stripe does not tell what was paid outside of it: such money counts as collected. ${message}`);
-  const ofInvoices = { t0, onRefusal, hasLines: productSlugs.size > 0 };
-  const work = [
-    readList(stripe, charges, { t0, isUnclear }, (charge) => (onRow(), addCharge(books, charge))),
+type Services = { readonly stripe: Service; readonly attio: Service };
+type Customers = Map<string, Customer>;
+
+/** Reads Stripe into open books; `onRow` is told of every object, with the ledger a charge went to. */
+function readStripe(stripe: Service, books: Books, customers: Customers, onRow: (ledger?: Ledger) => void) {
+  const { t0, currency } = books;
+  const told = { isPaidOutsideUnknown: false };
+  const onRefusal = (): void => void (told.isPaidOutsideUnknown = true);
+  const ofCharges = { t0, isUnclear: (charge: Charge) => needsBalance(charge, currency) };
+  const ofInvoices = { t0, onRefusal, hasLines: books.productSlugs.size > 0 };
+  const ofSubscriptions = { t0, isUnclear: needsDiscounts };
+  const lists = STRIPE_LISTS;
+  const customersRead = readList(stripe, lists.customers, { t0 }, (one) => (onRow(), customers.set(one.id, one)));
+  const othersRead = [
+    readList(stripe, lists.charges, ofCharges, (charge) => {
+      addCharge(books, charge);
+      onRow(charge.customer === null ? undefined : ledgerOf(books, charge.customer));
+    }),
     readInvoices(stripe, ofInvoices, (invoice) => (onRow(), addInvoice(books, invoice))),
-    readList(stripe, people, { t0 }, (customer) => (onRow(), void customers.set(customer.id, customer))),
-    readList(stripe, subscriptions, { t0, isUnclear: needsDiscounts }, (one) => (onRow(), addSubscription(books, one))),
-  ] as const;
-  return { customers, work };
+    readList(stripe, lists.subscriptions, ofSubscriptions, (one) => (onRow(), addSubscription(books, one))),
+  ];
+  return { told, customersRead, othersRead };
+}
+
+/**
+ * Step 2: all that both services have, as of one instant. Who the payers are is asked while charges are still being
+ * read, once customers and records are known: each address once, a hundred a request.
+ */
+async function readAll({ stripe, attio }: Services, books: Books, spendSlugs: readonly string[], onRow: () => void) {
+  const customers: Customers = new Map();
+  const crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 };
+  const found = noPeople();
+  const asked = new Set<string>();
+  const queue: string[] = [];
+  let knowsAll = false;
+  const crew = createCrew(Infinity);
+  const send = async (): Promise<void> => void (await lookUpPeople(attio, queue.splice(0), found));
+  const ask = (ledger: Ledger): void => {
+    const address = addressOf(customers.get(ledger.customerId));
+    if (asked.has(address) || !getsRecord(ledger, crm.records.get(ledger.customerId))) return;
+    asked.add(address);
+    if (queue.push(address) === FILTER_BATCH) crew.add(send);
+  };
+  const { told, customersRead, othersRead } = readStripe(stripe, books, customers, (ledger) => {
+    onRow();
+    if (knowsAll && ledger !== undefined) ask(ledger);
+  });
+  const known = Promise.all([customersRead, readCrm(attio, { spendSlugs, currency: books.currency }, undefined, crm)]);
+  crew.add(async () => {
+    await known;
+    knowsAll = true;
+    for (const ledger of books.ledgers.values()) ask(ledger);
+  });
+  crew.add(async () => {
+    await Promise.all([known, ...othersRead]);
+    for (const ledger of books.ledgers.values()) ask(ledger);
+    await send();
+  });
+  await crew.done();
+  return { customers, crm, found, told };
 }
 
 /** What a plan must not be made of: one customer with two records, or a currency that most of the money is not in. */
@@ -3210,15 +3267,25 @@ async function createPeople(
   return created;
 }
 
+/** Both checks, each to its end: where neither service can be reached, both are named. */
+async function checkServices(stripe: Service, attio: Service, settings: Settings) {
+  const checks = [checkStripe(stripe), checkAttio(attio, settings)] as const;
+  const [ofStripe, ofAttio] = await Promise.allSettled(checks);
+  const reasons: unknown[] = [ofStripe, ofAttio].flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
+  const outages = reasons.filter(isOutage);
+  if (outages.length === 2)
+    throw new RunError(
+      `${outages.map(({ message }) => message).join("\n")}\nBoth are out of reach. Run it again later.`,
+    );
+  const [problems, found] = await Promise.all(checks);
+  return { ...found, problems: [...problems, ...found.problems] };
+}
+
 /** Steps 1 and 2 of a run: the check, then everything both services have, as of one instant, with the books closed. */
-async function gather(
-  settings: Settings,
-  log: Log,
-  { stripe, attio }: { readonly stripe: Service; readonly attio: Service },
-) {
+async function gather(settings: Settings, log: Log, { stripe, attio }: Services) {
   const { clock } = stripe;
-  const [ofStripe, check] = await Promise.all([checkStripe(stripe), checkAttio(attio, settings)]);
-  const problems = [...ofStripe, ...check.problems];
+  const check = await checkServices(stripe, attio, settings);
+  const { problems } = check;
   if (problems.length > 0)
     throw new RunError([`${plural(problems.length, "thing")} to put right before a run:`, ...problems].join("\n  - "));
   const { spendSlugs, unmappedSlugs } = check;
@@ -3234,32 +3301,27 @@ async function gather(
     const rate = (1000 * rows) / Math.max(1, clock.elapsed() - startedAt);
     return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
   });
-  const { customers, work } = readStripe(stripe, books, log, () => (rows += 1));
-  const place = { spendSlugs, currency: settings.currency };
-  const [crm] = await Promise.all([readCrm(attio, place), ...work]);
+  const { customers, crm, found, told } = await readAll({ stripe, attio }, books, spendSlugs, () => (rows += 1));
   closeBooks(books);
-  closeSubscriptions(books, customers, await readCoupons(stripe, couponsNeeded(books, customers)));
-  const ledgers = [...books.ledgers.values()];
   // A record deleted in Attio while its pages were read moves others past the reader: look again before creating.
-  const unseen = ledgers.filter(({ customerId, totalMinor }) => totalMinor > 0 && !crm.records.has(customerId));
-  const ids = unseen.map(({ customerId }) => customerId);
-  if (crm.records.size > 0) await readCrm(attio, place, ids, crm);
+  const unseen = [...books.ledgers.values()].filter((one) => one.totalMinor > 0 && !crm.records.has(one.customerId));
+  const ids = crm.records.size > 0 ? unseen.map(({ customerId }) => customerId) : [];
+  const [coupons, productNames] = await Promise.all([
+    readCoupons(stripe, couponsNeeded(books, customers)),
+    readProductNames(stripe, books, settings),
+    readCrm(attio, { spendSlugs, currency: books.currency }, ids, crm),
+  ]);
+  closeSubscriptions(books, customers, coupons);
   refuseToPlan(books, crm);
-
-  const payers = ledgers.filter((ledger) => getsRecord(ledger, crm.records.get(ledger.customerId)));
-  const addresses = payers.map(({ customerId }) => addressOf(customers.get(customerId)));
-  const found = noPeople();
-  const lookUps = [lookUpPeople(attio, addresses, found), readProductNames(stripe, books, settings)] as const;
-  const [people, productNames] = await Promise.all(lookUps);
   log.endProgress();
   if (found.refused > 0)
     log.warn(
       `Attio would not search for ${plural(found.refused, "e-mail address", "e-mail addresses")}: links of those customers stay as they are. Look for addresses in Stripe that are mistyped.`,
     );
   const stripeRequests = stripe.stats.requests;
-  const isPaidOutsideUnknown = false;
+  const { people } = found;
   return {
-    isPaidOutsideUnknown,
+    ...told,
     settings,
     books,
     customers,

@@ -1,26 +1,28 @@
 // attio.ts - a stateful Attio REST API v2 on 127.0.0.1, a peer for the tests and the demo.
 //
-// It keeps objects, attributes, select options and records in memory, follows Attio's published
-// specification and documentation (docs.attio.com), and refuses what Attio would refuse, with Attio's
-// status, code and words where they are known. Ids and the clock are counters: the same requests give the
-// same answers.
+// It keeps objects, attributes, select options and records in memory, follows Attio's published specification and
+// documentation (docs.attio.com), and refuses what Attio would refuse, with Attio's status, code and words where they
+// are known. Ids and the clock are counters: the same requests give the same answers.
 //
-// Imitated: /self, objects, attributes, options, two-way relationships, records (create, assert, update,
-// query, delete), uniqueness, scopes, the rate limits of 100 reads and 25 writes a second, and every type
-// of value that the sync writes.
+// Imitated: /self, objects, attributes, options, two-way relationships, records (create, assert, query, read),
+// uniqueness, scopes, the rate limits of 100 reads and 25 writes a second, every type of value that the sync writes,
+// and of queries what it asks: `$eq` and `$in` on text, addresses and references, `$or` and `$and` of these, and the
+// order of creation.
 //
-// Not imitated: lists, notes, tasks, views, search, merging, statuses, default values, `filter_view_id`,
-// `target_record_reference`, values of the types actor-reference, location, phone-number and status: all
-// of these answer 404 or 501. Nor is there enrichment (a new person gets no company by their address), the
-// score limit on queries (its header says 0), or the public suffix list (a root domain is the last two
+// Not imitated: lists, notes, tasks, views, search, merging, statuses, default values, changing an object, an
+// attribute's slug or its config, changing or deleting a record by its id, any other filter or sort that Attio takes,
+// `filter_view_id`, `target_record_reference`, and the types checkbox, date, rating, actor-reference, location and
+// phone-number: all of these answer 404 or 501. Nor is there enrichment (a new person gets no company by their
+// address), the score limit on queries (its header says 0), or the public suffix list (a root domain is the last two
 // labels).
 //
-// Stricter than what is documented: `null` clears nothing whatever the type (`[]` does), unknown keys are
-// refused in every body, a body needs the JSON content type, slugs are snake case, and a query without
-// `sorts` answers newest first, so that nobody relies on an order that Attio does not promise.
+// Stricter than what is documented: `null` clears nothing whatever the type (`[]` does), a name is written in its
+// three parts, a domain without scheme and path, a reference as an id, a bare address or a bare domain, unknown keys
+// are refused in every body, a body needs the JSON content type, slugs are snake case, a page of attributes ends at
+// 500, and a query without `sorts` answers newest first, so that nobody relies on an order that Attio does not promise.
 //
-// Nothing here was checked against the real service by us; it rests on its documents, as of 2026-11, and
-// on what others recorded.
+// Nothing here was checked against the real service by us; it rests on its documents, as of 2026-11, and on what
+// others recorded.
 
 import { serve } from "./server.ts";
 import type { Call, Fault, Limits, Reply, SandboxServer } from "./server.ts";
@@ -39,82 +41,20 @@ const DEFAULT_KEYS: readonly AttioKey[] = [
   { key: SANDBOX_ATTIO_DAILY_KEY, scopes: ["object_configuration:read", "record_permission:read-write"] },
 ];
 
-const SCOPE_TITLES: Readonly<Record<string, string>> = {
-  object_configuration: "Object Configuration",
-  record_permission: "Records",
-};
-
 type AttributeType =
   | "text"
   | "number"
-  | "checkbox"
   | "currency"
-  | "date"
   | "timestamp"
-  | "rating"
-  | "status"
   | "select"
   | "record-reference"
   | "actor-reference"
-  | "location"
   | "domain"
   | "email-address"
-  | "phone-number"
   | "personal-name";
 
-type TypeFacts = {
-  /** The keys of a value that a filter or a sort may name; the first is meant where none is named. */
-  readonly fields: readonly string[];
-  readonly operators: readonly string[];
-  readonly mayBeUnique: boolean;
-  readonly mayBeMultiselect: boolean;
-  /** The API can make an attribute of this type on an object. */
-  readonly isCreatable: boolean;
-};
-
-const TEXT_OPERATORS = ["$eq", "$contains", "$starts_with", "$ends_with"];
-const ORDER_OPERATORS = ["$eq", "$lt", "$lte", "$gt", "$gte"];
-
-function facts(fields: readonly string[], operators: readonly string[], more: Partial<TypeFacts>): TypeFacts {
-  return { fields, operators, mayBeUnique: false, mayBeMultiselect: false, isCreatable: true, ...more };
-}
-
-/** Per type, after the pages under docs.attio.com/docs/attribute-types. */
-const TYPES: Readonly<Record<AttributeType, TypeFacts>> = {
-  text: facts(["value"], [...TEXT_OPERATORS, "$in"], { mayBeUnique: true }),
-  number: facts(["value"], ORDER_OPERATORS, { mayBeUnique: true }),
-  checkbox: facts(["value"], ["$eq"], {}),
-  currency: facts(["currency_value"], ORDER_OPERATORS, {}),
-  date: facts(["value"], ORDER_OPERATORS, {}),
-  timestamp: facts(["value"], ORDER_OPERATORS, {}),
-  rating: facts(["value"], ORDER_OPERATORS, {}),
-  // "Attributes of type "status" are not supported on objects" (the specification).
-  status: facts(["status"], ["$eq"], { isCreatable: false }),
-  select: facts(["option"], ["$eq"], { mayBeMultiselect: true }),
-  "record-reference": facts(["target_record_id", "target_object"], ["$eq", "$in"], {
-    mayBeMultiselect: true,
-  }),
-  "actor-reference": facts(["referenced_actor_id", "referenced_actor_type"], ["$eq"], {
-    mayBeMultiselect: true,
-  }),
-  location: facts(["line_1", "locality", "region", "postcode", "country_code"], TEXT_OPERATORS, {}),
-  domain: facts(["domain", "root_domain"], [...TEXT_OPERATORS, "$not_empty"], {
-    mayBeUnique: true,
-    mayBeMultiselect: true,
-  }),
-  "email-address": facts(
-    ["email_address", "original_email_address", "email_domain", "email_root_domain", "email_local_specifier"],
-    TEXT_OPERATORS,
-    { mayBeUnique: true, mayBeMultiselect: true },
-  ),
-  "phone-number": facts(["phone_number"], [...TEXT_OPERATORS, "$not_empty"], {
-    mayBeUnique: true,
-    mayBeMultiselect: true,
-  }),
-  "personal-name": facts(["full_name", "first_name", "last_name"], [...TEXT_OPERATORS, "$not_empty"], {
-    isCreatable: false,
-  }),
-};
+/** Types that Attio has and this sandbox does not make. Not among them: statuses, which objects cannot have. */
+const OTHER_TYPES = ["checkbox", "date", "rating", "actor-reference", "location", "phone-number"];
 
 /** The specification's list, and the three codes added to it in 2026. Taiwan's is NTD, not TWD. */
 const CURRENCY_CODES = (
@@ -139,17 +79,12 @@ export type AttioKey = {
 
 export type AttioOptions = {
   readonly keys?: readonly AttioKey[];
-  readonly latencyMs?: number;
-  readonly jitterMs?: number;
-  readonly seed?: number;
   /** `published`: 100 reads and 25 writes a second, as documented; `none` by default. */
   readonly limits?: "published" | "none";
   /** How many custom objects the plan allows; unlimited by default. */
   readonly objectLimit?: number;
   /** Whether a new custom object brings a writable text `name`; true by default. */
   readonly freshObjectHasName?: boolean;
-  /** The instant at which the clock starts; every write advances it by a millisecond. */
-  readonly startAt?: string;
   /** Answer `currency_value` as text, "499.00", as Attio's documentation shows, instead of as a number. */
   readonly currencyAsString?: boolean;
 };
@@ -164,31 +99,31 @@ type Actor = { readonly type: ActorType | null; readonly id: string | null };
 type Incoming = { readonly key: string; readonly original: string | null };
 type Value = Incoming & { readonly activeFrom: string; readonly actor: Actor };
 
-type SelectOption = { readonly id: string; title: string; isArchived: boolean };
+type SelectOption = { readonly id: string; title: string; is_archived: boolean };
 
+/** What Attio's answers show as it is has Attio's names. */
 type Attribute = {
   readonly id: string;
   readonly object: ObjectType;
-  readonly type: AttributeType;
-  readonly isSystem: boolean;
-  readonly isWritable: boolean;
-  readonly isMultiselect: boolean;
-  readonly createdAt: string;
   readonly options: SelectOption[];
-  slug: string;
-  title: string;
-  description: string | null;
-  isRequired: boolean;
-  isUnique: boolean;
-  isArchived: boolean;
-  currencyCode: string | null;
-  displayType: string | null;
+  readonly currency: { readonly default_currency_code: string; readonly display_type: string } | null;
   /** The objects that a reference may point to; null for all. */
   allowed: readonly ObjectType[] | null;
   /** The other side of a two-way relationship. */
   reverse: Attribute | null;
   /** Records by lower-cased key, built when first looked up and kept from then on. */
   index: Map<string, Set<StoredRecord>> | null;
+  readonly api_slug: string;
+  readonly type: AttributeType;
+  readonly is_system_attribute: boolean;
+  readonly is_writable: boolean;
+  readonly is_multiselect: boolean;
+  readonly created_at: string;
+  title: string;
+  description: string | null;
+  is_required: boolean;
+  is_unique: boolean;
+  is_archived: boolean;
 };
 
 type StoredRecord = {
@@ -202,12 +137,12 @@ type StoredRecord = {
 type ObjectType = {
   readonly id: string;
   readonly isCustom: boolean;
-  readonly createdAt: string;
   readonly attributes: Attribute[];
   readonly records: Set<StoredRecord>;
-  slug: string;
-  singular: string;
-  plural: string;
+  readonly api_slug: string;
+  readonly singular_noun: string;
+  readonly plural_noun: string;
+  readonly created_at: string;
 };
 
 type World = {
@@ -219,7 +154,6 @@ type World = {
   readonly unsearchable: Set<string>;
   clockMs: number;
   lastId: number;
-  executions: number;
   /** Changes by anybody; `writes` counts those of requests. */
   changes: number;
 };
@@ -228,7 +162,7 @@ type Json = { readonly [key: string]: unknown };
 type Path = readonly (string | number)[];
 
 /** A value without its envelope: money as exact decimal text ("4.9"), a reference as a record id. */
-export type PlainValue = string | number | boolean | null | readonly (string | number | boolean)[];
+export type PlainValue = string | number | null | readonly (string | number)[];
 
 /** One record, by slug; `null` where there is no value, an array where the attribute holds several. */
 export type PlainRecord = { readonly recordId: string; readonly [slug: string]: PlainValue };
@@ -236,13 +170,10 @@ export type PlainRecord = { readonly recordId: string; readonly [slug: string]: 
 export type AttributeSpec = {
   readonly slug: string;
   readonly type: AttributeType;
-  readonly title?: string;
   readonly isUnique?: boolean;
   readonly isMultiselect?: boolean;
-  readonly isRequired?: boolean;
   /** The code of a currency attribute; USD where none is given. */
   readonly currency?: string;
-  readonly allowedObjects?: readonly string[];
   readonly relationship?: { readonly object: string; readonly slug: string; readonly isMultiselect: boolean };
   /** The titles of a select attribute's options. */
   readonly options?: readonly string[];
@@ -256,11 +187,10 @@ export type AttioSandbox = SandboxServer & {
   /** Every record of an object as a plain row, oldest first. */
   records(objectSlug: string): PlainRecord[];
   /**
-   * All current values of an object as text, one record a line, without anything that depends on ids or on
-   * the order of creation: a reference shows what identifies the other record, its address or domain. Lines
-   * start with the value of `sortBy`, by default what identifies this object's records, and are sorted.
+   * All current values of an object as text, one record a line, without anything that depends on ids or on the
+   * order of creation: a reference shows the unique values and the name of the other record.
    */
-  dump(objectSlug: string, how?: { readonly sortBy?: string; readonly omit?: readonly string[] }): string;
+  dump(objectSlug: string, how?: { readonly omit?: readonly string[] }): string;
   addPerson(person: {
     readonly firstName?: string;
     readonly lastName?: string;
@@ -311,17 +241,15 @@ function errorText(status: number, code: string, message: string, detail: Json =
   return JSON.stringify({ status_code: status, type: errorType(status), code, message, ...detail });
 }
 
-/** A body that does not fit; `path` names the place, as Attio's `validation_errors` do. */
-function invalid(path: Path, message: string, code = "invalid_type"): Refusal {
-  const detail = { validation_errors: [{ code, path, message }] };
-  return new Refusal(400, "validation_type", "Body payload validation error.", detail);
+/** What does not fit, with the path to it. All of Attio's validation errors that others recorded are those of zod 3. */
+function invalid(path: Path, message: string, code = "invalid_type", more: Json = {}): Refusal {
+  const fault = { ...more, code, path, message };
+  return new Refusal(400, "validation_type", "Body payload validation error.", { validation_errors: [fault] });
 }
 
-/** A text that is none of those allowed. All of Attio's validation errors that others recorded are those of zod 3. */
 function invalidEnum(path: Path, received: string, allowed: readonly string[]): Refusal {
   const message = `Invalid enum value. Expected ${allowed.map((one) => `'${one}'`).join(" | ")}, received '${received}'`;
-  const fault = { received, code: "invalid_enum_value", options: allowed, path, message };
-  return new Refusal(400, "validation_type", "Body payload validation error.", { validation_errors: [fault] });
+  return invalid(path, message, "invalid_enum_value", { received, options: allowed });
 }
 
 function invalidQuery(name: string, message: string): Refusal {
@@ -337,55 +265,102 @@ function notImitated(what: string): Refusal {
   return new Refusal(501, "not_imitated", `This sandbox does not imitate ${what}.`);
 }
 
-function objectNotFound(name: string): Refusal {
-  return new Refusal(404, "not_found", `Object with slug/ID "${name}" not found.`);
+function optionNotFound(title: string): Refusal {
+  return new Refusal(400, "value_not_found", `Cannot find select attribute with select option title "${title}".`);
+}
+
+function missingValue({ id }: Attribute): Refusal {
+  return new Refusal(400, "missing_value", `Required value for attribute with ID "${id}" was not provided.`);
 }
 
 // ---------------------------------------------------------------- Bodies ----
+// One way to read what is sent: a reader takes a value and the path to it, and refuses what does not fit.
+
+type Reader<T> = (raw: unknown, path: Path) => T;
 
 function isJson(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The object at `path`, holding every required key and none but those named. */
-function fieldsOf(value: unknown, path: Path, required: readonly string[], optional: readonly string[] = []): Json {
-  if (!isJson(value)) throw invalid(path, value === undefined ? "Required" : "Expected object");
-  for (const name of Object.keys(value)) {
-    if (!required.includes(name) && !optional.includes(name)) {
-      throw invalid(path, `Unrecognized key(s) in object: '${name}'`, "unrecognized_keys");
+function anything(raw: unknown, path: Path): unknown {
+  if (raw === undefined) throw invalid(path, "Required");
+  return raw;
+}
+
+function text(raw: unknown, path: Path): string {
+  if (typeof raw !== "string") throw invalid(path, "Expected string");
+  return raw;
+}
+
+function filled(raw: unknown, path: Path): string {
+  if (raw === "") throw invalid(path, "Expected a string that is not empty", "too_small");
+  return text(raw, path);
+}
+
+function snakeCase(raw: unknown, path: Path): string {
+  if (!/^[a-z][a-z0-9_]*$/.test(text(raw, path))) throw invalid(path, "Expected snake case", "invalid_string");
+  return text(raw, path);
+}
+
+function flag(raw: unknown, path: Path): boolean {
+  if (typeof raw !== "boolean") throw invalid(path, "Expected boolean");
+  return raw;
+}
+
+function wholeNumber(min: number, max: number): Reader<number> {
+  return (raw, path) => {
+    if (typeof raw === "number" && Number.isInteger(raw) && raw >= min && raw <= max) return raw;
+    throw invalid(path, `Expected a whole number from ${min} to ${max}`, "invalid_number");
+  };
+}
+
+function oneOf(allowed: readonly string[]): Reader<string> {
+  return (raw, path) => {
+    const received = text(raw, path);
+    if (!allowed.includes(received)) throw invalidEnum(path, received, allowed);
+    return received;
+  };
+}
+
+function listOf<T>(read: Reader<T>): Reader<T[]> {
+  return (raw, path) => {
+    if (!Array.isArray(raw)) throw invalid(path, "Expected array");
+    return raw.map((one, position) => read(one, [...path, position]));
+  };
+}
+
+function optional<T>(read: Reader<T>): Reader<T | undefined> {
+  return (raw, path) => (raw === undefined ? undefined : read(raw, path));
+}
+
+function nullable<T>(read: Reader<T>): Reader<T | null> {
+  return (raw, path) => (raw === null ? null : read(raw, path));
+}
+
+/** A key that Attio takes and this sandbox does not. */
+function unimitated(what: string): Reader<undefined> {
+  return (raw) => {
+    if (raw !== undefined && raw !== null) throw notImitated(what);
+  };
+}
+
+type Shape<S extends Readonly<Record<string, Reader<unknown>>>> = { readonly [K in keyof S]: ReturnType<S[K]> };
+
+/** An object with these keys and no other; a key that is absent is absent from what is read. */
+function shape<S extends Readonly<Record<string, Reader<unknown>>>>(readers: S): Reader<Shape<S>> {
+  return (raw, path) => {
+    if (!isJson(raw)) throw invalid(path, raw === undefined ? "Required" : "Expected object");
+    const unknown = Object.keys(raw).find((name) => !Object.hasOwn(readers, name));
+    if (unknown !== undefined) {
+      throw invalid(path, `Unrecognized key(s) in object: '${unknown}'`, "unrecognized_keys");
     }
-  }
-  for (const name of required) if (value[name] === undefined) throw invalid([...path, name], "Required");
-  return value;
+    const read = Object.entries(readers).map(([name, reader]) => [name, reader(raw[name], [...path, name])] as const);
+    return Object.fromEntries(read.filter(([, value]) => value !== undefined)) as Shape<S>;
+  };
 }
 
-function dataOf(call: Call, required: readonly string[], optional: readonly string[] = []): Json {
-  const body = fieldsOf(call.body, [], ["data"]);
-  return fieldsOf(body["data"], ["data"], required, optional);
-}
-
-function stringAt(fields: Json, name: string, path: Path): string {
-  const value = fields[name];
-  if (typeof value !== "string" || value === "") throw invalid([...path, name], "Expected a string that is not empty");
-  return value;
-}
-
-function booleanAt(fields: Json, name: string, path: Path): boolean {
-  const value = fields[name];
-  if (typeof value !== "boolean") throw invalid([...path, name], "Expected boolean");
-  return value;
-}
-
-function slugAt(fields: Json, name: string, path: Path): string {
-  const slug = stringAt(fields, name, path);
-  if (!/^[a-z][a-z0-9_]*$/.test(slug)) throw invalid([...path, name], "Expected snake case", "invalid_string");
-  return slug;
-}
-
-function wholeNumber(text: string | null, name: string, fallback: number): number {
-  if (text === null) return fallback;
-  if (!/^\d+$/.test(text)) throw invalidQuery(name, "Expected a whole number");
-  return Number(text);
+function dataOf<T>(call: Call, read: Reader<T>): T {
+  return shape({ data: read })(call.body, []).data;
 }
 
 // ------------------------------------------------------- Ids and the clock ----
@@ -408,260 +383,242 @@ function nanoseconds(iso: string): string {
 // ---------------------------------------------------------------- Values ----
 // From what is written to a canonical key, and from the key to what is read.
 
-function text(raw: unknown, path: Path): string {
-  if (typeof raw !== "string") throw invalid(path, "Expected string");
-  return raw;
-}
+/** Where a value is written or searched for. */
+type Place = { readonly world: World; readonly attribute: Attribute; readonly path: Path };
 
-/** Most types take a bare value or an object with one key, `{ "value": … }`. */
-function unwrap(raw: unknown, field: string, path: Path): unknown {
-  return isJson(raw) ? fieldsOf(raw, path, [field])[field] : raw;
-}
-
-/** The shortest decimal text, "4.9" for 4.90; undefined for more than four decimals and for no number. */
-function decimalKey(raw: unknown): string | undefined {
-  const written = typeof raw === "number" ? String(raw) : typeof raw === "string" ? raw : "";
-  const parts = /^(-?)0*(\d+)(?:\.(\d{1,4}))?$/.exec(written);
-  if (parts === null) return undefined;
+/** The shortest decimal text: "4.9" for 4.90. */
+function decimalKey(raw: unknown, { path }: Place): string {
+  const parts = /^(-?)0*(\d+)(?:\.(\d{1,4}))?$/.exec(typeof raw === "number" ? String(raw) : text(raw, path));
+  if (parts === null) throw invalid(path, "Expected a decimal with a max of 4 decimal places");
   const decimals = (parts[3] ?? "").replace(/0+$/, "");
   const absolute = `${parts[2]}${decimals === "" ? "" : `.${decimals}`}`;
   return absolute === "0" ? "0" : `${parts[1]}${absolute}`;
 }
 
-/** An instant in UTC with nine decimals. UTC is assumed where no zone is given, as documented. */
-function instantKey(raw: string): string | undefined {
-  const parts = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?$/.exec(raw);
-  if (parts === null || !isDay(parts[1] ?? "")) return undefined;
-  const atMs = Date.parse(`${parts[1]}T${parts[2]}:${parts[3] ?? "00"}${parts[5] ?? "Z"}`);
-  if (Number.isNaN(atMs)) return undefined;
-  return `${new Date(atMs).toISOString().slice(0, 19)}.${(parts[4] ?? "").padEnd(9, "0")}Z`;
+/** Money as the documentation shows it, "499.00". */
+function asDocumented(decimal: string): string {
+  return /\.\d\d/.test(decimal) ? decimal : Number(decimal).toFixed(2);
 }
 
-/** True for a day that exists: the 30th of February does not. */
-function isDay(day: string): boolean {
-  const atMs = Date.parse(`${day}T00:00:00Z`);
-  return /^\d{4}-\d\d-\d\d$/.test(day) && !Number.isNaN(atMs) && new Date(atMs).toISOString().startsWith(day);
+/** An instant in UTC. UTC is assumed where no zone is given, as documented. */
+function instantKey(raw: unknown, { path }: Place): string {
+  const parts = /^(\d{4}-\d\d-\d\d)T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?$/.exec(text(raw, path));
+  const [written = "", day = ""] = parts ?? [];
+  const at = new Date(parts?.[4] === undefined ? `${written}Z` : written);
+  // The 30th of February would become the 2nd of March.
+  const isDay = new Date(day).toJSON()?.startsWith(day) === true;
+  if (!isDay || Number.isNaN(at.getTime())) throw invalid(path, "Invalid timestamp", "invalid_date");
+  return nanoseconds(at.toISOString());
 }
 
 // Reported by a user: addresses and domains under reserved top-level domains are refused, example.com is not.
-const RESERVED_DOMAINS = new Set(["example", "test", "invalid", "localhost"]);
+const RESERVED_DOMAINS = ["example", "test", "invalid", "localhost"];
 
-function domainKey(raw: string, path: Path): string {
-  const domain = raw
-    .toLowerCase()
-    .replace(/^[a-z]+:\/\//, "")
-    .replace(/[/?#].*$/, "");
+function domainKey(raw: unknown, { path }: Place): string {
+  const domain = text(raw, path).toLowerCase();
   const labels = domain.split(".");
-  const isWellFormed = labels.length > 1 && labels.every((label) => /^[^\s@]+$/.test(label));
-  if (!isWellFormed || RESERVED_DOMAINS.has(labels.at(-1) ?? ""))
-    throw invalid(path, "Invalid domain", "invalid_string");
-  return domain;
+  const isWellFormed = labels.length > 1 && labels.every((label) => /^[^\s@/]+$/.test(label));
+  if (isWellFormed && !RESERVED_DOMAINS.includes(labels.at(-1) ?? "")) return domain;
+  throw invalid(path, "Invalid domain", "invalid_string");
 }
 
-function emailKey(raw: string, path: Path): string {
-  const parts = /^[^\s@]+@([^\s@]+)$/.exec(raw);
-  if (parts === null) throw invalid(path, "Invalid email", "invalid_string");
-  domainKey(parts[1] ?? "", path);
-  return raw.toLowerCase();
+function emailKey(raw: unknown, place: Place): string {
+  const parts = /^([^\s@]+)@([^\s@]+)$/.exec(text(raw, place.path));
+  if (parts === null) throw invalid(place.path, "Invalid email", "invalid_string");
+  return `${parts[1]?.toLowerCase()}@${domainKey(parts[2], place)}`;
 }
 
-const NAME_SEPARATOR = "\u0000";
-
-function nameKey(raw: unknown, path: Path): string {
-  if (typeof raw === "string") {
-    const comma = raw.indexOf(",");
-    const last = comma < 0 ? "" : raw.slice(0, comma).trim();
-    const first = raw.slice(comma + 1).trim();
-    return [first, last, `${first} ${last}`.trim()].join(NAME_SEPARATOR);
-  }
-  const names = ["first_name", "last_name", "full_name"];
-  const fields = fieldsOf(raw, path, names);
-  return names.map((name) => text(fields[name], [...path, name])).join(NAME_SEPARATOR);
-}
-
-function optionOf(attribute: Attribute, name: string): SelectOption {
-  const option = attribute.options.find((known) => !known.isArchived && (known.title === name || known.id === name));
-  if (option !== undefined) return option;
-  throw new Refusal(400, "value_not_found", `Cannot find select attribute with select option title "${name}".`);
-}
-
-/** The reference that a bare text means: an address for people, a domain for companies. */
-function bareReference(attribute: Attribute, raw: string, path: Path): Json {
-  const only = attribute.allowed?.length === 1 ? attribute.allowed[0] : undefined;
-  if (only?.slug === "people") return { target_object: "people", email_addresses: [{ email_address: raw }] };
-  if (only?.slug === "companies") return { target_object: "companies", domains: [{ domain: raw }] };
-  throw invalid(path, "Expected object");
-}
-
-function referenceKey(world: World, attribute: Attribute, raw: unknown, path: Path): string {
-  const reference = typeof raw === "string" ? bareReference(attribute, raw, path) : raw;
-  if (!isJson(reference)) throw invalid(path, "Expected object");
-  const target = findObject(world, stringAt(reference, "target_object", path));
-  if (attribute.allowed !== null && !attribute.allowed.includes(target)) {
-    throw invalid([...path, "target_object"], `Records of "${target.slug}" are not allowed here`);
-  }
-  if ("target_record_reference" in reference) throw notImitated("target_record_reference");
-  if ("target_record_id" in reference) {
-    const fields = fieldsOf(reference, path, ["target_object", "target_record_id"]);
-    const id = stringAt(fields, "target_record_id", path);
-    if (world.recordsById.get(id)?.object === target) return id;
-    // The specification's words for a record that is not there; as with all of this code, no path names the attribute.
-    throw new Refusal(400, "value_not_found", `Record with ID "${id}" not found.`);
-  }
-
-  const [name, ...others] = Object.keys(reference).filter((key) => key !== "target_object");
-  const list = name === undefined ? undefined : reference[name];
-  if (name === undefined || others.length > 0 || !Array.isArray(list) || list.length !== 1) {
-    throw invalid(path, "Expected target_record_id, or one attribute with one value");
-  }
-  const matching = findWritable(target, name);
-  const { key } = parseValue(world, matching, list[0], [...path, name, 0]);
-  const found = holdersOf(matching, key);
-  const [match] = found;
-  if (match !== undefined && found.length === 1) return match.id;
-  const code = found.length === 0 ? "value_not_found" : "multiple_match_results";
-  throw new Refusal(400, code, `Found ${found.length} records of "${target.slug}" by "${name}", expected one.`);
-}
-
-function parseValue(world: World, attribute: Attribute, raw: unknown, path: Path): Incoming {
-  if (raw === null) throw invalid(path, "Expected a value, received null");
-  const plain = (key: string): Incoming => ({ key, original: null });
-
-  switch (attribute.type) {
-    case "text": {
-      const value = text(unwrap(raw, "value", path), path);
-      if (Buffer.byteLength(value) > 10 * 1024 * 1024) throw invalid(path, "Values are limited to 10MB", "too_big");
-      return plain(value);
-    }
-    case "number": {
-      const value = unwrap(raw, "value", path);
-      const key = typeof value === "number" ? decimalKey(value) : undefined;
-      if (key === undefined) throw invalid(path, "Expected a number with at most 4 decimal places");
-      return plain(key);
-    }
-    case "rating": {
-      const value = unwrap(raw, "value", path);
-      if (![0, 1, 2, 3, 4, 5].some((stars) => stars === value)) throw invalid(path, "Expected a number from 0 to 5");
-      return plain(String(value));
-    }
-    case "checkbox": {
-      const value = String(unwrap(raw, "value", path));
-      if (value !== "true" && value !== "false") throw invalid(path, "Expected boolean");
-      return plain(value);
-    }
-    case "currency": {
-      // No currency_code: the code is the attribute's, and an object with another key is refused.
-      const key = decimalKey(unwrap(raw, "currency_value", path));
-      if (key === undefined) throw invalid(path, "Expected a decimal with a max of 4 decimal places");
-      return plain(key);
-    }
-    case "date": {
-      const value = text(unwrap(raw, "value", path), path);
-      if (!isDay(value)) throw invalid(path, "Invalid date", "invalid_date");
-      return plain(value);
-    }
-    case "timestamp": {
-      const key = instantKey(text(unwrap(raw, "value", path), path));
-      if (key === undefined) throw invalid(path, "Invalid timestamp", "invalid_date");
-      return plain(key);
-    }
-    case "select":
-      return plain(optionOf(attribute, text(unwrap(raw, "option", path), path)).id);
-    case "domain":
-      return plain(domainKey(text(unwrap(raw, "domain", path), path), path));
-    case "email-address": {
-      const original = text(unwrap(raw, "email_address", path), path);
-      return { key: emailKey(original, path), original };
-    }
-    case "personal-name":
-      return plain(nameKey(raw, path));
-    case "record-reference":
-      return plain(referenceKey(world, attribute, raw, path));
-    case "status":
-    case "actor-reference":
-    case "location":
-    case "phone-number":
-      throw notImitated(`writing a value of type ${attribute.type}`);
-  }
+function renderEmail({ key, original }: Value): Json {
+  const [local = "", domain = ""] = key.split("@");
+  return {
+    original_email_address: original,
+    email_address: key,
+    email_domain: domain,
+    email_root_domain: rootDomain(domain),
+    email_local_specifier: local,
+  };
 }
 
 function rootDomain(domain: string): string {
   return domain.split(".").slice(-2).join(".");
 }
 
-/** What is particular to the type in a value that is read. */
-function renderContent(world: World, attribute: Attribute, value: Value): Json {
-  const key = value.key;
-  switch (attribute.type) {
-    case "text":
-    case "date":
-    case "timestamp":
-      return { value: key };
-    case "number":
-    case "rating":
-      return { value: Number(key) };
-    case "checkbox":
-      return { value: key === "true" };
-    case "currency": {
-      const amount = world.options.currencyAsString === true ? withTwoDecimals(key) : Number(key);
-      return { currency_value: amount, currency_code: attribute.currencyCode };
-    }
-    case "select": {
-      const option = attribute.options.find((known) => known.id === key);
-      return { option: option === undefined ? null : renderOption(attribute, option) };
-    }
-    case "record-reference":
-      return { target_object: world.recordsById.get(key)?.object.slug ?? null, target_record_id: key };
-    case "actor-reference": {
-      const [type, id] = key.split(" ");
-      return { referenced_actor_type: type, referenced_actor_id: id === "" ? null : id };
-    }
-    case "domain":
-      return { domain: key, root_domain: rootDomain(key) };
-    case "email-address": {
-      const at = key.lastIndexOf("@");
-      const domain = key.slice(at + 1);
-      return {
-        original_email_address: value.original,
-        email_address: key,
-        email_domain: domain,
-        email_root_domain: rootDomain(domain),
-        email_local_specifier: key.slice(0, at),
-      };
-    }
-    case "personal-name": {
-      const [first, last, full] = key.split(NAME_SEPARATOR);
-      return { first_name: first, last_name: last, full_name: full };
-    }
-    case "status":
-    case "location":
-    case "phone-number":
-      return {};
+const NAME_SEPARATOR = "\u0000";
+
+const FULL_NAME = shape({ first_name: text, last_name: text, full_name: text });
+
+function nameKey(raw: unknown, { path }: Place): string {
+  return Object.values(FULL_NAME(raw, path)).join(NAME_SEPARATOR);
+}
+
+function renderName({ key }: Value): Json {
+  const [first_name, last_name, full_name] = key.split(NAME_SEPARATOR);
+  return { first_name, last_name, full_name };
+}
+
+function optionKey(raw: unknown, { attribute, path }: Place): string {
+  const title = text(raw, path);
+  const option = attribute.options.find((known) => !known.is_archived && (known.title === title || known.id === title));
+  if (option !== undefined) return option.id;
+  throw optionNotFound(title);
+}
+
+const REFERENCE = shape({
+  target_object: text,
+  target_record_id: text,
+  target_record_reference: unimitated("target_record_reference"),
+});
+
+/** What a bare text means where only one object is allowed: an address for people, a domain for companies. */
+const IDENTITIES: Readonly<Record<string, string>> = { people: "email_addresses", companies: "domains" };
+
+function referenceKey(raw: unknown, place: Place): string {
+  if (typeof raw === "string") return bareReferenceKey(raw, place);
+  const { world, attribute, path } = place;
+  const { target_object, target_record_id: id } = REFERENCE(raw, path);
+  const target = findObject(world, target_object);
+  if (attribute.allowed !== null && !attribute.allowed.includes(target)) {
+    throw invalid([...path, "target_object"], `Records of "${target.api_slug}" are not allowed here`);
   }
+  if (world.recordsById.get(id)?.object === target) return id;
+  // The specification's words for a record that is not there; as with all of this code, no path names the attribute.
+  throw new Refusal(400, "value_not_found", `Record with ID "${id}" not found.`);
 }
 
-function withTwoDecimals(decimal: string): string {
-  const [whole, decimals = ""] = decimal.split(".");
-  return `${whole}.${decimals.padEnd(2, "0")}`;
+function bareReferenceKey(raw: string, { world, attribute: { allowed }, path }: Place): string {
+  const only = allowed?.length === 1 ? allowed[0] : undefined;
+  const name = only && IDENTITIES[only.api_slug];
+  if (only === undefined || name === undefined) throw invalid(path, "Expected object");
+  const attribute = findWritable(only, name);
+  const found = holdersOf(attribute, TYPES[attribute.type].keyOf(raw, { world, attribute, path }));
+  if (found[0] !== undefined && found.length === 1) return found[0].id;
+  const message = `Found ${found.length} records of "${only.api_slug}" by "${name}", expected one.`;
+  throw new Refusal(400, found.length === 0 ? "value_not_found" : "multiple_match_results", message);
 }
 
-function renderValue(world: World, attribute: Attribute, value: Value): Json {
-  return {
-    active_from: value.activeFrom,
-    active_until: null,
-    created_by_actor: value.actor,
-    ...renderContent(world, attribute, value),
-    attribute_type: attribute.type,
-  };
+type Kind = {
+  /** The keys of a value that a filter may name; the first is meant where none is named. */
+  readonly fields: readonly [string, ...string[]];
+  readonly operators: readonly string[];
+  readonly mayBeUnique?: true;
+  readonly mayBeMultiselect?: true;
+  /** Filters can ask for the first of the fields, which is the key. */
+  readonly isSearchable?: true;
+  readonly keyOf: (raw: unknown, place: Place) => string;
+  /** What is particular to the type in a value that is read. */
+  readonly render: (value: Value, attribute: Attribute, world: World) => Json;
+};
+
+const TEXT_OPERATORS = ["$eq", "$contains", "$starts_with", "$ends_with"];
+const ORDER_OPERATORS = ["$eq", "$lt", "$lte", "$gt", "$gte"];
+
+/** After the pages under docs.attio.com/docs/attribute-types. */
+const TYPES: Readonly<Record<AttributeType, Kind>> = {
+  text: {
+    fields: ["value"],
+    operators: [...TEXT_OPERATORS, "$in"],
+    mayBeUnique: true,
+    isSearchable: true,
+    keyOf: (raw, { path }) => text(raw, path),
+    render: ({ key }) => ({ value: key }),
+  },
+  number: {
+    fields: ["value"],
+    operators: ORDER_OPERATORS,
+    mayBeUnique: true,
+    keyOf: decimalKey,
+    render: ({ key }) => ({ value: Number(key) }),
+  },
+  currency: {
+    fields: ["currency_value"],
+    operators: ORDER_OPERATORS,
+    // No currency_code: the code is the attribute's, and an object with another key is refused.
+    keyOf: decimalKey,
+    render: ({ key }, { currency }, { options }) => ({
+      currency_value: options.currencyAsString === true ? asDocumented(key) : Number(key),
+      currency_code: currency?.default_currency_code,
+    }),
+  },
+  timestamp: {
+    fields: ["value"],
+    operators: ORDER_OPERATORS,
+    keyOf: instantKey,
+    render: ({ key }) => ({ value: key }),
+  },
+  select: {
+    fields: ["option"],
+    operators: ["$eq"],
+    mayBeMultiselect: true,
+    keyOf: optionKey,
+    render({ key }, attribute) {
+      const option = attribute.options.find(({ id }) => id === key);
+      return { option: option && renderOption(attribute, option) };
+    },
+  },
+  "record-reference": {
+    fields: ["target_record_id", "target_object"],
+    operators: ["$eq", "$in"],
+    mayBeMultiselect: true,
+    isSearchable: true,
+    keyOf: referenceKey,
+    render: ({ key }, _, { recordsById }) => ({
+      target_object: recordsById.get(key)?.object.api_slug,
+      target_record_id: key,
+    }),
+  },
+  "actor-reference": {
+    fields: ["referenced_actor_type", "referenced_actor_id"],
+    operators: ["$eq"],
+    keyOf: (raw, { path }) => text(raw, path),
+    render: ({ actor }) => ({ referenced_actor_type: actor.type, referenced_actor_id: actor.id }),
+  },
+  domain: {
+    fields: ["domain", "root_domain"],
+    operators: [...TEXT_OPERATORS, "$not_empty"],
+    mayBeUnique: true,
+    mayBeMultiselect: true,
+    keyOf: domainKey,
+    render: ({ key }) => ({ domain: key, root_domain: rootDomain(key) }),
+  },
+  "email-address": {
+    fields: ["email_address", "original_email_address", "email_domain", "email_root_domain", "email_local_specifier"],
+    operators: TEXT_OPERATORS,
+    mayBeUnique: true,
+    mayBeMultiselect: true,
+    isSearchable: true,
+    keyOf: emailKey,
+    render: renderEmail,
+  },
+  "personal-name": {
+    fields: ["full_name", "first_name", "last_name"],
+    operators: [...TEXT_OPERATORS, "$not_empty"],
+    keyOf: nameKey,
+    render: renderName,
+  },
+};
+
+/** Most types take a bare value or an object with one key, `{ "value": … }`. */
+function parseValue(raw: unknown, place: Place): Incoming {
+  if (raw === null) throw invalid(place.path, "Expected a value, received null");
+  const { fields, keyOf } = TYPES[place.attribute.type];
+  const isWrapped = isJson(raw) && Object.keys(raw).join() === fields[0];
+  const bare = isWrapped ? raw[fields[0]] : raw;
+  return { key: keyOf(bare, place), original: typeof bare === "string" ? bare : null };
 }
 
 function renderRecord(world: World, record: StoredRecord): Json {
   const values: Record<string, unknown> = {};
   for (const attribute of record.object.attributes) {
-    if (attribute.isArchived) continue;
-    values[attribute.slug] = valuesOf(record, attribute).map((value) => renderValue(world, attribute, value));
+    if (attribute.is_archived) continue;
+    values[attribute.api_slug] = valuesOf(record, attribute).map((value) => ({
+      active_from: value.activeFrom,
+      active_until: null,
+      created_by_actor: value.actor,
+      ...TYPES[attribute.type].render(value, attribute, world),
+      attribute_type: attribute.type,
+    }));
   }
-  const { slug, id: object_id } = record.object;
+  const { api_slug: slug, id: object_id } = record.object;
   const place = slug === "people" ? "person" : slug === "companies" ? "company" : `custom/${slug}/record`;
   return {
     id: { workspace_id: WORKSPACE_ID, object_id, record_id: record.id },
@@ -675,13 +632,13 @@ function renderRecord(world: World, record: StoredRecord): Json {
 // Everything is checked before anything is changed.
 
 function findObject(world: World, name: string): ObjectType {
-  const object = world.objects.find((known) => known.slug === name || known.id === name);
-  if (object === undefined) throw objectNotFound(name);
+  const object = world.objects.find((known) => known.api_slug === name || known.id === name);
+  if (object === undefined) throw new Refusal(404, "not_found", `Object with slug/ID "${name}" not found.`);
   return object;
 }
 
 function attributeNamed(object: ObjectType, name: string): Attribute | undefined {
-  return object.attributes.find((known) => known.slug === name || known.id === name);
+  return object.attributes.find((known) => known.api_slug === name || known.id === name);
 }
 
 function findAttribute(object: ObjectType, name: string): Attribute {
@@ -692,18 +649,14 @@ function findAttribute(object: ObjectType, name: string): Attribute {
 
 function findWritable(object: ObjectType, name: string): Attribute {
   const attribute = attributeNamed(object, name);
-  if (attribute === undefined || attribute.isArchived) {
-    throw new Refusal(400, "value_not_found", `Cannot find attribute with slug/ID "${name}".`);
-  }
-  return attribute;
+  if (attribute?.is_archived === false) return attribute;
+  throw new Refusal(400, "value_not_found", `Cannot find attribute with slug/ID "${name}".`);
 }
 
-function findRecord(object: ObjectType, world: World, id: string): StoredRecord {
+function findRecord(world: World, object: ObjectType, id: string): StoredRecord {
   const record = world.recordsById.get(id);
-  if (record === undefined || record.object !== object) {
-    throw new Refusal(404, "not_found", `Record with ID "${id}" not found.`);
-  }
-  return record;
+  if (record?.object === object) return record;
+  throw new Refusal(404, "not_found", `Record with ID "${id}" not found.`);
 }
 
 function valuesOf(record: StoredRecord, attribute: Attribute): readonly Value[] {
@@ -749,40 +702,27 @@ function drop(record: StoredRecord | undefined, attribute: Attribute, id: string
   put(record, attribute, kept);
 }
 
-/** Makes `value` appear on the other side; where that side holds one, what it held is let go on both. */
-function attach(world: World, record: StoredRecord, attribute: Attribute, value: Value): void {
-  const held = valuesOf(record, attribute);
-  if (held.some((known) => known.key === value.key)) return;
-  if (attribute.isMultiselect) {
-    put(record, attribute, [...held, value]);
-    return;
-  }
-  for (const { key } of held) {
-    if (attribute.reverse !== null) drop(world.recordsById.get(key), attribute.reverse, record.id);
-  }
-  put(record, attribute, [value]);
-}
-
 /** Replaces the values of one attribute. A value that was there already keeps its time and its author. */
-function assign(world: World, record: StoredRecord, change: Change, stamp: Stamp): boolean {
-  const { attribute, incoming } = change;
+function assign(world: World, record: StoredRecord, { attribute, incoming }: Change, stamp: Stamp): boolean {
   const before = valuesOf(record, attribute);
   const held = new Map(before.map((value) => [value.key, value]));
-  const added = incoming.filter((value) => !held.has(value.key));
-  if (added.length === 0 && incoming.length === before.length) return false;
+  const after = incoming.map((value) => held.get(value.key) ?? { ...value, ...stamp });
+  const added = after.filter(({ key }) => !held.has(key));
+  if (added.length === 0 && after.length === before.length) return false;
 
-  put(
-    record,
-    attribute,
-    incoming.map((value) => held.get(value.key) ?? { ...value, ...stamp }),
-  );
-  const reverse = attribute.reverse;
+  put(record, attribute, after);
+  const { reverse } = attribute;
   if (reverse === null) return true;
-  const now = new Set(incoming.map((value) => value.key));
-  for (const { key } of before) if (!now.has(key)) drop(world.recordsById.get(key), reverse, record.id);
+  const removed = before.filter(({ key }) => !after.some((value) => value.key === key));
+  for (const { key } of removed) drop(world.recordsById.get(key), reverse, record.id);
   for (const { key } of added) {
     const other = world.recordsById.get(key);
-    if (other !== undefined) attach(world, other, reverse, { key: record.id, original: null, ...stamp });
+    if (other === undefined) continue;
+    const others = valuesOf(other, reverse);
+    // Where the other side holds one, what it held is let go on both.
+    if (!reverse.is_multiselect) for (const held of others) drop(world.recordsById.get(held.key), attribute, other.id);
+    const kept = reverse.is_multiselect ? others : [];
+    put(other, reverse, [...kept, { key: record.id, original: null, ...stamp }]);
   }
   return true;
 }
@@ -796,19 +736,19 @@ function parseValues(world: World, object: ObjectType, values: unknown): Change[
   if (!isJson(values)) throw invalid(path, "Expected object");
   return Object.entries(values).map(([name, raw]) => {
     const attribute = findWritable(object, name);
-    if (!attribute.isWritable) {
-      throw new Refusal(400, "immutable_value", `Attribute with slug "${attribute.slug}" is not writable.`);
+    if (!attribute.is_writable) {
+      throw new Refusal(400, "immutable_value", `Attribute with slug "${attribute.api_slug}" is not writable.`);
     }
     const at = [...path, name];
-    if (!Array.isArray(raw)) {
-      if (attribute.isMultiselect) throw invalid(at, "Expected array");
-      return { attribute, incoming: [parseValue(world, attribute, raw, at)] };
-    }
-    if (raw.length > 1 && !attribute.isMultiselect)
+    const isList = Array.isArray(raw);
+    if (!isList && attribute.is_multiselect) throw invalid(at, "Expected array");
+    const list: readonly unknown[] = isList ? raw : [raw];
+    if (list.length > 1 && !attribute.is_multiselect) {
       throw invalid(at, "Array must contain at most 1 element(s)", "too_big");
+    }
     const incoming = new Map<string, Incoming>();
-    for (const [position, one] of raw.entries()) {
-      const value = parseValue(world, attribute, one, [...at, position]);
+    for (const [position, one] of list.entries()) {
+      const value = parseValue(one, { world, attribute, path: isList ? [...at, position] : at });
       incoming.set(value.key, value);
     }
     return { attribute, incoming: [...incoming.values()] };
@@ -818,458 +758,205 @@ function parseValues(world: World, object: ObjectType, values: unknown): Change[
 /** Only values that the record does not hold yet are checked: uniqueness "does not apply retroactively". */
 function checkUnique(change: Change, record: StoredRecord | null): void {
   const { attribute, incoming } = change;
-  if (!attribute.isUnique) return;
+  if (!attribute.is_unique) return;
   for (const { key } of incoming) {
     if (record !== null && valuesOf(record, attribute).some((held) => held.key === key)) continue;
     const others = holdersOf(attribute, key);
     if (others.length === 0) continue;
-    throw new Refusal(
-      400,
-      "uniqueness_conflict",
-      `A value provided for attribute with slug "${attribute.slug}" conflicts with one already in the system. ` +
-        `Conflicting record IDs: ${others.map((other) => other.id).join(", ")}`,
-    );
+    const message =
+      `A value provided for attribute with slug "${attribute.api_slug}" conflicts with one already in the system. ` +
+      `Conflicting record IDs: ${others.map(({ id }) => id).join(", ")}`;
+    throw new Refusal(400, "uniqueness_conflict", message);
   }
 }
 
 function checkRequired(attribute: Attribute, incoming: readonly Incoming[]): void {
-  if (!attribute.isRequired || incoming.length > 0) return;
-  const message = `Required value for attribute with ID "${attribute.id}" was not provided.`;
-  throw new Refusal(400, "missing_value", message);
+  if (attribute.is_required && incoming.length === 0) throw missingValue(attribute);
 }
 
 function createRecord(world: World, object: ObjectType, changes: readonly Change[], actor: Actor): StoredRecord {
   for (const attribute of object.attributes) {
-    if (attribute.isArchived) continue;
+    if (attribute.is_archived) continue;
     checkRequired(attribute, changes.find((change) => change.attribute === attribute)?.incoming ?? []);
   }
   for (const change of changes) checkUnique(change, null);
 
   const createdAt = tick(world);
   const stamp = { activeFrom: createdAt, actor };
-  const record: StoredRecord = {
-    id: nextId(world),
-    object,
-    order: world.lastId,
-    createdAt,
-    values: new Map(),
-  };
+  const record: StoredRecord = { id: nextId(world), object, order: world.lastId, createdAt, values: new Map() };
   world.recordsById.set(record.id, record);
   object.records.add(record);
+  const system: Readonly<Record<string, string>> = { record_id: record.id, created_at: createdAt, created_by: "" };
   for (const attribute of object.attributes) {
-    const key = systemKey(attribute, record, actor);
-    if (key !== null) put(record, attribute, [{ key, original: null, ...stamp }]);
+    const key = attribute.is_writable ? undefined : system[attribute.api_slug];
+    if (key !== undefined) put(record, attribute, [{ key, original: null, ...stamp }]);
   }
   for (const change of changes) assign(world, record, change, stamp);
   world.changes += 1;
   return record;
 }
 
-function systemKey(attribute: Attribute, record: StoredRecord, actor: Actor): string | null {
-  if (attribute.isWritable) return null;
-  if (attribute.slug === "record_id") return record.id;
-  if (attribute.slug === "created_at") return record.createdAt;
-  return attribute.slug === "created_by" ? `${actor.type} ${actor.id ?? ""}` : null;
-}
-
-/** How a multiselect takes what is sent: docs.attio.com, "Update a record" and "Assert a record". */
-type Mode =
-  | { readonly kind: "append" }
-  | { readonly kind: "overwrite" }
-  | { readonly kind: "assert"; readonly matching: Attribute };
-
-function merged(record: StoredRecord, change: Change, mode: Mode): Change {
-  const { attribute, incoming } = change;
-  if (!attribute.isMultiselect || mode.kind === "overwrite") return change;
-  const held = valuesOf(record, attribute);
-  const fresh = incoming.filter((value) => !held.some((known) => known.key === value.key));
-  if (mode.kind === "append") return { attribute, incoming: [...fresh, ...held] };
-  return mode.matching === attribute ? { attribute, incoming: [...held, ...fresh] } : change;
-}
-
-function updateRecord(
-  world: World,
-  record: StoredRecord,
-  changes: readonly Change[],
-  how: { readonly mode: Mode; readonly actor: Actor },
-): void {
-  const wanted = changes.map((change) => merged(record, change, how.mode));
-  for (const change of wanted) {
+function updateRecord(world: World, record: StoredRecord, changes: readonly Change[], actor: Actor): void {
+  for (const change of changes) {
     checkRequired(change.attribute, change.incoming);
     checkUnique(change, record);
   }
 
-  const stamp = { activeFrom: tick(world), actor: how.actor };
-  const changed = wanted.filter((change) => assign(world, record, change, stamp));
+  const stamp = { activeFrom: tick(world), actor };
+  const changed = changes.filter((change) => assign(world, record, change, stamp));
   if (changed.length > 0) world.changes += 1;
 }
 
 /** Removes a record and every reference to it. */
 function removeRecord(world: World, record: StoredRecord): void {
-  for (const object of world.objects) {
-    for (const attribute of object.attributes) {
-      if (attribute.type !== "record-reference") continue;
-      for (const holder of [...lookUp(attribute, record.id)]) drop(holder, attribute, record.id);
-    }
+  for (const attribute of world.objects.flatMap(({ attributes }) => attributes)) {
+    if (attribute.type !== "record-reference") continue;
+    for (const holder of [...lookUp(attribute, record.id)]) drop(holder, attribute, record.id);
   }
-  for (const [attribute, values] of record.values) removeFromIndex(attribute, record, values);
+  for (const attribute of record.values.keys()) put(record, attribute, []);
   record.object.records.delete(record);
   world.recordsById.delete(record.id);
   world.changes += 1;
 }
 
 // --------------------------------------------------------------- Filters ----
-// A filter becomes a test, and where an index can answer it, the few records that can pass.
+// Every condition that is imitated names whole keys, so that an index finds the records that meet it.
 
-type Test = {
-  readonly passes: (record: StoredRecord) => boolean;
-  /** Null where every record has to be looked at. */
-  readonly candidates: (() => Iterable<StoredRecord>) | null;
-};
+type Scope = { readonly world: World; readonly object: ObjectType; readonly path: Path };
 
-const ALL_RECORDS: Test = { passes: () => true, candidates: null };
-
-function allOf(tests: readonly Test[]): Test {
-  const indexed = tests.find((test) => test.candidates !== null);
-  return {
-    passes: (record) => tests.every((test) => test.passes(record)),
-    candidates: indexed?.candidates ?? null,
-  };
-}
-
-function anyOf(tests: readonly Test[]): Test {
-  const isIndexed = tests.every((test) => test.candidates !== null);
-  function* candidates(): Iterable<StoredRecord> {
-    for (const test of tests) yield* test.candidates?.() ?? [];
+/** The records that a filter lets through: those that meet each of its entries. */
+function filtered(scope: Scope, filter: unknown): ReadonlySet<StoredRecord> {
+  const { world, object } = scope;
+  if (!isJson(filter)) throw filterError(scope.path);
+  if ("path" in filter) throw notImitated("filters along a path");
+  let found: ReadonlySet<StoredRecord> = object.records;
+  for (const [name, operand] of Object.entries(filter)) {
+    const path = [...scope.path, name];
+    const met = name.startsWith("$")
+      ? combined({ ...scope, path }, name, operand)
+      : meeting({ world, attribute: filterAttribute(object, name, path), path }, operand);
+    found = found.intersection(met);
   }
-  return {
-    passes: (record) => tests.some((test) => test.passes(record)),
-    candidates: isIndexed ? candidates : null,
-  };
+  return found;
 }
 
-function compileFilter(world: World, object: ObjectType, filter: unknown, path: Path): Test {
-  if (!isJson(filter)) throw filterError(path);
-  if ("path" in filter) return compileDrillDown(world, object, filter, path);
-  const tests = Object.entries(filter).map(([name, operand]): Test => {
-    const at = [...path, name];
-    if (name === "$and" || name === "$or") {
-      if (!Array.isArray(operand) || operand.length === 0) throw filterError(at);
-      const inner = operand.map((part, position) => compileFilter(world, object, part, [...at, position]));
-      return name === "$and" ? allOf(inner) : anyOf(inner);
-    }
-    if (name === "$not") {
-      // Observed by others in 2026-10: `$not` around `$or` is refused.
-      if (isJson(operand) && "$or" in operand) throw filterError(at);
-      const inner = compileFilter(world, object, operand, at);
-      return { passes: (record) => !inner.passes(record), candidates: null };
-    }
-    if (name.startsWith("$")) throw filterError(at, `Invalid operator: ${name}.`, "invalid_filter_operator");
-    return compileCondition(world, filterAttribute(object, name, at), operand, at);
-  });
-  return tests.length === 0 ? ALL_RECORDS : allOf(tests);
+function combined(scope: Scope, operator: string, operand: unknown): ReadonlySet<StoredRecord> {
+  const { path } = scope;
+  if (operator === "$not") {
+    // Observed by others in 2026-10: `$not` around `$or` is refused.
+    if (isJson(operand) && "$or" in operand) throw filterError(path);
+    throw notImitated("$not");
+  }
+  if (operator !== "$and" && operator !== "$or") throw invalidOperator(path, operator);
+  if (!Array.isArray(operand) || operand.length === 0) throw filterError(path);
+  const sets = operand.map((part, position) => filtered({ ...scope, path: [...path, position] }, part));
+  if (operator === "$or") return new Set(sets.flatMap((set) => [...set]));
+  return sets.reduce((met, set) => met.intersection(set));
 }
 
 function filterAttribute(object: ObjectType, name: string, path: Path): Attribute {
   const attribute = attributeNamed(object, name);
-  if (attribute !== undefined && !attribute.isArchived) return attribute;
+  if (attribute?.is_archived === false) return attribute;
   throw filterError(path, `Unknown attribute slug: ${name}.`, "unknown_filter_attribute_slug");
 }
 
-type Part = {
-  readonly field: string;
-  readonly operator: string;
-  readonly operand: unknown;
-  readonly path: Path;
-};
-
-/** A condition in any of its spellings: a bare value, operators, or operators under the fields of a value. */
-function partsOf(attribute: Attribute, condition: unknown, path: Path): Part[] {
-  const [preferred, ...others] = TYPES[attribute.type].fields;
-  const implied = (): string => {
-    // Documented for references with the field named only.
-    const isImplied = preferred !== undefined && attribute.type !== "record-reference";
-    if (!isImplied) throw filterError(path, "A field must be named here.", "invalid_filter_field");
-    return preferred;
-  };
-  if (!isJson(condition)) return [{ field: implied(), operator: "$eq", operand: condition, path }];
-  return Object.entries(condition).flatMap(([name, operand]): Part[] => {
-    const at = [...path, name];
-    if (name.startsWith("$")) return [{ field: implied(), operator: name, operand, path: at }];
-    if (name !== preferred && !others.includes(name)) {
-      throw filterError(at, `Invalid field "${name}" for attribute "${attribute.slug}".`, "invalid_filter_field");
-    }
-    if (!isJson(operand)) return [{ field: name, operator: "$eq", operand, path: at }];
-    return Object.entries(operand).map(([operator, inner]) => ({
-      field: name,
-      operator,
-      operand: inner,
-      path: [...at, operator],
-    }));
-  });
+function invalidOperator(path: Path, operator: string): Refusal {
+  return filterError(path, `Invalid operator: ${operator}.`, "invalid_filter_operator");
 }
 
-function compileCondition(world: World, attribute: Attribute, condition: unknown, path: Path): Test {
-  const parts = partsOf(attribute, condition, path);
-  if (parts.length === 0) throw filterError(path);
-  const tests = parts.map((part) => compilePart(world, attribute, part));
-  const keys = parts.map((part) => indexKeys(attribute, part)).find((known) => known !== null) ?? null;
-  function* candidates(): Iterable<StoredRecord> {
-    for (const key of keys ?? []) yield* lookUp(attribute, key);
+/** A condition in any of its spellings: a bare value, operators, or operators under a field of the value. */
+function meeting(place: Place, condition: unknown, field?: string): ReadonlySet<StoredRecord> {
+  const { attribute, path } = place;
+  if (!isJson(condition)) return holding(place, field, "$eq", condition);
+  const [entry, ...others] = Object.entries(condition);
+  if (entry === undefined) throw filterError(path);
+  if (others.length > 0) throw notImitated("conditions of several parts");
+  const [name, operand] = entry;
+  const inner = { ...place, path: [...path, name] };
+  if (name.startsWith("$")) return holding(inner, field, name, operand);
+  if (field === undefined && TYPES[attribute.type].fields.includes(name)) return meeting(inner, operand, name);
+  const message = `Invalid field "${name}" for attribute "${attribute.api_slug}".`;
+  throw filterError(inner.path, message, "invalid_filter_field");
+}
+
+/** The records of which one value has a key that is asked for, in any case. */
+function holding(place: Place, named: string | undefined, operator: string, operand: unknown): Set<StoredRecord> {
+  const { world, attribute, path } = place;
+  const { fields, operators, isSearchable } = TYPES[attribute.type];
+  // Documented for references with the field named only.
+  if (named === undefined && attribute.type === "record-reference") {
+    throw filterError(path, "A field must be named here.", "invalid_filter_field");
   }
-  return {
-    passes: (record) => valuesOf(record, attribute).some((value) => tests.every((test) => test(value))),
-    candidates: keys === null ? null : candidates,
-  };
-}
-
-/** The keys whose holders can pass, where the field filtered by is the key itself. */
-function indexKeys(attribute: Attribute, part: Part): readonly string[] | null {
-  const isKey = ["text", "email-address", "domain", "record-reference"].includes(attribute.type);
-  if (!isKey || part.field !== TYPES[attribute.type].fields[0]) return null;
-  if (part.operator === "$eq" && typeof part.operand === "string") return [part.operand];
-  return part.operator === "$in" && Array.isArray(part.operand) ? part.operand.map(String) : null;
-}
-
-function compilePart(world: World, attribute: Attribute, part: Part): (value: Value) => boolean {
-  const { operator, operand, path } = part;
-  if (!TYPES[attribute.type].operators.includes(operator)) {
-    const message = `Invalid operator ${operator} for attribute "${attribute.slug}" of type ${attribute.type}.`;
-    throw filterError(path, message, "invalid_filter_operator");
+  if (!operators.includes(operator)) throw invalidOperator(path, operator);
+  const isImitated = isSearchable === true && (named ?? fields[0]) === fields[0];
+  if (!isImitated || !["$eq", "$in"].includes(operator)) {
+    throw notImitated(`${operator} on ${named ?? "a value"} of type ${attribute.type}`);
   }
-  if (operator === "$not_empty") {
-    if (operand !== true) throw filterError(path);
-    return () => true;
-  }
-  if (operator === "$in") {
-    if (!Array.isArray(operand)) throw filterError(path);
-    const wanted = new Set(operand.map((one) => comparable(world, attribute, one, path)));
-    return (value) => wanted.has(sortable(world, attribute, value, part.field));
-  }
-  const wanted = comparable(world, attribute, operand, path);
-  return (value) => compare(operator, sortable(world, attribute, value, part.field), wanted);
-}
-
-type Comparable = string | number | boolean;
-
-/** An operand as it is compared: text in lower case, instants in one spelling, a select by its title. */
-function comparable(world: World, attribute: Attribute, operand: unknown, path: Path): Comparable {
-  switch (attribute.type) {
-    case "number":
-    case "currency":
-    case "rating":
-      if (typeof operand === "number") return operand;
-      break;
-    case "checkbox":
-      if (typeof operand === "boolean") return operand;
-      break;
-    case "timestamp": {
-      // The full form ending in Z; "+00:00" is refused, by a user's report.
-      const key = typeof operand === "string" && operand.endsWith("Z") ? instantKey(operand) : undefined;
-      if (key !== undefined) return key;
-      throw filterError(path, "Invalid timestamp value.");
-    }
-    case "select":
-      if (typeof operand === "string") return optionOf(attribute, operand).title.toLowerCase();
-      break;
-    case "email-address":
-      if (typeof operand === "string" && !world.unsearchable.has(operand.toLowerCase())) return operand.toLowerCase();
-      break;
-    default:
-      if (typeof operand === "string") return attribute.type === "date" ? operand : operand.toLowerCase();
-  }
-  throw filterError(path);
-}
-
-/** One field of a value as it is compared and sorted. */
-function sortable(world: World, attribute: Attribute, value: Value, field: string): Comparable {
-  if (attribute.type === "currency") return Number(value.key);
-  if (attribute.type === "timestamp") return value.key;
-  if (attribute.type === "select") {
-    return attribute.options.find((option) => option.id === value.key)?.title.toLowerCase() ?? "";
-  }
-  const content = renderContent(world, attribute, value)[field];
-  if (typeof content === "number" || typeof content === "boolean") return content;
-  return typeof content === "string" ? content.toLowerCase() : "";
-}
-
-function compare(operator: string, left: Comparable, right: Comparable): boolean {
-  if (operator === "$lt") return left < right;
-  if (operator === "$lte") return left <= right;
-  if (operator === "$gt") return left > right;
-  if (operator === "$gte") return left >= right;
-  if (operator === "$contains") return String(left).includes(String(right));
-  if (operator === "$starts_with") return String(left).startsWith(String(right));
-  if (operator === "$ends_with") return String(left).endsWith(String(right));
-  return left === right;
-}
-
-/** Where a path of [object, attribute] pairs leads: references to follow, and the attribute at its end. */
-type Trail = { readonly hops: readonly Attribute[]; readonly last: Attribute };
-
-function trailOf(world: World, object: ObjectType, steps: unknown, path: Path): Trail {
-  if (!Array.isArray(steps) || steps.length === 0) throw filterError(path);
-  const attributes = steps.map((step: unknown, position): Attribute => {
-    const at = [...path, position];
-    const [objectName, attributeName]: unknown[] = Array.isArray(step) ? step : [];
-    if (typeof objectName !== "string" || typeof attributeName !== "string") throw filterError(at);
-    const target = findObject(world, objectName);
-    if (position === 0 && target !== object) throw filterError(at);
-    return filterAttribute(target, attributeName, at);
-  });
-  const last = attributes.pop();
-  const isBroken = attributes.some((hop) => hop.type !== "record-reference");
-  if (last === undefined || isBroken) throw filterError(path);
-  return { hops: attributes, last };
-}
-
-function reached(world: World, record: StoredRecord, hops: readonly Attribute[]): StoredRecord[] {
-  let records = [record];
-  for (const hop of hops) {
-    records = records
-      .flatMap((from) => valuesOf(from, hop).map((value) => world.recordsById.get(value.key)))
-      .filter((found) => found !== undefined);
-  }
-  return records;
-}
-
-function compileDrillDown(world: World, object: ObjectType, filter: Json, path: Path): Test {
-  const keys = Object.keys(filter);
-  if (keys.length !== 2 || !("constraints" in filter)) throw filterError(path);
-  const trail = trailOf(world, object, filter["path"], [...path, "path"]);
-  const inner = compileCondition(world, trail.last, filter["constraints"], [...path, "constraints"]);
-  return {
-    passes: (record) => reached(world, record, trail.hops).some((found) => inner.passes(found)),
-    candidates: null,
-  };
-}
-
-// ----------------------------------------------------------------- Sorts ----
-
-type Order = {
-  readonly keyOf: (record: StoredRecord) => Comparable | undefined;
-  readonly isAscending: boolean;
-};
-
-/** One `sorts` entry. Records without a value come last either way. */
-function compileSort(world: World, object: ObjectType, sort: unknown, path: Path): Order {
-  const fields = fieldsOf(sort, path, ["direction"], ["attribute", "path", "field"]);
-  const direction = fields["direction"];
-  if (direction !== "asc" && direction !== "desc") throw invalid([...path, "direction"], "Invalid enum value");
-  if ("attribute" in fields === "path" in fields) throw invalid(path, "Expected attribute or path", "invalid_union");
-  const trail: Trail =
-    "path" in fields
-      ? trailOf(world, object, fields["path"], path)
-      : { hops: [], last: filterAttribute(object, stringAt(fields, "attribute", path), path) };
-  const known = TYPES[trail.last.type].fields;
-  const field = fields["field"] === undefined ? known[0] : known.find((name) => name === fields["field"]);
-  if (field === undefined) throw invalid([...path, "field"], "Unknown field");
-
-  const isAscending = direction === "asc";
-  const keyOf = (record: StoredRecord): Comparable | undefined => {
-    for (const found of reached(world, record, trail.hops)) {
-      const [first] = valuesOf(found, trail.last);
-      if (first !== undefined) return sortable(world, trail.last, first, field);
-    }
-    return undefined;
-  };
-  return { keyOf, isAscending };
-}
-
-/** Takes records oldest first; what no sort tells apart comes newest first. */
-function sorted(records: readonly StoredRecord[], orders: readonly Order[]): readonly StoredRecord[] {
-  let rows = [...records].reverse();
-  for (const { keyOf, isAscending } of [...orders].reverse()) {
-    const keyed = rows.map((record) => ({ record, key: keyOf(record) }));
-    keyed.sort((left, right) => {
-      if (left.key === right.key) return 0;
-      if (left.key === undefined || right.key === undefined) return left.key === undefined ? 1 : -1;
-      return left.key < right.key === isAscending ? -1 : 1;
-    });
-    rows = keyed.map(({ record }) => record);
-  }
-  return rows;
+  const wanted = operator === "$in" ? operand : [operand];
+  if (!Array.isArray(wanted)) throw filterError(path);
+  return new Set(
+    wanted.flatMap((key: unknown) => {
+      if (typeof key !== "string" || world.unsearchable.has(key.toLowerCase())) throw filterError(path);
+      return [...lookUp(attribute, key)];
+    }),
+  );
 }
 
 // --------------------------------------------------------- Configuration ----
 
-function renderObject(object: ObjectType): Json {
-  return {
-    id: { workspace_id: WORKSPACE_ID, object_id: object.id },
-    api_slug: object.slug,
-    singular_noun: object.singular,
-    plural_noun: object.plural,
-    created_at: object.createdAt,
-  };
+function renderObject({ id, api_slug, singular_noun, plural_noun, created_at }: ObjectType): Json {
+  return { id: { workspace_id: WORKSPACE_ID, object_id: id }, api_slug, singular_noun, plural_noun, created_at };
 }
 
-function attributeId(attribute: Attribute): Json {
-  return { workspace_id: WORKSPACE_ID, object_id: attribute.object.id, attribute_id: attribute.id };
+function attributeId({ id, object }: Attribute): Json {
+  return { workspace_id: WORKSPACE_ID, object_id: object.id, attribute_id: id };
 }
 
 function renderAttribute(attribute: Attribute): Json {
-  const { reverse, allowed } = attribute;
+  const { id: _, object, options, index, currency, allowed, reverse, ...plain } = attribute;
+  const relationship = reverse && {
+    id: attributeId(reverse),
+    object_slug: reverse.object.api_slug,
+    title: reverse.title,
+    api_slug: reverse.api_slug,
+    is_multiselect: reverse.is_multiselect,
+  };
   return {
     id: attributeId(attribute),
-    title: attribute.title,
-    description: attribute.description,
-    api_slug: attribute.slug,
-    type: attribute.type,
-    is_system_attribute: attribute.isSystem,
-    is_writable: attribute.isWritable,
-    is_required: attribute.isRequired,
-    is_unique: attribute.isUnique,
-    is_multiselect: attribute.isMultiselect,
+    ...plain,
     is_default_value_enabled: false,
-    is_archived: attribute.isArchived,
     default_value: null,
-    relationship:
-      reverse === null
-        ? null
-        : {
-            id: attributeId(reverse),
-            object_slug: reverse.object.slug,
-            title: reverse.title,
-            api_slug: reverse.slug,
-            is_multiselect: reverse.isMultiselect,
-          },
-    created_at: attribute.createdAt,
+    relationship,
     config: {
-      currency: { default_currency_code: attribute.currencyCode, display_type: attribute.displayType },
-      record_reference: { allowed_object_ids: allowed === null ? null : allowed.map((object) => object.id) },
+      currency: currency ?? { default_currency_code: null, display_type: null },
+      record_reference: { allowed_object_ids: allowed?.map(({ id }) => id) ?? null },
     },
   };
 }
 
-function renderOption(attribute: Attribute, option: SelectOption): Json {
-  return {
-    id: { ...attributeId(attribute), option_id: option.id },
-    title: option.title,
-    is_archived: option.isArchived,
-  };
+function renderOption(attribute: Attribute, { id, title, is_archived }: SelectOption): Json {
+  return { id: { ...attributeId(attribute), option_id: id }, title, is_archived };
 }
 
-type AttributeDraft = Pick<Attribute, "slug" | "title" | "type"> &
-  Partial<Omit<Attribute, "id" | "object" | "createdAt">>;
+type Draft = Pick<Attribute, "api_slug" | "title" | "type"> & Partial<Omit<Attribute, "id" | "object" | "created_at">>;
 
-function addAttribute(world: World, object: ObjectType, draft: AttributeDraft): Attribute {
+function addAttribute(world: World, object: ObjectType, draft: Draft): Attribute {
   const attribute: Attribute = {
     id: nextId(world),
     object,
     description: null,
-    isSystem: false,
-    isWritable: true,
-    isRequired: false,
-    isUnique: false,
-    isMultiselect: false,
-    isArchived: false,
-    currencyCode: null,
-    displayType: null,
+    is_system_attribute: false,
+    is_writable: true,
+    is_required: false,
+    is_unique: false,
+    is_multiselect: false,
+    is_archived: false,
+    currency: null,
     allowed: null,
     reverse: null,
     index: null,
     options: [],
-    createdAt: tick(world),
+    created_at: tick(world),
     ...draft,
   };
   object.attributes.push(attribute);
@@ -1281,372 +968,313 @@ function relate(left: Attribute, right: Attribute): void {
   right.reverse = left;
 }
 
-function addObject(world: World, slug: string, singular: string, plural: string, isCustom: boolean): ObjectType {
-  const id = nextId(world);
-  const object: ObjectType = {
-    id,
-    slug,
-    singular,
-    plural,
-    isCustom,
-    createdAt: tick(world),
-    attributes: [],
-    records: new Set(),
-  };
-  world.objects.push(object);
-  addAttribute(world, object, {
-    slug: "record_id",
-    title: "Record ID",
-    type: "text",
-    isUnique: true,
-    isSystem: true,
-    isWritable: false,
-  });
-  return object;
-}
+type Names = Pick<ObjectType, "api_slug" | "singular_noun" | "plural_noun">;
 
-function addCreationAttributes(world: World, object: ObjectType): void {
-  const system = { isSystem: true, isWritable: false };
-  addAttribute(world, object, { slug: "created_at", title: "Created at", type: "timestamp", ...system });
-  addAttribute(world, object, {
-    slug: "created_by",
-    title: "Created by",
-    type: "actor-reference",
-    ...system,
-  });
-}
-
-function addCustomObject(world: World, slug: string, singular: string, plural: string): ObjectType {
-  const object = addObject(world, slug, singular, plural, true);
-  if (world.options.freshObjectHasName !== false) {
-    addAttribute(world, object, { slug: "name", title: "Name", type: "text", isSystem: true });
-  }
-  addCreationAttributes(world, object);
-  return object;
-}
+const READ_ONLY = { is_writable: false };
+const RECORD_ID: Draft = { api_slug: "record_id", title: "Record ID", type: "text", is_unique: true, ...READ_ONLY };
+const CREATION: readonly Draft[] = [
+  { api_slug: "created_at", title: "Created at", type: "timestamp", ...READ_ONLY },
+  { api_slug: "created_by", title: "Created by", type: "actor-reference", ...READ_ONLY },
+];
+const NAME: Draft = { api_slug: "name", title: "Name", type: "text" };
+const MANY = { is_multiselect: true };
 
 /** People and companies as every workspace has them, without what Attio fills in by itself. */
+const PEOPLE: readonly Draft[] = [
+  { ...NAME, type: "personal-name" },
+  { api_slug: "email_addresses", title: "Email addresses", type: "email-address", is_unique: true, ...MANY },
+  { api_slug: "company", title: "Company", type: "record-reference" },
+  { api_slug: "job_title", title: "Job title", type: "text" },
+];
+const COMPANIES: readonly Draft[] = [
+  { api_slug: "domains", title: "Domains", type: "domain", is_unique: true, ...MANY },
+  NAME,
+  { api_slug: "team", title: "Team", type: "record-reference", ...MANY },
+];
+
+function addObject(world: World, names: Names, attributes: readonly Draft[], isCustom: boolean): ObjectType {
+  const id = nextId(world);
+  const object = { ...names, id, isCustom, created_at: tick(world), attributes: [], records: new Set<StoredRecord>() };
+  world.objects.push(object);
+  for (const draft of [RECORD_ID, ...attributes, ...CREATION]) {
+    addAttribute(world, object, { ...draft, is_system_attribute: true });
+  }
+  return object;
+}
+
 function addStandardObjects(world: World): void {
-  const system = { isSystem: true };
-  const many = { isSystem: true, isMultiselect: true };
-  const people = addObject(world, "people", "Person", "People", false);
-  const companies = addObject(world, "companies", "Company", "Companies", false);
-
-  addAttribute(world, people, { slug: "name", title: "Name", type: "personal-name", ...system });
-  const address = { slug: "email_addresses", title: "Email addresses", isUnique: true };
-  addAttribute(world, people, { ...address, type: "email-address", ...many });
-  addAttribute(world, people, { slug: "description", title: "Description", type: "text", ...system });
-  const reference = { type: "record-reference" as const, allowed: [companies] };
-  const company = addAttribute(world, people, { slug: "company", title: "Company", ...reference, ...system });
-  addAttribute(world, people, { slug: "job_title", title: "Job title", type: "text", ...system });
-  addCreationAttributes(world, people);
-
-  addAttribute(world, companies, {
-    slug: "domains",
-    title: "Domains",
-    type: "domain",
-    isUnique: true,
-    ...many,
-  });
-  addAttribute(world, companies, { slug: "name", title: "Name", type: "text", ...system });
-  addAttribute(world, companies, { slug: "description", title: "Description", type: "text", ...system });
-  const members = { type: "record-reference" as const, allowed: [people] };
-  const team = addAttribute(world, companies, { slug: "team", title: "Team", ...members, ...many });
-  addAttribute(world, companies, { slug: "categories", title: "Categories", type: "select", ...many });
-  addCreationAttributes(world, companies);
+  const names = { api_slug: "people", singular_noun: "Person", plural_noun: "People" };
+  const people = addObject(world, names, PEOPLE, false);
+  const others = { api_slug: "companies", singular_noun: "Company", plural_noun: "Companies" };
+  const companies = addObject(world, others, COMPANIES, false);
+  const [company, team] = [findAttribute(people, "company"), findAttribute(companies, "team")];
+  company.allowed = [companies];
+  team.allowed = [people];
   relate(company, team);
 }
 
-function checkObjectNames(
-  world: World,
-  names: { slug: string; singular: string; plural: string },
-  own?: ObjectType,
-): void {
-  const lower = (...nouns: readonly string[]): string[] => nouns.map((noun) => noun.toLowerCase());
-  for (const known of world.objects) {
-    if (known === own) continue;
-    const taken = lower(known.singular, known.plural);
-    const clashes =
-      known.slug === names.slug || lower(names.singular, names.plural).some((noun) => taken.includes(noun));
-    if (!clashes) continue;
-    const message = "Failed to create object. Please ensure your api_slug and names are unique.";
-    throw new Refusal(409, "slug_conflict", own === undefined ? message : message.replace("create", "update"));
-  }
+function addCustomObject(world: World, names: Names): ObjectType {
+  return addObject(world, names, world.options.freshObjectHasName === false ? [] : [NAME], true);
 }
 
-function createObject(world: World, call: Call): Json {
-  const fields = dataOf(call, ["api_slug", "singular_noun", "plural_noun"]);
-  const slug = slugAt(fields, "api_slug", ["data"]);
-  const singular = stringAt(fields, "singular_noun", ["data"]);
-  const plural = stringAt(fields, "plural_noun", ["data"]);
-  checkObjectNames(world, { slug, singular, plural });
-  const custom = world.objects.filter((object) => object.isCustom).length;
-  if (custom >= (world.options.objectLimit ?? Infinity)) {
+const OBJECT = shape({ api_slug: snakeCase, singular_noun: filled, plural_noun: filled });
+
+function createObject({ world, call }: Request): Json {
+  const names = dataOf(call, OBJECT);
+  const nounsOf = ({ singular_noun, plural_noun }: Names): string[] =>
+    [singular_noun, plural_noun].map((noun) => noun.toLowerCase());
+  const isTaken = ({ api_slug }: Names): boolean => api_slug === names.api_slug;
+  const taken = new Set(world.objects.flatMap(nounsOf));
+  if (world.objects.some(isTaken) || nounsOf(names).some((noun) => taken.has(noun))) {
+    const message = "Failed to create object. Please ensure your api_slug and names are unique.";
+    throw new Refusal(409, "slug_conflict", message);
+  }
+  if (world.objects.filter(({ isCustom }) => isCustom).length >= (world.options.objectLimit ?? Infinity)) {
     const message = "You have met your plan's object limit. Please upgrade your plan to create more objects.";
     throw new Refusal(400, "quota_exceeded", message);
   }
 
   world.changes += 1;
-  return renderObject(addCustomObject(world, slug, singular, plural));
+  return renderObject(addCustomObject(world, names));
 }
 
-const EMPTY_PAYLOAD =
-  "You passed an empty payload. Please ensure you are updating at least one property in your request.";
-
-function updateObject(world: World, object: ObjectType, call: Call): Json {
-  const fields = dataOf(call, [], ["api_slug", "singular_noun", "plural_noun"]);
-  if (Object.keys(fields).length === 0) throw new Refusal(400, "validation_type", EMPTY_PAYLOAD);
-  const slug = "api_slug" in fields ? slugAt(fields, "api_slug", ["data"]) : object.slug;
-  const singular = "singular_noun" in fields ? stringAt(fields, "singular_noun", ["data"]) : object.singular;
-  const plural = "plural_noun" in fields ? stringAt(fields, "plural_noun", ["data"]) : object.plural;
-  checkObjectNames(world, { slug, singular, plural }, object);
-
-  Object.assign(object, { slug, singular, plural });
-  world.changes += 1;
-  return renderObject(object);
+function listAttributes(request: Request): Json[] {
+  const { query } = request.call;
+  const shown = objectOf(request).attributes.filter(isShownTo(request));
+  return pageOf(shown, numberIn(query, "offset"), numberIn(query, "limit")).map(renderAttribute);
 }
 
-function listAttributes(object: ObjectType, call: Call): Json[] {
-  const offset = wholeNumber(call.query.get("offset"), "offset", 0);
-  const limit = wholeNumber(call.query.get("limit"), "limit", Infinity);
-  const shown = object.attributes.filter((attribute) => !attribute.isArchived || showsArchived(call));
-  return shown.slice(offset, offset + limit).map(renderAttribute);
+function isShownTo({ call }: Request): (known: { readonly is_archived: boolean }) => boolean {
+  return ({ is_archived }) => !is_archived || call.query.get("show_archived") === "true";
 }
 
-function showsArchived(call: Call): boolean {
-  return call.query.get("show_archived") === "true";
+function numberIn(query: URLSearchParams, name: string): number | undefined {
+  const sent = query.get(name);
+  if (sent !== null && !/^\d+$/.test(sent)) throw invalidQuery(name, "Expected a whole number");
+  return sent === null ? undefined : Number(sent);
 }
 
-function checkFreeSlug(object: ObjectType, slug: string): void {
-  if (!object.attributes.some((attribute) => attribute.slug === slug)) return;
+function pageOf<T>(all: readonly T[], offset = 0, limit = MAX_LIMIT): T[] {
+  return all.slice(offset, offset + limit);
+}
+
+function checkFreeSlug(object: ObjectType, wanted: string): void {
   // An archived attribute still holds its slug.
+  if (!object.attributes.some(({ api_slug }) => api_slug === wanted)) return;
   const message =
     "An attribute with the same API slug already exists on this object. Please choose a different API slug.";
   throw new Refusal(409, "slug_conflict", message);
 }
 
-function checkMayBeUnique(object: ObjectType, type: AttributeType, isUnique: boolean): void {
-  if (!isUnique || (object.isCustom && TYPES[type].mayBeUnique)) return;
+function checkMayBeUnique(object: ObjectType, type: AttributeType): void {
+  if (object.isCustom && TYPES[type].mayBeUnique === true) return;
   throw new Refusal(400, "validation_type", "Cannot set attribute as unique.");
 }
 
-type Config = Partial<Pick<Attribute, "currencyCode" | "displayType" | "allowed">>;
+function creatableType(raw: unknown, path: Path): AttributeType {
+  const type = text(raw, path);
+  if (OTHER_TYPES.includes(type)) throw notImitated(`attributes of type ${type}`);
+  if (!isAttributeType(type) || type === "personal-name") throw invalidEnum(path, type, Object.keys(TYPES));
+  return type;
+}
 
-/** The part of `config` that fits the type; the other part is refused. */
-function configOf(world: World, type: AttributeType, raw: unknown): Config {
+function isAttributeType(type: string): type is AttributeType {
+  return Object.hasOwn(TYPES, type);
+}
+
+const RELATIONSHIP = shape({ object: filled, title: filled, api_slug: snakeCase, is_multiselect: flag });
+
+const ATTRIBUTE = shape({
+  title: filled,
+  description: nullable(text),
+  api_slug: snakeCase,
+  type: creatableType,
+  is_required: flag,
+  is_unique: flag,
+  is_multiselect: flag,
+  config: anything,
+  default_value: unimitated("default values"),
+  relationship: optional(nullable(RELATIONSHIP)),
+});
+
+const CURRENCY = shape({ default_currency_code: oneOf(CURRENCY_CODES), display_type: oneOf(DISPLAY_TYPES) });
+const CURRENCY_CONFIG = shape({ currency: CURRENCY });
+const REFERENCE_CONFIG = shape({ record_reference: optional(shape({ allowed_objects: listOf(text) })) });
+const NO_CONFIG = shape({});
+
+/** The part of `config` that fits the type; any other is refused. */
+function configOf(world: World, type: AttributeType, config: unknown): Pick<Draft, "currency" | "allowed"> {
   const path = ["data", "config"];
-  const expected = type === "currency" ? "currency" : type === "record-reference" ? "record_reference" : null;
-  const config = fieldsOf(raw, path, type === "currency" ? ["currency"] : [], expected === null ? [] : [expected]);
-  if (expected === null || config[expected] === undefined) return {};
+  if (type === "currency") return CURRENCY_CONFIG(config, path);
+  if (type !== "record-reference") return NO_CONFIG(config, path);
+  const names = REFERENCE_CONFIG(config, path).record_reference?.allowed_objects;
+  if (names?.length === 0) throw invalid([...path, "record_reference", "allowed_objects"], "Expected an object");
+  return { allowed: names?.map((name) => findObject(world, name)) ?? null };
+}
 
-  const at = [...path, expected];
-  if (type === "currency") {
-    const fields = fieldsOf(config[expected], at, ["default_currency_code", "display_type"]);
-    const currencyCode = stringAt(fields, "default_currency_code", at);
-    const displayType = stringAt(fields, "display_type", at);
-    if (!CURRENCY_CODES.includes(currencyCode))
-      throw invalidEnum([...at, "default_currency_code"], currencyCode, CURRENCY_CODES);
-    if (!DISPLAY_TYPES.includes(displayType)) throw invalidEnum([...at, "display_type"], displayType, DISPLAY_TYPES);
-    return { currencyCode, displayType };
+function createAttribute(request: Request): Json {
+  const { world, call } = request;
+  const object = objectOf(request);
+  const { config, relationship, default_value: _, ...plain } = dataOf(call, ATTRIBUTE);
+  const { type, is_multiselect, is_unique, api_slug } = plain;
+  if (is_multiselect && TYPES[type].mayBeMultiselect !== true)
+    throw invalid(["data", "is_multiselect"], "Expected false");
+  if (is_unique) checkMayBeUnique(object, type);
+  const configured = configOf(world, type, config);
+  const target = relationship && findObject(world, relationship.object);
+  if (target && type !== "record-reference") {
+    throw invalid(["data", "relationship"], "Only record-reference attributes have a relationship");
   }
-  const names = fieldsOf(config[expected], at, ["allowed_objects"])["allowed_objects"];
-  if (!Array.isArray(names) || names.length === 0) throw invalid([...at, "allowed_objects"], "Expected an array");
-  return { allowed: names.map((name) => findObject(world, text(name, at))) };
-}
-
-type Relationship = { object: ObjectType; title: string; slug: string; isMultiselect: boolean };
-
-function relationshipOf(world: World, type: AttributeType, raw: unknown): Relationship | null {
-  if (raw === undefined || raw === null) return null;
-  const path = ["data", "relationship"];
-  if (type !== "record-reference") throw invalid(path, "Only record-reference attributes have a relationship");
-  const fields = fieldsOf(raw, path, ["object", "title", "api_slug", "is_multiselect"]);
-  return {
-    object: findObject(world, stringAt(fields, "object", path)),
-    title: stringAt(fields, "title", path),
-    slug: slugAt(fields, "api_slug", path),
-    isMultiselect: booleanAt(fields, "is_multiselect", path),
-  };
-}
-
-function isAttributeType(name: string): name is AttributeType {
-  return Object.hasOwn(TYPES, name);
-}
-
-function descriptionAt(fields: Json): string | null {
-  const description = fields["description"];
-  if (description === null || typeof description === "string") return description;
-  throw invalid(["data", "description"], "Expected string or null");
-}
-
-const ATTRIBUTE_FLAGS = ["is_required", "is_unique", "is_multiselect"];
-
-function createAttribute(world: World, object: ObjectType, call: Call): Json {
-  const path = ["data"];
-  const required = ["title", "description", "api_slug", "type", ...ATTRIBUTE_FLAGS, "config"];
-  const fields = dataOf(call, required, ["default_value", "relationship"]);
-  const type = stringAt(fields, "type", path);
-  if (!isAttributeType(type) || !TYPES[type].isCreatable) {
-    throw invalid(["data", "type"], "Invalid enum value", "invalid_enum_value");
-  }
-  if ((fields["default_value"] ?? null) !== null) throw notImitated("default values");
-  const isMultiselect = booleanAt(fields, "is_multiselect", path);
-  if (isMultiselect && !TYPES[type].mayBeMultiselect) throw invalid(["data", "is_multiselect"], "Expected false");
-  const isUnique = booleanAt(fields, "is_unique", path);
-  checkMayBeUnique(object, type, isUnique);
-  const { allowed = null, ...config } = configOf(world, type, fields["config"]);
-  const relationship = relationshipOf(world, type, fields["relationship"]);
-  const other = relationship?.object;
-  if (other !== undefined && allowed !== null && (allowed.length !== 1 || allowed[0] !== other)) {
+  if (target && (configured.allowed ?? [target]).some((allowed) => allowed !== target)) {
     throw invalid(["data", "config", "record_reference"], "Expected the object of the relationship only");
   }
-  const draft: AttributeDraft = {
-    type,
-    isMultiselect,
-    isUnique,
-    ...config,
-    slug: slugAt(fields, "api_slug", path),
-    title: stringAt(fields, "title", path),
-    description: descriptionAt(fields),
-    isRequired: booleanAt(fields, "is_required", path),
-    allowed: other === undefined ? allowed : [other],
-  };
-  checkFreeSlug(object, draft.slug);
-  if (relationship !== null) {
-    checkFreeSlug(relationship.object, relationship.slug);
-    if (relationship.object === object && relationship.slug === draft.slug) checkFreeSlug(object, "record_id");
-  }
+  checkFreeSlug(object, api_slug);
+  if (target && relationship) checkFreeSlug(target, relationship.api_slug);
 
-  const attribute = addAttribute(world, object, draft);
-  if (relationship !== null) {
-    const { object: target, ...reverse } = relationship;
-    relate(attribute, addAttribute(world, target, { ...reverse, type: "record-reference", allowed: [object] }));
+  const attribute = addAttribute(world, object, { ...plain, ...configured, ...(target && { allowed: [target] }) });
+  if (target && relationship) {
+    const { object: _name, ...reverse } = relationship;
+    relate(attribute, addAttribute(world, target, { ...reverse, type, allowed: [object] }));
   }
   world.changes += 1;
   return renderAttribute(attribute);
 }
 
-function updateAttribute(world: World, attribute: Attribute, call: Call): Json {
-  const optional = ["title", "description", "api_slug", "is_required", "is_unique", "config", "is_archived"];
-  const fields = dataOf(call, [], [...optional, "default_value"]);
-  if (attribute.isSystem) {
+const ATTRIBUTE_CHANGE = shape({
+  title: optional(filled),
+  description: optional(nullable(text)),
+  is_required: optional(flag),
+  is_unique: optional(flag),
+  is_archived: optional(flag),
+  api_slug: unimitated("changing an attribute's slug"),
+  config: unimitated("changing an attribute's config"),
+  default_value: unimitated("default values"),
+});
+
+function updateAttribute(request: Request): Json {
+  const attribute = attributeOf(request);
+  const change = dataOf(request.call, ATTRIBUTE_CHANGE);
+  if (attribute.is_system_attribute) {
     throw new Refusal(400, "system_edit_unauthorized", "Cannot update a System attribute.");
   }
-  if (Object.keys(fields).length === 0) throw new Refusal(400, "validation_type", EMPTY_PAYLOAD);
-  if ((fields["default_value"] ?? null) !== null) throw notImitated("default values");
-  const has = (name: string): boolean => name in fields;
-  const slug = has("api_slug") ? slugAt(fields, "api_slug", ["data"]) : attribute.slug;
-  if (slug !== attribute.slug) checkFreeSlug(attribute.object, slug);
-  const isUnique = has("is_unique") ? booleanAt(fields, "is_unique", ["data"]) : attribute.isUnique;
-  if (isUnique !== attribute.isUnique) checkMayBeUnique(attribute.object, attribute.type, isUnique);
-  const wanted = {
-    slug,
-    isUnique,
-    title: has("title") ? stringAt(fields, "title", ["data"]) : attribute.title,
-    description: has("description") ? descriptionAt(fields) : attribute.description,
-    isRequired: has("is_required") ? booleanAt(fields, "is_required", ["data"]) : attribute.isRequired,
-    isArchived: has("is_archived") ? booleanAt(fields, "is_archived", ["data"]) : attribute.isArchived,
-    ...(has("config") ? configOf(world, attribute.type, fields["config"]) : {}),
-  };
+  if (change.is_unique === true) checkMayBeUnique(attribute.object, attribute.type);
 
-  Object.assign(attribute, wanted);
-  world.changes += 1;
+  Object.assign(attribute, change);
+  request.world.changes += 1;
   return renderAttribute(attribute);
 }
 
-function selectAttribute(object: ObjectType, name: string): Attribute {
-  const attribute = findAttribute(object, name);
+function selectOf(request: Request): Attribute {
+  const attribute = attributeOf(request);
   if (attribute.type === "select") return attribute;
   throw new Refusal(400, "validation_type", "This attribute is not a select attribute.");
 }
 
-function checkFreeTitle(attribute: Attribute, title: string): void {
-  if (!attribute.options.some((option) => option.title === title)) return;
-  const message = `There is already another select option with the title "${title}".`;
-  throw new Refusal(409, "slug_conflict", message);
+function listOptions(request: Request): Json[] {
+  const attribute = selectOf(request);
+  return attribute.options.filter(isShownTo(request)).map((option) => renderOption(attribute, option));
 }
 
-function createOption(world: World, attribute: Attribute, call: Call): Json {
-  const title = stringAt(dataOf(call, ["title"]), "title", ["data"]);
-  checkFreeTitle(attribute, title);
+function createOption(request: Request): Json {
+  const { world, call } = request;
+  const attribute = selectOf(request);
+  const { title } = dataOf(call, shape({ title: filled }));
+  if (attribute.options.some((option) => option.title === title)) {
+    const message = `There is already another select option with the title "${title}".`;
+    throw new Refusal(409, "slug_conflict", message);
+  }
 
-  const option = { id: nextId(world), title, isArchived: false };
+  const option = { id: nextId(world), title, is_archived: false };
   attribute.options.push(option);
   world.changes += 1;
   return renderOption(attribute, option);
 }
 
-function updateOption(world: World, attribute: Attribute, name: string, call: Call): Json {
-  const fields = dataOf(call, [], ["title", "is_archived"]);
-  const option = attribute.options.find((known) => known.id === name || known.title === name);
-  if (option === undefined) {
-    const message = `Cannot find select attribute with select option title "${name}".`;
-    throw new Refusal(400, "value_not_found", message);
-  }
-  const title = "title" in fields ? stringAt(fields, "title", ["data"]) : option.title;
-  if (title !== option.title) checkFreeTitle(attribute, title);
-  const isArchived = "is_archived" in fields ? booleanAt(fields, "is_archived", ["data"]) : option.isArchived;
+const OPTION_CHANGE = shape({ is_archived: flag, title: unimitated("changing an option's title") });
 
-  Object.assign(option, { title, isArchived });
-  world.changes += 1;
+function updateOption(request: Request): Json {
+  const attribute = selectOf(request);
+  const name = request.param("option");
+  const change = dataOf(request.call, OPTION_CHANGE);
+  const option = attribute.options.find(({ id, title }) => id === name || title === name);
+  if (option === undefined) throw optionNotFound(name);
+
+  Object.assign(option, change);
+  request.world.changes += 1;
   return renderOption(attribute, option);
 }
 
 // --------------------------------------------------------------- Records ----
 
-function countAt(fields: Json, name: string, fallback: number, range: { min: number; max: number }): number {
-  const value = fields[name];
-  if (value === undefined) return fallback;
-  if (typeof value === "number" && Number.isInteger(value) && value >= range.min && value <= range.max) return value;
-  throw invalid([name], `Expected a whole number from ${range.min} to ${range.max}`, "invalid_number");
+const SORT = shape({
+  attribute: text,
+  direction: oneOf(["asc", "desc"]),
+  field: unimitated("sorting by a field"),
+  path: unimitated("sorting along a path"),
+});
+
+const QUERY = shape({
+  filter: optional(anything),
+  filter_view_id: unimitated("filter_view_id"),
+  sorts: optional(listOf(SORT)),
+  limit: optional(wholeNumber(1, MAX_LIMIT)),
+  offset: optional(wholeNumber(0, Number.MAX_SAFE_INTEGER)),
+});
+
+function queryRecords(request: Request): Json[] {
+  const { world, call } = request;
+  const object = objectOf(request);
+  const { filter = {}, sorts = [], offset, limit } = QUERY(call.body, []);
+  for (const [position, { attribute }] of sorts.entries()) {
+    const { api_slug } = filterAttribute(object, attribute, ["sorts", position]);
+    if (api_slug !== "created_at") throw notImitated(`sorting by ${api_slug}`);
+  }
+
+  const found = [...filtered({ world, object, path: [] }, filter)];
+  const sign = sorts[0]?.direction === "asc" ? 1 : -1;
+  found.sort((left, right) => sign * (left.order - right.order));
+  return pageOf(found, offset, limit).map((record) => renderRecord(world, record));
 }
 
-function queryRecords(world: World, object: ObjectType, call: Call): Json[] {
-  const fields = fieldsOf(call.body, [], [], ["filter", "filter_view_id", "sorts", "limit", "offset"]);
-  if ("filter_view_id" in fields) throw notImitated("filter_view_id");
-  const limit = countAt(fields, "limit", MAX_LIMIT, { min: 1, max: MAX_LIMIT });
-  const offset = countAt(fields, "offset", 0, { min: 0, max: Number.MAX_SAFE_INTEGER });
-  const test = "filter" in fields ? compileFilter(world, object, fields["filter"], []) : ALL_RECORDS;
-  const sorts = fields["sorts"] ?? [];
-  if (!Array.isArray(sorts)) throw invalid(["sorts"], "Expected array");
-  const orders = sorts.map((sort, position) => compileSort(world, object, sort, ["sorts", position]));
-
-  const looked = test.candidates === null ? object.records : new Set(test.candidates());
-  const found = [...looked].filter((record) => test.passes(record));
-  if (test.candidates !== null) found.sort((left, right) => left.order - right.order);
-  return sorted(found, orders)
-    .slice(offset, offset + limit)
-    .map((record) => renderRecord(world, record));
+function changesOf(request: Request): Change[] {
+  return parseValues(request.world, objectOf(request), dataOf(request.call, shape({ values: anything })).values);
 }
 
-function assertRecord(world: World, object: ObjectType, call: Call, actor: Actor): Json {
+function postRecord(request: Request): Json {
+  const { world, actor } = request;
+  return renderRecord(world, createRecord(world, objectOf(request), changesOf(request), actor));
+}
+
+function assertRecord(request: Request): Json {
+  const { world, call, actor } = request;
+  const object = objectOf(request);
   const name = call.query.get("matching_attribute");
   if (name === null || name === "") throw invalidQuery("matching_attribute", "Required");
-  const values = dataOf(call, ["values"])["values"];
   const matching = attributeNamed(object, name);
-  if (matching === undefined || matching.isArchived) {
+  if (matching === undefined || matching.is_archived) {
     const message = `No attribute was found for matching_attribute slug/ID "${name}".`;
     throw new Refusal(400, "value_not_found", message);
   }
-  if (!matching.isUnique) {
+  if (!matching.is_unique) {
     const message = "The matching attribute specified is not a unique attribute.";
     throw new Refusal(400, "matching_attribute_definition_not_unique", message);
   }
-  const changes = parseValues(world, object, values);
+  const changes = changesOf(request);
   const keys = changes.find((change) => change.attribute === matching)?.incoming ?? [];
-  if (keys.length === 0) {
-    const message = `Required value for attribute with ID "${matching.id}" was not provided.`;
-    throw new Refusal(400, "missing_value", message);
-  }
+  if (keys.length === 0) throw missingValue(matching);
   const matches = new Set(keys.flatMap(({ key }) => holdersOf(matching, key)));
-  if (matches.size > 1) {
-    const ids = [...matches].map((record) => record.id).join(", ");
-    throw new Refusal(400, "multiple_match_results", `More than one record matches "${matching.slug}": ${ids}`);
-  }
-
   const [match] = matches;
   if (match === undefined) return renderRecord(world, createRecord(world, object, changes, actor));
-  updateRecord(world, match, changes, { mode: { kind: "assert", matching }, actor });
+  if (matches.size > 1) {
+    const ids = [...matches].map((record) => record.id).join(", ");
+    throw new Refusal(400, "multiple_match_results", `More than one record matches "${matching.api_slug}": ${ids}`);
+  }
+
+  // By the matching attribute values are added, never removed; any other becomes what was sent.
+  const held = valuesOf(match, matching);
+  const fresh = keys.filter(({ key }) => !held.some((known) => known.key === key));
+  const added = { attribute: matching, incoming: [...held, ...fresh] };
+  updateRecord(world, match, [...changes.filter(({ attribute }) => attribute !== matching), added], actor);
   return renderRecord(world, match);
 }
 
@@ -1659,22 +1287,6 @@ type Request = {
   readonly param: (name: string) => string;
 };
 
-type Route = {
-  readonly method: string;
-  readonly template: readonly string[];
-  readonly scopes: readonly string[];
-  readonly run: (request: Request) => unknown;
-};
-
-const READ_CONFIGURATION = ["object_configuration:read"];
-const WRITE_CONFIGURATION = ["object_configuration:read-write"];
-const READ_RECORDS = ["record_permission:read", "object_configuration:read"];
-const WRITE_RECORDS = ["record_permission:read-write", "object_configuration:read"];
-
-function route(method: string, template: string, scopes: readonly string[], run: Route["run"]): Route {
-  return { method, template: template.split("/"), scopes, run };
-}
-
 function objectOf({ world, param }: Request): ObjectType {
   return findObject(world, param("object"));
 }
@@ -1683,89 +1295,45 @@ function attributeOf(request: Request): Attribute {
   return findAttribute(objectOf(request), request.param("attribute"));
 }
 
-function optionsOf(request: Request): Attribute {
-  return selectAttribute(objectOf(request), request.param("attribute"));
+function getRecord(request: Request): Json {
+  return renderRecord(request.world, findRecord(request.world, objectOf(request), request.param("record")));
 }
 
-function recordOf(request: Request): StoredRecord {
-  return findRecord(objectOf(request), request.world, request.param("record"));
+type Route = {
+  readonly pattern: RegExp;
+  readonly scopes: readonly string[];
+  readonly run: (request: Request) => unknown;
+};
+
+function route(template: string, scopes: readonly string[], run: Route["run"]): Route {
+  return { pattern: new RegExp(`^${template.replace(/\{(\w+)\}/g, "(?<$1>[^/]+)")}$`), scopes, run };
 }
 
-function changesOf(request: Request): Change[] {
-  const values = dataOf(request.call, ["values"])["values"];
-  return parseValues(request.world, objectOf(request), values);
-}
-
-function update(request: Request, kind: "append" | "overwrite"): Json {
-  const record = recordOf(request);
-  updateRecord(request.world, record, changesOf(request), { mode: { kind }, actor: request.actor });
-  return renderRecord(request.world, record);
-}
+const READ_CONFIGURATION = ["object_configuration:read"];
+const CONFIGURE = ["object_configuration:read-write"];
+const READ_RECORDS = ["record_permission:read", "object_configuration:read"];
+const WRITE_RECORDS = ["record_permission:read-write", "object_configuration:read"];
 
 const ATTRIBUTES = "/v2/objects/{object}/attributes";
+const OPTIONS = `${ATTRIBUTES}/{attribute}/options`;
 const RECORDS = "/v2/objects/{object}/records";
 
 const ROUTES: readonly Route[] = [
-  route("GET", "/v2/objects", READ_CONFIGURATION, ({ world }) => world.objects.map(renderObject)),
-  route("POST", "/v2/objects", WRITE_CONFIGURATION, ({ world, call }) => createObject(world, call)),
-  route("GET", "/v2/objects/{object}", READ_CONFIGURATION, (request) => renderObject(objectOf(request))),
-  route("PATCH", "/v2/objects/{object}", WRITE_CONFIGURATION, (request) =>
-    updateObject(request.world, objectOf(request), request.call),
-  ),
-  route("GET", ATTRIBUTES, READ_CONFIGURATION, (request) => listAttributes(objectOf(request), request.call)),
-  route("POST", ATTRIBUTES, WRITE_CONFIGURATION, (request) =>
-    createAttribute(request.world, objectOf(request), request.call),
-  ),
-  route("GET", `${ATTRIBUTES}/{attribute}`, READ_CONFIGURATION, (request) => renderAttribute(attributeOf(request))),
-  route("PATCH", `${ATTRIBUTES}/{attribute}`, WRITE_CONFIGURATION, (request) =>
-    updateAttribute(request.world, attributeOf(request), request.call),
-  ),
-  route("GET", `${ATTRIBUTES}/{attribute}/options`, READ_CONFIGURATION, (request) => {
-    const attribute = optionsOf(request);
-    const shown = attribute.options.filter((option) => !option.isArchived || showsArchived(request.call));
-    return shown.map((option) => renderOption(attribute, option));
-  }),
-  route("POST", `${ATTRIBUTES}/{attribute}/options`, WRITE_CONFIGURATION, (request) =>
-    createOption(request.world, optionsOf(request), request.call),
-  ),
-  route("PATCH", `${ATTRIBUTES}/{attribute}/options/{option}`, WRITE_CONFIGURATION, (request) =>
-    updateOption(request.world, optionsOf(request), request.param("option"), request.call),
-  ),
-  route("POST", `${RECORDS}/query`, READ_RECORDS, (request) =>
-    queryRecords(request.world, objectOf(request), request.call),
-  ),
-  route("POST", RECORDS, WRITE_RECORDS, (request) => {
-    const record = createRecord(request.world, objectOf(request), changesOf(request), request.actor);
-    return renderRecord(request.world, record);
-  }),
-  route("PUT", RECORDS, WRITE_RECORDS, (request) =>
-    assertRecord(request.world, objectOf(request), request.call, request.actor),
-  ),
-  route("GET", `${RECORDS}/{record}`, READ_RECORDS, (request) => renderRecord(request.world, recordOf(request))),
-  route("PATCH", `${RECORDS}/{record}`, WRITE_RECORDS, (request) => update(request, "append")),
-  route("PUT", `${RECORDS}/{record}`, WRITE_RECORDS, (request) => update(request, "overwrite")),
-  route("DELETE", `${RECORDS}/{record}`, WRITE_RECORDS, (request) => removeRecord(request.world, recordOf(request))),
+  route("GET /v2/objects", READ_CONFIGURATION, ({ world }) => world.objects.map(renderObject)),
+  route("POST /v2/objects", CONFIGURE, createObject),
+  route("GET /v2/objects/{object}", READ_CONFIGURATION, (request) => renderObject(objectOf(request))),
+  route(`GET ${ATTRIBUTES}`, READ_CONFIGURATION, listAttributes),
+  route(`POST ${ATTRIBUTES}`, CONFIGURE, createAttribute),
+  route(`GET ${ATTRIBUTES}/{attribute}`, READ_CONFIGURATION, (request) => renderAttribute(attributeOf(request))),
+  route(`PATCH ${ATTRIBUTES}/{attribute}`, CONFIGURE, updateAttribute),
+  route(`GET ${OPTIONS}`, READ_CONFIGURATION, listOptions),
+  route(`POST ${OPTIONS}`, CONFIGURE, createOption),
+  route(`PATCH ${OPTIONS}/{option}`, CONFIGURE, updateOption),
+  route(`POST ${RECORDS}/query`, READ_RECORDS, queryRecords),
+  route(`POST ${RECORDS}`, WRITE_RECORDS, postRecord),
+  route(`PUT ${RECORDS}`, WRITE_RECORDS, assertRecord),
+  route(`GET ${RECORDS}/{record}`, READ_RECORDS, getRecord),
 ];
-
-/** The names in a template with what the path holds in their place; null where it does not fit. */
-function matchPath(template: readonly string[], segments: readonly string[]): Map<string, string> | null {
-  if (template.length !== segments.length) return null;
-  const found = new Map<string, string>();
-  for (const [position, part] of template.entries()) {
-    const segment = segments[position] ?? "";
-    if (part.startsWith("{")) found.set(part.slice(1, -1), decoded(segment));
-    else if (part !== segment) return null;
-  }
-  return found;
-}
-
-function decoded(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return segment;
-  }
-}
 
 function isQuery(call: Call): boolean {
   return call.method === "POST" && call.path.endsWith("/records/query");
@@ -1782,24 +1350,27 @@ function routeOf(method: string, path: string): string {
 
 const KEY_NOT_FOUND = "The API Key provided could not be found. Please check that you are using the correct API Key.";
 
-function authenticate(world: World, call: Call): { key: AttioKey; actor: Actor } {
+/** The key of a request, if it is known and active. */
+function keyOf(world: World, call: Call): AttioKey | undefined {
   const header = call.headers["authorization"];
-  if (typeof header !== "string") {
+  return world.keys.find(({ key, active }) => active !== false && `Bearer ${key}` === header);
+}
+
+function authenticate(world: World, call: Call): AttioKey {
+  if (call.headers["authorization"] === undefined) {
     throw new Refusal(401, "unauthorized", "The Authorization header was not provided. Please provide an API Key.");
   }
-  const position = world.keys.findIndex((known) => `Bearer ${known.key}` === header);
-  const key = world.keys[position];
-  if (key === undefined || key.active === false) throw new Refusal(401, "unauthorized", KEY_NOT_FOUND);
-  const id = `00000000-0000-4000-8000-0000000001${String(position).padStart(2, "0")}`;
-  return { key, actor: { type: "api-token", id } };
+  const key = keyOf(world, call);
+  if (key === undefined) throw new Refusal(401, "unauthorized", KEY_NOT_FOUND);
+  return key;
 }
 
 function checkScopes(key: AttioKey, scopes: readonly string[]): void {
   const missing = scopes.filter((scope) => !key.scopes.includes(scope) && !key.scopes.includes(`${scope}-write`));
   if (missing.length === 0) return;
   const titles = missing.map((scope) => {
-    const [area = "", access] = scope.split(":");
-    return `${access === "read" ? "Read" : "Read-Write"} access to the ${SCOPE_TITLES[area] ?? area} scope`;
+    const area = scope.startsWith("record_permission") ? "Records" : "Object Configuration";
+    return `${scope.endsWith("-write") ? "Read-Write" : "Read"} access to the ${area} scope`;
   });
   const message =
     "The API Key provided is not authorized to perform the requested action. " +
@@ -1809,12 +1380,11 @@ function checkScopes(key: AttioKey, scopes: readonly string[]): void {
 
 /** `/v2/self` needs no scope, is not wrapped in `data`, and answers 200 to a key that it does not know. */
 function identify(world: World, call: Call): string {
-  const header = call.headers["authorization"];
-  if (typeof header !== "string" || !/^Bearer \S{8,}$/.test(header)) {
+  if (!/^Bearer \S{8,}$/.test(String(call.headers["authorization"]))) {
     throw new Refusal(400, "missing_value", "Required value for the Authorization header was not provided.");
   }
-  const key = world.keys.find((known) => `Bearer ${known.key}` === header);
-  if (key === undefined || key.active === false) return JSON.stringify({ active: false });
+  const key = keyOf(world, call);
+  if (key === undefined) return JSON.stringify({ active: false });
   const client = "00000000-0000-4000-8000-000000000003";
   return JSON.stringify({
     active: true,
@@ -1835,45 +1405,40 @@ function identify(world: World, call: Call): string {
 }
 
 function answer(world: World, call: Call): Reply {
-  if (call.method === "GET" && call.path === "/v2/self") return { status: 200, text: identify(world, call) };
-  const { key, actor } = authenticate(world, call);
-  const segments = call.path.split("/");
-  for (const known of ROUTES) {
-    const params = known.method === call.method ? matchPath(known.template, segments) : null;
-    if (params === null) continue;
-    checkScopes(key, known.scopes);
+  const asked = `${call.method} ${call.path}`;
+  if (asked === "GET /v2/self") return { status: 200, text: identify(world, call) };
+  const key = authenticate(world, call);
+  for (const { pattern, scopes, run } of ROUTES) {
+    const match = pattern.exec(asked);
+    if (match === null) continue;
+    checkScopes(key, scopes);
     if (!isRead(call)) world.writes.requests += 1;
-    const type = call.headers["content-type"];
-    if (call.body !== undefined && (typeof type !== "string" || !type.startsWith("application/json"))) {
+    if (call.body !== undefined && !String(call.headers["content-type"]).startsWith("application/json")) {
       throw invalid([], "Expected the content type application/json");
     }
     const changesBefore = world.changes;
-    const content = known.run({ world, call, actor, param: (name) => params.get(name) ?? "" });
+    const param = (name: string): string => decodeURIComponent(match.groups?.[name] ?? "");
+    const data = run({ world, call, actor: actorOf("api-token"), param });
     if (world.changes > changesBefore) world.writes.changes += 1;
-    const score: Record<string, string> = isQuery(call) ? { "x-attio-record-query-score": "0" } : {};
-    const body = content === undefined ? {} : { data: content };
-    return { status: 200, headers: score, text: JSON.stringify(body) };
+    const headers: Record<string, string> = isQuery(call) ? { "x-attio-record-query-score": "0" } : {};
+    return { status: 200, headers, text: JSON.stringify({ data }) };
   }
-  throw new Refusal(404, "not_found", `Could not find endpoint "${call.method} ${call.path}".`);
+  throw new Refusal(404, "not_found", `Could not find endpoint "${asked}".`);
 }
 
 function handle(world: World, call: Call): Reply {
-  world.executions += 1;
-  const id = { "x-attio-execution-id": world.executions.toString(16).padStart(16, "0") };
+  const id = { "x-attio-execution-id": nextId(world) };
   try {
     const reply = answer(world, call);
     return { ...reply, headers: { ...reply.headers, ...id } };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    return {
-      status: error.status,
-      headers: id,
-      text: errorText(error.status, error.code, error.said, error.detail),
-    };
+    const { status, code, said, detail } = error;
+    return { status, headers: id, text: errorText(status, code, said, detail) };
   }
 }
 
-// ---------------------------------------------------------------- Limits ----
+// ----------------------------------------------------- Limits and faults ----
 
 const RATE_LIMIT_TEXT = errorText(429, "rate_limit_exceeded", "Rate limit exceeded, please try again later");
 
@@ -1882,86 +1447,58 @@ function nextSecond(): string {
   return new Date(Math.ceil((Date.now() + 1) / 1000) * 1000).toUTCString();
 }
 
+/** The headers are read when the answer is sent: a date must lie ahead then. */
+function tooMany(retryAfter: () => string): Reply {
+  return {
+    status: 429,
+    get headers(): Record<string, string> {
+      return { "retry-after": retryAfter() };
+    },
+    text: RATE_LIMIT_TEXT,
+  };
+}
+
 const PUBLISHED_LIMITS: Limits = {
   perSecond: Infinity,
   perRoutePerSecond: Infinity,
   classOf: (call) => (isRead(call) ? { name: "reads", perSecond: 100 } : { name: "writes", perSecond: 25 }),
-  refuse: () => ({ status: 429, headers: { "retry-after": nextSecond() }, text: RATE_LIMIT_TEXT }),
+  refuse: () => tooMany(nextSecond),
 };
 
-// ---------------------------------------------------------------- Faults ----
-
-function refusing(name: string, status: number, code: string, message: string): Fault {
-  return { name, before: { status, text: errorText(status, code, message) } };
+function refusing(status: number, code: string, message: string): Fault {
+  return { name: `${status} ${code}`, before: { status, text: errorText(status, code, message) } };
 }
 
-function retryAfter(name: string, value: () => string): Fault {
-  const before = {
-    status: 429,
-    // Read when the answer is sent: a date must lie ahead then.
-    get headers(): Record<string, string> {
-      return { "retry-after": value() };
-    },
-    text: RATE_LIMIT_TEXT,
-  };
-  return { name, before };
-}
+const RACE = "The record was modified by another request while this write was being validated. Please try again.";
+const SERVER_ERROR: Reply = { status: 500, text: errorText(500, "internal_error", "An unexpected error occurred.") };
+const EMPTY: Reply = { status: 200, text: "{}" };
 
-const SERVER_ERROR = errorText(500, "internal_error", "An unexpected error occurred.");
+function page(status: number, type: string, text: string): Reply {
+  return { status, headers: { "content-type": type }, text };
+}
 
 /** What goes wrong with Attio in long runs, by name; rules in `faultRules` pick from these. */
 export const attioFaults = {
-  rateLimitSeconds: retryAfter("429 with seconds", () => "1"),
-  rateLimitNow: retryAfter("429 with zero seconds", () => "0"),
-  rateLimitDate: retryAfter("429 with an HTTP date", nextSecond),
-  concurrentWrite: refusing(
-    "409 concurrent write",
-    409,
-    "concurrent_write_conflict",
-    "The record was modified by another request while this write was being validated. Please try again.",
-  ),
-  mergeInProgress: refusing(
-    "400 merge in progress",
-    400,
-    "merge_in_progress",
-    "This record is currently being merged.",
-  ),
-  featureGate: refusing("400 plan gate", 400, "particle_gate_violation", "This feature is not available on your plan."),
-  billing: refusing("403 billing", 403, "billing_error", "Your plan does not allow this action."),
-  spurious401: refusing("401 under load", 401, "unauthorized", KEY_NOT_FOUND),
-  serverError: { name: "500", before: { status: 500, text: SERVER_ERROR } },
-  badGateway: {
-    name: "502 with HTML",
-    before: {
-      status: 502,
-      headers: { "content-type": "text/html" },
-      text: "<html><body><h1>502 Bad Gateway</h1></body></html>",
-    },
-  },
-  unavailable: {
-    name: "503 with plain text",
-    before: { status: 503, headers: { "content-type": "text/plain" }, text: "Service Unavailable" },
-  },
+  rateLimitSeconds: { name: "429 with seconds", before: tooMany(() => "1") },
+  rateLimitNow: { name: "429 with zero seconds", before: tooMany(() => "0") },
+  rateLimitDate: { name: "429 with an HTTP date", before: tooMany(nextSecond) },
+  concurrentWrite: refusing(409, "concurrent_write_conflict", RACE),
+  mergeInProgress: refusing(400, "merge_in_progress", "This record is currently being merged."),
+  featureGate: refusing(400, "particle_gate_violation", "This feature is not available on your plan."),
+  billing: refusing(403, "billing_error", "Your plan does not allow this action."),
+  spurious401: refusing(401, "unauthorized", KEY_NOT_FOUND),
+  serverError: { name: "500", before: SERVER_ERROR },
+  badGateway: { name: "502 with HTML", before: page(502, "text/html", "<html><h1>502 Bad Gateway</h1></html>") },
+  unavailable: { name: "503 with plain text", before: page(503, "text/plain", "Service Unavailable") },
+  /** 200 with `{}` from something on the way: the service saw nothing, or, below, has done its work. */
+  emptyAnswer: { name: "200 with {}", before: EMPTY },
   reset: { name: "reset", before: "reset" },
-  /** Half of the answer arrives; the service has done its work. */
+  // From here on the service has done its work; the answer is lost, halved or another's.
+  emptyAnswerAfterEffect: { name: "200 with {} after the effect", after: () => EMPTY },
   cutBody: { name: "cut body", after: (reply) => ({ ...reply, cut: true }) },
-  /** 200 with a page instead of JSON; the service has done its work. */
-  notJson: {
-    name: "200 that is not JSON",
-    after: () => ({
-      status: 200,
-      headers: { "content-type": "text/html" },
-      text: "<html>One moment…</html>",
-    }),
-  },
-  serverErrorAfterEffect: {
-    name: "500 after the effect",
-    after: () => ({ status: 500, text: SERVER_ERROR }),
-  },
+  notJson: { name: "200 that is not JSON", after: () => page(200, "text/html", "<html>One moment…</html>") },
+  serverErrorAfterEffect: { name: "500 after the effect", after: () => SERVER_ERROR },
   resetAfterEffect: { name: "reset after the effect", after: () => "reset" },
-  /** 200 with `{}` from something on the way: the service saw nothing, or has done its work. */
-  emptyAnswer: { name: "200 with {}", before: { status: 200, text: "{}" } },
-  emptyAnswerAfterEffect: { name: "200 with {} after the effect", after: () => ({ status: 200, text: "{}" }) },
 } as const satisfies Readonly<Record<string, Fault>>;
 
 /** An answer that sends the caller, with its key, elsewhere. */
@@ -1971,83 +1508,65 @@ export function redirectTo(location: string): Fault {
 
 // ----------------------------------------------------------- The sandbox ----
 
-function plainValue(world: World, attribute: Attribute, value: Value): string | number | boolean {
-  if (attribute.type === "currency" || attribute.type === "record-reference") return value.key;
-  const field = TYPES[attribute.type].fields[0] ?? "";
-  const content = renderContent(world, attribute, value)[field];
-  if (attribute.type === "select") return attribute.options.find((option) => option.id === value.key)?.title ?? "";
-  return typeof content === "number" || typeof content === "boolean" ? content : String(content);
+function plainValue(attribute: Attribute, { key }: Value): string | number {
+  if (attribute.type === "number") return Number(key);
+  if (attribute.type === "select") return attribute.options.find((option) => option.id === key)?.title ?? "";
+  return attribute.type === "personal-name" ? (key.split(NAME_SEPARATOR)[2] ?? "") : key;
 }
 
-function isPlain(attribute: Attribute): boolean {
-  return attribute.isWritable && !attribute.isArchived;
+/** The attributes that somebody can fill in, with what the record holds in each. */
+function cellsOf(record: StoredRecord): { readonly attribute: Attribute; readonly values: readonly Value[] }[] {
+  return record.object.attributes
+    .filter(({ is_writable, is_archived }) => is_writable && !is_archived)
+    .map((attribute) => ({ attribute, values: valuesOf(record, attribute) }));
 }
 
-function plainRecord(world: World, record: StoredRecord): PlainRecord {
-  const row: Record<string, PlainValue> = {};
-  for (const attribute of record.object.attributes.filter(isPlain)) {
-    const values = valuesOf(record, attribute).map((value) => plainValue(world, attribute, value));
-    row[attribute.slug] = attribute.isMultiselect ? values : (values[0] ?? null);
-  }
-  return { ...row, recordId: record.id };
+function plainRecord(record: StoredRecord): PlainRecord {
+  const cells = cellsOf(record).map(({ attribute, values }) => {
+    const plain = values.map((value) => plainValue(attribute, value));
+    return [attribute.api_slug, attribute.is_multiselect ? plain : (plain[0] ?? null)] as const;
+  });
+  return { ...Object.fromEntries(cells), recordId: record.id };
 }
 
-/** The attribute by which people tell an object's records apart. */
-function identityOf(object: ObjectType): Attribute | undefined {
-  const shown = object.attributes.filter(isPlain);
-  return shown.find((attribute) => attribute.isUnique) ?? shown.find((attribute) => attribute.slug === "name");
-}
-
-function labelOf(world: World, record: StoredRecord | undefined, attribute?: Attribute): string {
-  const by = record === undefined ? undefined : (attribute ?? identityOf(record.object));
-  if (record === undefined || by === undefined) return "";
-  const labels = valuesOf(record, by).map((value) => String(plainValue(world, by, value)));
-  return labels.sort()[0] ?? labelByName(world, record);
-}
-
-function labelByName(world: World, record: StoredRecord): string {
-  const name = attributeNamed(record.object, "name");
-  const value = name === undefined ? undefined : valuesOf(record, name)[0];
-  return name === undefined || value === undefined ? "" : String(plainValue(world, name, value));
+/** What people tell an object's records apart by: the values of unique attributes and the name. */
+function labelOf(record: StoredRecord | undefined): string {
+  if (record === undefined) return "";
+  const named = cellsOf(record).filter(({ attribute }) => attribute.is_unique || attribute.api_slug === "name");
+  const labels = named.flatMap(({ attribute, values }) => values.map((value) => plainValue(attribute, value)));
+  return labels.sort().join(" ");
 }
 
 function dumpRecord(world: World, record: StoredRecord, omit: readonly string[]): string {
-  const cells = record.object.attributes
-    .filter((attribute) => isPlain(attribute) && !omit.includes(attribute.slug))
-    .sort((left, right) => (left.slug < right.slug ? -1 : 1))
-    .map((attribute) => {
+  const cells = cellsOf(record)
+    .filter(({ attribute }) => !omit.includes(attribute.api_slug))
+    .map(({ attribute, values }) => {
       const isReference = attribute.type === "record-reference";
-      const shown = valuesOf(record, attribute).map((value) =>
-        isReference ? labelOf(world, world.recordsById.get(value.key)) : plainValue(world, attribute, value),
+      const shown = values.map((value) =>
+        isReference ? labelOf(world.recordsById.get(value.key)) : plainValue(attribute, value),
       );
-      return `${attribute.slug}=${JSON.stringify(shown.sort())}`;
+      return `${attribute.api_slug}=${JSON.stringify(shown.sort())}`;
     });
-  return cells.join(" ");
+  return `${labelOf(record)}: ${cells.sort().join(" ")}\n`;
 }
 
 function addBySpec(world: World, object: ObjectType, spec: AttributeSpec): void {
-  const { relationship } = spec;
-  const other = relationship === undefined ? undefined : findObject(world, relationship.object);
-  const allowed = spec.allowedObjects?.map((name) => findObject(world, name)) ?? null;
-  const options = (spec.options ?? []).map((title) => ({ id: nextId(world), title, isArchived: false }));
+  const { slug: api_slug, type, relationship } = spec;
   const attribute = addAttribute(world, object, {
-    slug: spec.slug,
-    title: spec.title ?? spec.slug,
-    type: spec.type,
-    options,
-    isUnique: spec.isUnique ?? false,
-    isMultiselect: spec.isMultiselect ?? false,
-    isRequired: spec.isRequired ?? false,
-    currencyCode: spec.type === "currency" ? (spec.currency ?? "USD") : null,
-    displayType: spec.type === "currency" ? "symbol" : null,
-    allowed: other === undefined ? allowed : [other],
+    api_slug,
+    title: api_slug,
+    type,
+    options: (spec.options ?? []).map((option) => ({ id: nextId(world), title: option, is_archived: false })),
+    is_unique: spec.isUnique ?? false,
+    is_multiselect: spec.isMultiselect ?? false,
+    currency: type === "currency" ? { default_currency_code: spec.currency ?? "USD", display_type: "symbol" } : null,
   });
-  if (relationship === undefined || other === undefined) return;
-  const { slug, isMultiselect } = relationship;
-  relate(
-    attribute,
-    addAttribute(world, other, { slug, title: slug, isMultiselect, type: spec.type, allowed: [object] }),
-  );
+  if (relationship === undefined) return;
+  const { slug, isMultiselect: is_multiselect } = relationship;
+  const target = findObject(world, relationship.object);
+  attribute.allowed = [target];
+  const back = addAttribute(world, target, { api_slug: slug, title: slug, type, is_multiselect, allowed: [object] });
+  relate(attribute, back);
 }
 
 const ACTOR_IDS: Readonly<Record<ActorType, string | null>> = {
@@ -2070,17 +1589,16 @@ function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "write
   function editAs(author: ActorType | null, objectSlug: string, recordId: string, values: Json): void {
     const object = findObject(world, objectSlug);
     const changes = parseValues(world, object, values);
-    const how = { mode: { kind: "overwrite" }, actor: actorOf(author) } as const;
-    updateRecord(world, findRecord(object, world, recordId), changes, how);
+    updateRecord(world, findRecord(world, object, recordId), changes, actorOf(author));
+  }
+  function mark(objectSlug: string, slug: string, flags: Partial<Attribute>): void {
+    Object.assign(findAttribute(findObject(world, objectSlug), slug), flags);
   }
   return {
-    records: (objectSlug) => [...findObject(world, objectSlug).records].map((record) => plainRecord(world, record)),
+    records: (objectSlug) => [...findObject(world, objectSlug).records].map(plainRecord),
     dump(objectSlug, how = {}) {
       const object = findObject(world, objectSlug);
-      const by = how.sortBy === undefined ? undefined : findAttribute(object, how.sortBy);
-      const lines = [...object.records].map(
-        (record) => `${labelOf(world, record, by)}: ${dumpRecord(world, record, how.omit ?? [])}\n`,
-      );
+      const lines = [...object.records].map((record) => dumpRecord(world, record, how.omit ?? []));
       return lines.sort().join("");
     },
     addPerson({ firstName = "", lastName = "", emailAddresses, company }) {
@@ -2091,24 +1609,18 @@ function workshop(world: World): Omit<AttioSandbox, keyof SandboxServer | "write
     },
     addCompany: ({ name, domain }) => addRecordAsMember("companies", { name, domains: [domain] }),
     removePerson(recordId) {
-      removeRecord(world, findRecord(findObject(world, "people"), world, recordId));
+      removeRecord(world, findRecord(world, findObject(world, "people"), recordId));
     },
     editAs,
     editAsMember: (objectSlug, recordId, values) => editAs("workspace-member", objectSlug, recordId, values),
     addRecordAsMember,
     addObject({ slug, singular, plural }) {
-      addCustomObject(world, slug, singular, plural);
+      addCustomObject(world, { api_slug: slug, singular_noun: singular, plural_noun: plural });
     },
     addAttribute: (objectSlug, attribute) => addBySpec(world, findObject(world, objectSlug), attribute),
-    archiveAttribute(objectSlug, slug) {
-      findAttribute(findObject(world, objectSlug), slug).isArchived = true;
-    },
-    setUnique(objectSlug, slug, isUnique) {
-      findAttribute(findObject(world, objectSlug), slug).isUnique = isUnique;
-    },
-    setRequired(objectSlug, slug, isRequired) {
-      findAttribute(findObject(world, objectSlug), slug).isRequired = isRequired;
-    },
+    archiveAttribute: (objectSlug, slug) => mark(objectSlug, slug, { is_archived: true }),
+    setUnique: (objectSlug, slug, isUnique) => mark(objectSlug, slug, { is_unique: isUnique }),
+    setRequired: (objectSlug, slug, isRequired) => mark(objectSlug, slug, { is_required: isRequired }),
   };
 }
 
@@ -2121,18 +1633,14 @@ export async function startAttio(options: AttioOptions = {}): Promise<AttioSandb
     recordsById: new Map(),
     writes: { requests: 0, changes: 0 },
     unsearchable: new Set(),
-    clockMs: Date.parse(options.startAt ?? "2026-01-01T00:00:00Z"),
+    clockMs: Date.UTC(2026, 0, 1),
     lastId: 0,
-    executions: 0,
     changes: 0,
   };
   addStandardObjects(world);
   const server = await serve({
     handle: (call) => handle(world, call),
     routeOf,
-    latencyMs: options.latencyMs ?? 0,
-    jitterMs: options.jitterMs ?? 0,
-    seed: options.seed ?? 1,
     ...(options.limits === "published" ? { limits: PUBLISHED_LIMITS } : {}),
   });
   const { writes, unsearchable } = world;

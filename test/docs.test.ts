@@ -13,7 +13,7 @@ import { promisify } from "node:util";
 import { aBalanceTransaction, aCharge, anInvoice, anInvoiceLine } from "../sandbox/objects.ts";
 import { demoRecords } from "../sandbox/demo.ts";
 import { PICTURE_PATH, drawRecords } from "../sandbox/picture.ts";
-import { CHARGE, INVOICE, SETTINGS, STRIPE_PERMISSIONS, VERSION, attributeSpecs } from "../sync.ts";
+import { CHARGE, INVOICE, SETTINGS, STRIPE_EXTRAS, STRIPE_LISTS, VERSION, attributeSpecs } from "../sync.ts";
 import { explainCharge, explainInvoice, formatMinor, minor, openBooks, readAs } from "../sync.ts";
 import { runProgramWith } from "./world.ts";
 
@@ -193,7 +193,9 @@ describe("settings and options", () => {
     assert.deepEqual(documented, offered);
   });
 
-  const slugs = [...STRIPE_PERMISSIONS.map(({ slug }) => slug as string), "rak_balance_transaction_source_read", "rak_coupon_read"].toSorted(); // prettier-ignore
+  const lists = Object.values(STRIPE_LISTS);
+  const permissions = [...lists.map(({ permission }) => permission), ...Object.values(STRIPE_EXTRAS)];
+  const slugs = permissions.map(({ slug }): string => slug).toSorted();
 
   test("the link ticks the permissions of the program, and both tables of them name them as the dashboard does", () => {
     const [, link = ""] = /\((https:\/\/dashboard\.stripe\.com\/apikeys\/create\?[^)]+)\)/.exec(readme) ?? [];
@@ -201,7 +203,7 @@ describe("settings and options", () => {
     assert.deepEqual(new URL(link).searchParams.getAll("permissions[]").toSorted(), slugs);
     assert.deepEqual(rows.map(([, slug = ""]) => slug.replaceAll("`", "")).toSorted(), slugs); // prettier-ignore
     assert.deepEqual([...new Set(read("SECURITY.md").match(/rak_\w+/g))].toSorted(), slugs);
-    for (const { name, slug } of STRIPE_PERMISSIONS)
+    for (const { name, slug } of permissions)
       assert.equal(rows.find(([, code]) => code === `\`${slug}\``)?.[0]?.split(" › ")[1], name);
   });
 

@@ -536,6 +536,23 @@ describe("HTTP: the pace", () => {
     );
   });
 
+  const competitions: [string, number, number[]][] = [
+    ["the first has its own rate, the second too, the others share the rest", 50, [80, 80, 20, 20]],
+    ["the first has all, but for one a second that each of the others has", 20, [68, 4, 4, 4]],
+  ];
+  for (const [title, all, expected] of competitions)
+    test(`of four lanes at 20/s under ${all}/s ${title}`, async () => {
+      const clock = eventClock();
+      const pace = aPace(clock, { all, lane: () => 20, first: ["a", "b"] });
+      const lanes = ["d", "c", "b", "a"];
+
+      const passed = await passings(clock, pace, lanes.flatMap((lane) => crowd(100, lane))); // prettier-ignore
+
+      const inTime = passed.filter(({ at }) => at < 4_000);
+      const counts = lanes.toReversed().map((name) => inTime.filter(({ lane }) => lane === name).length);
+      assert.ok(counts.every((count, n) => Math.abs(count - (expected[n] ?? 0)) <= 2), String(counts)); // prettier-ignore
+    });
+
   test("a lane may have a rate of its own", async () => {
     const clock = eventClock();
     const pace = aPace(clock, { all: 1_000, lane: (name) => (name === "write" ? 10 : 40) });

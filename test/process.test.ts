@@ -1,22 +1,18 @@
-// process.test.ts - the programs as processes: exit codes, streams, signals, kills, two at once; and the heartbeat.
+// process.test.ts - the programs as processes: exit codes, streams, signals, kills, two at once.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
-import { serve } from "../sandbox/server.ts";
 import type { Call, FaultRule, SandboxServer } from "../sandbox/server.ts";
 import { stripeFaults } from "../sandbox/stripe.ts";
-import { SETTINGS, StoppedError } from "../sync.ts";
+import { SETTINGS } from "../sync.ts";
 import {
-  SECRET_PATH,
-  aSyncedWorld,
   assertNoSecrets,
   assertRecordsEqual,
   customerIds,
   expectedOf,
   payerId,
   payers,
-  refund,
   start,
   whenSeen,
   writesOf,
@@ -95,7 +91,7 @@ describe("process: exit codes and streams", { concurrency: 4 }, () => {
 
     assert.equal(run.code, 2);
     assert.equal(run.out, "");
-    assert.match(run.err, /"--dryrun" is not an option\. Options: --dry-run, --update-only, --force, --help\./);
+    assert.match(run.err, /"--dryrun" is not an option\. Options: --dry-run, /);
     assert.match(run.err, /Nothing was requested\.\n$/);
     assert.deepEqual([world.stripe.counts.requests, world.attio.counts.requests], [0, 0]);
   });
@@ -215,6 +211,59 @@ describe("process: signals and kills", { concurrency: 4 }, () => {
   });
 });
 
+describe("process: services that cannot be reached", () => {
+  test("both are named with the reason, retries are summed up, and a later run is advised", async (t) => {
+    const world = await aWorldOf(t, 1);
+    await Promise.all([world.stripe.close(), world.attio.close()]);
+
+    const run = await world.run("sync");
+
+    assert.equal(run.code, 1);
+    for (const name of ["Stripe", "Attio"]) {
+      assert.match(
+        run.err,
+        new RegExp(`^${name} gave no answer: connect ECONNREFUSED 127\\.0\\.0\\.1:\\d+ \\[GET `, "m"),
+      );
+      const told = run.err.match(new RegExp(`^retry    ${name}: `, "gm")) ?? [];
+      assert.ok(told.length >= 1 && told.length <= 10, run.err); // of 20 tries; time passes fast on this clock
+    }
+    assert.match(run.err, /Run it again later\.\nNothing was written\.\n$/);
+  });
+
+  test("one alone is named, with the same advice", async (t) => {
+    const world = await aWorldOf(t, 1);
+    await world.attio.close();
+
+    const run = await world.run("sync");
+
+    assert.match(run.err, /^Attio gave no answer: .+ Run it again later\.\nNothing was written\.\n$/m);
+    assert.doesNotMatch(run.err, /Stripe gave no answer/);
+  });
+});
+
+describe("process: people", () => {
+  test("are looked up while charges are still read: each address once, in one request more at most", async (t) => {
+    const account = payers(150);
+    const [first] = account.charges;
+    assert.ok(first !== undefined);
+    for (let n = 0; n < 3_000; n += 1)
+      account.charges.push({ ...first, id: `ch_old_${n}`, created: first.created - 1_000 - n });
+    const world = await aWorldOf(t, 0, { account });
+    world.stripe.faultRules.push(({ path }) => (path === "/v1/charges" ? stripeFaults.slow(100) : undefined));
+    world.attio.log.length = 0;
+
+    const run = await world.run("sync", ["--dry-run"]);
+
+    assert.equal(run.code, 0, run.all);
+    const lookUps = world.attio.log.filter(({ path }) => path === "/v2/objects/people/records/query");
+    const lastCharges = world.stripe.log.filter(({ path }) => path === "/v1/charges").at(-1);
+    assert.ok((lookUps[0]?.atMs ?? Infinity) < (lastCharges?.atMs ?? 0));
+    const asked = lookUps.flatMap(({ body }) => JSON.stringify(body).match(/[\w.-]+@[\w.-]+/g) ?? []);
+    assert.deepEqual([asked.length, new Set(asked).size], [150, 150]);
+    assert.ok(lookUps.length <= 3, `${lookUps.length}`);
+  });
+});
+
 describe("process: progress", () => {
   for (const isTerminal of [false, true])
     test(`progress ${isTerminal ? "is drawn over one line on a terminal" : "in a pipe is plain lines"}`, async (t) => {
@@ -234,97 +283,6 @@ describe("process: progress", () => {
     });
 });
 
-describe("process: the heartbeat", () => {
-  /** A watcher that answers so. */
-  async function aWatcher(
-    t: TestContext,
-    status = 200,
-    text = "ok",
-  ): Promise<SandboxServer & { readonly address: string }> {
-    const watcher = await serve({ handle: () => ({ status, text }), routeOf: (method, path) => `${method} ${path}` }); // prettier-ignore
-    t.after(() => watcher.close());
-    return { ...watcher, address: `${watcher.url}${SECRET_PATH}?token=1` };
-  }
-
-  test("it is requested once after a good run, without a key", async (t) => {
-    const watcher = await aWatcher(t);
-    const world = await aSyncedWorld(t, { account: payers(2), env: { HEARTBEAT_URL: watcher.address } });
-
-    assert.deepEqual(watcher.log.map(({ method, path }) => `${method} ${path}`), [`GET ${SECRET_PATH}`]); // prettier-ignore
-    assert.equal(watcher.log[0]?.headers["authorization"], undefined);
-    assert.equal((await world.run("sync")).code, 0);
-    assert.equal(watcher.log.length, 2);
-  });
-
-  test("an answer in JSON counts as well", async (t) => {
-    const watcher = await aWatcher(t, 200, '{"ok":true}');
-    const world = await aSyncedWorld(t, { account: payers(1), env: { HEARTBEAT_URL: watcher.address } });
-
-    const run = await world.run("sync");
-
-    assert.equal(run.err.includes("HEARTBEAT_URL"), false);
-    assert.equal(watcher.log.length, 2);
-  });
-
-  test("it is not requested after a dry run, a failed run, a braked run or a run with a failed record", async (t) => {
-    const watcher = await aWatcher(t);
-    const world = await aWorldOf(t, 12);
-    world.env["HEARTBEAT_URL"] = watcher.address;
-
-    await world.run("sync", ["--dry-run"]);
-    world.attio.setRequired("stripe_customers", "person", true);
-    assert.equal((await world.run("sync")).code, 1);
-    world.attio.setRequired("stripe_customers", "person", false);
-    const unwatched = { ...world.env, HEARTBEAT_URL: "" };
-    assert.equal((await world.run("sync", [], { env: unwatched })).code, 0);
-    for (const n of [9, 10, 11]) refund(world, n);
-    assert.equal((await world.run("sync")).code, 1);
-    world.attio.archiveAttribute("stripe_customers", "email");
-    assert.equal((await world.run("sync")).code, 1);
-
-    assert.equal(watcher.log.length, 0);
-  });
-
-  test("its failure is a warning that does not show it, and the run is good", async (t) => {
-    const watcher = await aWatcher(t, 500);
-    const world = await aWorldOf(t, 1);
-
-    for (const address of [watcher.address, `http://127.0.0.1:1${SECRET_PATH}`]) {
-      world.env["HEARTBEAT_URL"] = address;
-      const run = await world.run("sync");
-
-      assert.equal(run.code, 0, run.all);
-      assert.match(run.err, /HEARTBEAT_URL did not answer: .+ The run itself was good\./);
-      assert.equal(run.all.includes(SECRET_PATH), false);
-    }
-    assert.equal(watcher.log.length, 3);
-  });
-
-  test("a signal while it is requested does not deny what was written", async (t) => {
-    const watcher = await aWatcher(t);
-    const world = await aWorldOf(t, 2);
-    world.env["HEARTBEAT_URL"] = watcher.address;
-    const stop = new AbortController();
-    const abort = (): void => stop.abort(new StoppedError("Stopped by SIGTERM"));
-    watcher.faultRules.push(whenSeen(() => true, 1, abort));
-
-    const run = await world.run("sync", [], { stop: stop.signal });
-
-    assert.equal(summaryOf(run).created, 2);
-    assert.doesNotMatch(run.all, /Nothing was written/);
-  });
-
-  test("an address that is not https is refused without being shown", async (t) => {
-    const world = await aWorldOf(t, 1, { bootstraps: false });
-    world.env["HEARTBEAT_URL"] = `http://example.com${SECRET_PATH}`;
-
-    const run = await world.run("sync");
-
-    assert.equal(run.code, 2);
-    assert.match(run.err, /HEARTBEAT_URL is not shown, as it is a secret: expected an address that starts with https/);
-  });
-
-  test("no run and no process of this file printed a key or the heartbeat's address", () => {
-    assertNoSecrets();
-  });
+test("no run and no process of this file printed a key", () => {
+  assertNoSecrets();
 });
