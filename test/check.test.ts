@@ -56,7 +56,7 @@ function problemsIn({ err }: Run): string[] {
 describe("check: the Stripe key", () => {
   const REFUSED: readonly (readonly [name: string, traits: Omit<StripeKey, "key">, said: RegExp])[] = [
     ["that has expired", { expired: true }, /STRIPE_API_KEY has expired\. Create a new one at .+Expired API Key provided.+ -> 401/],
-    ["of other IP addresses", { ipBlocked: true }, /may not be used here: it may be limited to IP addresses.+from your IP.+ -> 403/],
+    ["of other IP addresses", { ipBlocked: true }, /limited to IP addresses that are not this machine's.+from your IP.+ -> 403/],
     ["that Stripe does not know", {}, /STRIPE_API_KEY is unknown to Stripe: .+ Invalid API Key provided.+ -> 401/],
   ]; // prettier-ignore
   for (const [name, traits, said] of REFUSED)
@@ -169,7 +169,7 @@ describe("check: the object", () => {
     ["several values", { slug: "subscription_status", type: "select", isMultiselect: true }, "subscription_status takes several values, must take one"],
     ["no uniqueness", { slug: "stripe_customer_id", type: "text" }, "stripe_customer_id is not unique"],
     ["another currency", { slug: "spend_pro", type: "currency", currency: "EUR" }, "spend_pro is in EUR, but CURRENCY says usd"],
-    ["another target", { slug: "person", type: "record-reference", allowedObjects: ["companies"] }, "person does not point to people"],
+    ["another target", { slug: "person", type: "record-reference", relationship: { object: "companies", slug: "others", isMultiselect: true } }, "person does not point to people"],
     ["few options", { slug: "subscription_status", type: "select", options: STATUSES.slice(1) }, "subscription_status lacks the option Active"],
   ]; // prettier-ignore
   for (const [name, spec, said] of WRONG)
