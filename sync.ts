@@ -2211,7 +2211,7 @@ function isOfWholeKey({ status, code }: ApiError): boolean {
 }
 
 /** A refused key in words that name the page to open and the box to tick. */
-function keyProblem(error: ApiError, wanted: { readonly name: string; readonly slug: string }): string {
+export function keyProblem(error: ApiError, wanted: { readonly name: string; readonly slug: string }): string {
   const page = "https://dashboard.stripe.com/apikeys";
   const say = (what: string): string => `${what} ${error.message}`;
   if (!isOfWholeKey(error))
@@ -2323,20 +2323,20 @@ type Attribute = ReadBy<typeof ATTRIBUTE>;
 /** What is wrong with an attribute, in a few words; `held` is the currency it has. The bootstrap mends the first two. */
 export type Difference = {
   readonly slug: string;
-  readonly fault: "missing" | "archived" | "type" | "several" | "fixed" | "not unique" | "currency" | "target";
+  readonly fault: Fault;
   readonly words: string;
   readonly held: string;
 };
+type Fault = "missing" | "archived" | "type" | "several" | "fixed" | "not unique" | "currency" | "target";
 
 /** Compares an attribute with its spec; `objectIds` are the workspace's by slug, for what references point to. */
 function differenceOf(
   { slug, type, isUnique, target }: AttributeSpec,
   attribute: Attribute | undefined,
-  currency: string,
-  objectIds: ReadonlyMap<string, string>,
+  { currency, objectIds }: { readonly currency: string; readonly objectIds: ReadonlyMap<string, string> },
 ): Difference | undefined {
   const held = clean(attribute?.config?.currency?.default_currency_code ?? "no currency");
-  const is = (fault: Difference["fault"], words: string): Difference => ({ slug, fault, words, held });
+  const is = (fault: Fault, words: string): Difference => ({ slug, fault, words, held });
   if (attribute === undefined) return is("missing", "is missing");
   const allowed = attribute.config?.record_reference?.allowed_object_ids ?? [];
   const pointsTo = (object: string): boolean => allowed.length === 0 || allowed.includes(objectIds.get(object) ?? "");
@@ -2369,12 +2369,12 @@ export function attioCurrency(currency: string): string {
  */
 export async function inspectObject(attio: Service, settings: Settings) {
   const path = `/v2/objects/${OBJECT}/attributes`;
-  const archivedToo = { show_archived: "true" }; // they still hold their slug
+  const query = { show_archived: "true" }; // they still hold their slug
+  const call: Call = { method: "GET", path, query };
   const bySlug = new Map<string, Attribute>();
-  const call: Call = { method: "GET", path, query: archivedToo };
   const [objects, held] = await Promise.all([
     readWhole(attio, "/v2/objects", OBJECT_NAME),
-    readWhole(attio, `${path}/subscription_status/options`, OPTION, archivedToo).catch(noneIfAbsent),
+    readWhole(attio, `${path}/subscription_status/options`, OPTION, query).catch(noneIfAbsent),
     readByOffset(attio, call, ATTRIBUTE, (one) => void bySlug.set(one.api_slug, one)).catch(noneIfAbsent),
   ]);
   const mapped = slugsOf(settings.productSlugs);
@@ -2384,15 +2384,20 @@ export async function inspectObject(attio: Service, settings: Settings) {
   const spendSlugs = [...mapped, ...unmappedSlugs];
   const specs = attributeSpecs(spendSlugs);
   const objectIds = new Map(objects.map(({ id, api_slug }) => [api_slug ?? "", id.object_id]));
-  const differences = specs.flatMap(
-    (spec) => differenceOf(spec, bySlug.get(spec.slug), settings.currency, objectIds) ?? [],
-  );
+  const place = { currency: settings.currency, objectIds };
+  const differences = specs.flatMap((spec) => differenceOf(spec, bySlug.get(spec.slug), place) ?? []);
   // An attribute of another type takes no options: it is named as wrong.
   const isOther = differences.some(({ slug, fault }) => slug === "subscription_status" && fault === "type");
   const lacking = STATUSES.filter((status) => !held.some(({ title, is_archived }) => title === status && !is_archived));
   const options = lacking.map((title) => ({ title, isArchived: held.some((option) => option.title === title) }));
-  const hasObject = objectIds.has(OBJECT);
-  return { hasObject, specs, spendSlugs, unmappedSlugs, differences, options: isOther ? [] : options };
+  return {
+    hasObject: objectIds.has(OBJECT),
+    specs,
+    spendSlugs,
+    unmappedSlugs,
+    differences,
+    options: isOther ? [] : options,
+  };
 }
 
 /** Key, scopes, object, attributes with types, match key, currencies, options: everything that is wrong, at once. */
@@ -2409,10 +2414,9 @@ export async function checkAttio(attio: Service, settings: Settings) {
   const wrong = listed.map(({ slug, words }) => `${slug} ${words}`);
   if (options.length > 0 && !differences.some(({ slug }) => slug === "subscription_status"))
     wrong.push(`subscription_status lacks the option ${options.map(({ title }) => title).join(", ")}`);
-  const { bootstrap, bootstrapDryRun } = settings.commands;
-  if (!hasObject) problems.push(`There is no object ${OBJECT} in Attio. Next: ${bootstrap}`);
-  else if (wrong.length > 0)
-    problems.push([`Object ${OBJECT} in Attio; what to do: ${bootstrapDryRun}`, ...wrong].join("\n      "));
+  const head = `Object ${OBJECT} in Attio; what to do: ${settings.commands.bootstrapDryRun}`;
+  if (!hasObject) problems.push(`There is no object ${OBJECT} in Attio. Next: ${settings.commands.bootstrap}`);
+  else if (wrong.length > 0) problems.push([head, ...wrong].join("\n      "));
   if (remedy !== undefined) problems.push(remedy);
   return { problems, workspace, spendSlugs, unmappedSlugs };
 }
@@ -2437,12 +2441,7 @@ const VALUES = {
 const ADDRESS = shape({ email_address: maybe(text), original_email_address: maybe(text) });
 
 /** Reads the records of an object that a filter lets through, oldest first: new ones land at the end. */
-function queryRecords(
-  attio: Service,
-  object: string,
-  filter: Json,
-  take: (record: AttioRecord) => void,
-): Promise<void> {
+function queryRecords(attio: Service, object: string, filter: Json, take: (one: AttioRecord) => void): Promise<void> {
   const body = { ...filter, sorts: [{ attribute: "created_at", direction: "asc" }] };
   return readByOffset(attio, { method: "POST", path: `/v2/objects/${object}/records/query`, body }, RECORD, take);
 }

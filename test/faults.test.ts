@@ -4,23 +4,20 @@ import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 
 import { seedAccount } from "../sandbox/account.ts";
-import { attioFaults, redirectTo } from "../sandbox/attio.ts";
+import { attioFaults } from "../sandbox/attio.ts";
 import { atRate, script } from "../sandbox/server.ts";
 import type { Fault, SandboxServer } from "../sandbox/server.ts";
 import { stripeFaults } from "../sandbox/stripe.ts";
 import { payerId, payers, recordOf, whenSeen } from "./ground.ts";
-import { aReadyWorld, inScope, rewriting, scripted } from "./services.ts";
+import { aReadyWorld, inScope } from "./services.ts";
 import type { Ends } from "./services.ts";
 import { NOW_MS, summaryOf } from "./world.ts";
-import type { Run, World } from "./world.ts";
+import type { World } from "./world.ts";
 
 const CHARGES = "GET /v1/charges";
-const INVOICES = "GET /v1/invoices";
 const LINES = "GET /v1/invoices/{id}/lines";
-const RECORDS = "POST /v2/objects/stripe_customers/records/query";
 const ASSERT = "PUT /v2/objects/stripe_customers/records";
 const PEOPLE = "POST /v2/objects/people/records/query";
-const NEW_PERSON = "POST /v2/objects/people/records";
 
 /** The fault on every request to the route that is not the check before reading. */
 function inject(server: SandboxServer, route: string, fault: Fault): void {
@@ -32,64 +29,30 @@ function crmOf({ attio }: World): string {
   return attio.dump("stripe_customers", { omit: ["last_synced_at"] }) + attio.dump("people");
 }
 
-async function crmAfterRun(world: World): Promise<string> {
-  const { code, all } = await world.run("sync");
-  assert.equal(code, 0, all);
-  return crmOf(world);
-}
-
 function refusal(code: string): Fault {
   const text = JSON.stringify({ status_code: 400, type: "invalid_request_error", code, message: "Not like this." });
   return { name: code, before: { status: 400, text } };
 }
 
 describe("faults that stay, before the first write", () => {
-  /** A server that answers every cursor with the object of the cursor, and says that there is more. */
-  const repeatedLast = rewriting("a page that repeats its cursor", (page, { query }) => {
-    const [first] = Array.isArray(page["data"]) ? page["data"] : [];
-    const cursor = query.get("starting_after");
-    page["has_more"] = first !== undefined || cursor !== null;
-    if (cursor !== null) page["data"] = [{ ...(first ?? {}), id: cursor }];
-  });
   const faults: [title: string, service: "stripe" | "attio", route: string, fault: Fault, message: RegExp][] = [
-    ["has_more with an empty page of charges", "stripe", CHARGES, stripeFaults.emptyWithMore, /Unexpected: Stripe said has_more with an empty page of/],
-    ["a repeated cursor in an invoice's lines", "stripe", LINES, repeatedLast, /Unexpected: Stripe repeated \w+ on the page of \S+ that follows/],
     ["a charge's amount as text", "stripe", CHARGES, stripeFaults.wrongType("amount_captured"), /charge ch_\w+: amount_captured is string, expected a whole number/],
-    ["an invoice's payment as text", "stripe", INVOICES, stripeFaults.wrongType("amount_paid"), /invoice in_\w+: amount_paid is string, expected a whole number/],
     ["a line's amount as text", "stripe", LINES, stripeFaults.wrongType("amount"), /invoice in_\w+ line il_\w+: amount is string, expected a whole number/],
-    ["a 500 six times in an invoice's lines", "stripe", LINES, stripeFaults.serverError, /-> 500 api_error, request req_SbxFault00000\]/],
-    ["a reset six times on the charges", "stripe", CHARGES, stripeFaults.reset, /Stripe gave no answer: .* -> no answer\]/],
-    ["a refused plan on the records", "attio", RECORDS, attioFaults.billing, /Your plan does not allow this action\..*-> 403 billing_error/],
     ["a refused plan on the people", "attio", PEOPLE, attioFaults.billing, /Your plan does not allow this action\..*-> 403 billing_error/],
-    ["a 401 six times on the people", "attio", PEOPLE, attioFaults.spurious401, /-> 401 unauthorized/],
   ]; // prettier-ignore
 
-  /** The run fails, says so on stderr, and has sent no write. */
-  async function assertStopped(ends: Ends, service: "stripe" | "attio", route: string, fault: Fault): Promise<Run> {
-    const world = await aReadyWorld(ends, { account: seedAccount({ customers: 6, seed: 3 }) });
-    inject(world[service], route, fault);
-    const run = await world.run("sync");
-    assert.equal(run.code, 1, run.all);
-    assert.match(run.err, /Nothing was written\.\n$/);
-    assert.equal(world.attio.writes.requests, 0);
-    assert.ok(world[service].log.filter((exchange) => exchange.fault !== null).length <= 8);
-    return run;
-  }
-
   for (const [title, service, route, fault, message] of faults)
-    test(`${title} stops the run`, async (t) => {
-      assert.match((await assertStopped(t, service, route, fault)).err, message);
-    });
+    test(`${title} stops the run before its first write`, async (t) => {
+      const world = await aReadyWorld(t, { account: seedAccount({ customers: 6, seed: 3 }) });
+      inject(world[service], route, fault);
 
-  for (const service of ["stripe", "attio"] as const)
-    test(`a redirect by ${service} is refused and the key goes nowhere else`, async (t) => {
-      const elsewhere = await scripted(t, []);
-      const fault = redirectTo(`${elsewhere.url}/v2/anything`);
+      const run = await world.run("sync");
 
-      const { err } = await assertStopped(t, service, service === "stripe" ? CHARGES : RECORDS, fault);
-
-      assert.match(err, /it redirects elsewhere, where no key may follow/);
-      assert.equal(elsewhere.counts.requests, 0);
+      assert.equal(run.code, 1, run.all);
+      assert.match(run.err, message);
+      assert.match(run.err, /Nothing was written\.\n$/);
+      assert.equal(world.attio.writes.requests, 0);
+      assert.ok(world[service].log.filter((exchange) => exchange.fault !== null).length <= 8);
     });
 });
 
@@ -115,25 +78,26 @@ describe("faults that stay, while writing", () => {
 
   test("ten in a row end the run, whatever mix of reasons that are not theirs, and it says what was written", async (t) => {
     const world = await aReadyWorld(t, { account: payers(60), hasPeople: false });
-    const mix = [attioFaults.serverError, attioFaults.badGateway, attioFaults.emptyAnswer, attioFaults.notJson, attioFaults.reset]; // prettier-ignore
-    const faultOf = new Map<unknown, Fault | undefined>();
+    const { serverError, badGateway, emptyAnswer, notJson, reset, billing } = attioFaults;
+    const mix = [billing, serverError, badGateway, emptyAnswer, notJson, reset];
+    const faultOf = new Map<string, Fault | undefined>();
     world.attio.faultRules.push(({ route, body }) => {
       if (route !== ASSERT) return undefined;
       const record = JSON.stringify(body);
-      if (!faultOf.has(record)) faultOf.set(record, mix[faultOf.size % mix.length]);
+      if (!faultOf.has(record)) faultOf.set(record, faultOf.size < 5 ? undefined : mix[faultOf.size % mix.length]);
       return faultOf.get(record);
     });
 
     const run = await world.run("sync");
 
     const { created, failed } = summaryOf(run);
-    assert.deepEqual([run.code, created], [1, 0]);
+    assert.deepEqual([run.code, created], [1, 5]);
     assert.ok(failed >= 10 && failed <= 10 + 16, `${failed} failed`);
-    assert.match(
-      run.err,
-      /10 records in a row failed for reasons that are not theirs \(.*500 internal_error.*\): 0 of 60/,
-    );
-    assert.ok(run.err.includes(`${60 - failed} were not tried. A re-run is safe`), run.err);
+    const told = `\\(.*500 internal_error.*\\): 5 of 60 changes were written, ${55 - failed} were not tried`;
+    assert.match(run.err, new RegExp(`10 records in a row failed for reasons that are not theirs ${told}`));
+    world.attio.faultRules.length = 0;
+    const again = summaryOf(await world.run("sync"));
+    assert.equal(again.created + again.unchanged, 60); // some had taken effect
   });
 
   test("a person deleted between look-up and write costs the record its link only, until the next run", async (t) => {
@@ -146,10 +110,8 @@ describe("faults that stay, while writing", () => {
 
     assert.deepEqual([run.code, summaryOf(run).created], [0, 2], run.all);
     assert.match(run.err, new RegExp(`${payerId(0)} was written without its person`));
-    assert.deepEqual(
-      [recordOf(world, payerId(0))["total_revenue"], recordOf(world, payerId(0))["person"]],
-      ["10", null],
-    );
+    const { total_revenue, person } = recordOf(world, payerId(0));
+    assert.deepEqual([total_revenue, person], ["10", null]);
     const again = world.attio.addPerson({ emailAddresses: ["payer0@example.com"] });
     assert.equal((await world.run("sync")).code, 0);
     assert.equal(recordOf(world, payerId(0))["person"], again);
@@ -170,9 +132,7 @@ describe("faults that stay, while writing", () => {
 
   test("where CI is set a refusal shows status, code, fields and request id, but no word of Attio's", async (t) => {
     const world = await aReadyWorld(t, { account: payers(1), hasPeople: false, env: { CI: "true" } });
-    const validation_errors = [
-      { code: "too_big", path: ["data", "values", "name"], message: "PAYER%20NUMBER0 is long" },
-    ];
+    const validation_errors = [{ code: "too_big", path: ["data", "values", "name"], message: "PAYER%200 is long" }];
     const text = JSON.stringify({ code: "validation_type", message: "10,00 of payer0@…", validation_errors });
     const headers = { "x-attio-execution-id": "exec-7" };
     inject(world.attio, ASSERT, { name: "quoting", before: { status: 400, headers, text } });
@@ -189,22 +149,7 @@ describe("faults that stay, while writing", () => {
     world.attio.addPerson({ emailAddresses: ["payer0@example.com"] });
     inject(world.attio, ASSERT, refusal("value_not_found"));
 
-    const run = await world.run("sync");
-
-    assert.equal(summaryOf(run).failed, 1);
-    assert.match(run.err, /was not written\. Attio refused: .*value_not_found/);
-  });
-
-  test("a person who cannot be created costs no record its amounts, only the link, until the next run", async (t) => {
-    const world = await aReadyWorld(t, { account: payers(2), hasPeople: false, env: { CREATE_PEOPLE: "1" } });
-    world.attio.faultRules.push(script(NEW_PERSON, [attioFaults.featureGate]));
-
-    const run = await world.run("sync");
-
-    assert.deepEqual([run.code, summaryOf(run).created], [0, 2]);
-    assert.match(run.err, /cus_\w+ gets no person: none could be created\. Attio refused: .*particle_gate_violation/);
-    assert.equal((await world.run("sync")).code, 0);
-    for (const n of [0, 1]) assert.notEqual(recordOf(world, payerId(n))["person"], null);
+    assert.match((await world.run("sync")).err, /was not written\. Attio refused: .*value_not_found/);
   });
 });
 
@@ -222,7 +167,13 @@ describe("soak: faults that pass", () => {
   }
 
   let calm = "";
-  before(async () => void (calm = await inScope(async (ends) => crmAfterRun(await soakWorld(ends)))));
+  before(() =>
+    inScope(async (ends) => {
+      const world = await soakWorld(ends);
+      assert.equal((await world.run("sync")).code, 0);
+      calm = crmOf(world);
+    }),
+  );
 
   for (let seed = 1; seed <= 10; seed += 1)
     test(`with a fifth of all requests failing (seed ${seed}) the CRM ends byte for byte as without`, async (t) => {

@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { seedAccount } from "../sandbox/account.ts";
-import { attioFaults } from "../sandbox/attio.ts";
 import { aCharge, anInvoice, anInvoiceLine, stripeId } from "../sandbox/objects.ts";
 import type { Fault } from "../sandbox/server.ts";
 import { SANDBOX_STRIPE_TEST_KEY } from "../sandbox/stripe.ts";
@@ -680,24 +679,6 @@ describe("sync: what goes wrong in the CRM", () => {
 
     const said = 'Attio refused: Body payload validation error. ["data","values","name"]: Too long';
     assert.ok(err.includes(`${payerId(1)} was not written. ${said}`), err);
-  });
-
-  test("ten failures in a row for reasons that are not the records' end the run with what was written", async (t) => {
-    const world = await aWorld(t, { account: payers(60), hasPeople: false });
-    world.attio.faultRules.push((call, attempt) =>
-      call.route === ASSERT_ROUTE && attempt > 5 ? attioFaults.billing : undefined,
-    );
-
-    const run = await world.run("sync");
-
-    assert.equal(run.code, 1);
-    const { created, failed } = summaryOf(run);
-    assert.equal(created, 5);
-    assert.ok(failed >= 10 && failed <= 10 + 16, `${failed} failed`);
-    assert.match(run.err, /10 records in a row failed for reasons that are not theirs \(403 billing_error\): 5 of 60/);
-    assert.ok(run.err.includes(`${55 - failed} were not tried. A re-run is safe`), run.err);
-    world.attio.faultRules.length = 0;
-    assert.deepEqual(summaryOf(await world.run("sync")), { ...NOTHING, created: 55, unchanged: 5 });
   });
 
   test("a fault after the writes says how many records were written, and not that none was", async (t) => {
