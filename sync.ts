@@ -2147,6 +2147,12 @@ async function withAllLines(stripe: Service, invoice: Invoice): Promise<Invoice>
   return { ...invoice, lines: { data: [...embedded, ...more], has_more: false } };
 }
 
+/** Calls `take` for one customer, unless it is deleted. Throws `ApiError` where there never was one. */
+async function readCustomer(stripe: Service, id: string, take: (customer: Customer) => void): Promise<void> {
+  const found = await request(stripe, { method: "GET", path: `/v1/customers/${id}` });
+  if (found["deleted"] !== true) take(readAs("customer", CUSTOMER, found));
+}
+
 /** Coupons by id, each once; undefined for one that cannot be read. */
 export async function readCoupons(stripe: Service, ids: readonly string[]): Promise<Map<string, Coupon | undefined>> {
   const read = ids.map(async (id): Promise<[string, Coupon | undefined]> => {
@@ -2834,7 +2840,8 @@ export function logLines(sections: readonly Section[]): string[] {
     const width = (at: number): number => Math.max(0, ...inColumns.map((row) => row[at]?.length ?? 0));
     const [first, second, third] = [width(0), width(1), width(2)];
     const lines = cells.flatMap(([label = "", count = "", amount = "", remark = ""]) => {
-      const start = `  ${label.padEnd(first)}  ${count.padStart(second)}  ${amount.padStart(third)}  `;
+      const columns = [label.padEnd(first), count.padStart(second), amount.padStart(third), ""];
+      const start = `  ${columns.filter((column, at) => column !== "" || at === 3).join("  ")}`;
       const parts = remark.match(new RegExp(`.{1,${Math.max(30, WIDTH - start.length)}}(?: |$)|\\S+`, "g")) ?? [""];
       return parts.map((part, at) => `${at === 0 ? start : " ".repeat(start.length)}${part}`.trimEnd());
     });
@@ -3037,7 +3044,7 @@ export async function runProgram(
     settings.warnings.forEach(log.warn);
     return await body(settings, log, { clock: io.clock, stop, onRetry: log.note, timeoutMs: io.timeoutMs });
   } catch (error) {
-    failure.abort(error); // nobody goes on reading, or speaks up, after the error
+    failure.abort(error);
     const isTold = [RunError, UnexpectedError, SettingsError].some((kind) => error instanceof kind);
     const what = error instanceof Error ? (isTold ? error.message : error.stack) : String(error);
     const later = isOutage(error) ? " Run it again later." : "";
@@ -3048,6 +3055,7 @@ export async function runProgram(
     writeStepSummary(io.env["GITHUB_STEP_SUMMARY"] ?? "", log, { heading: "Stripe to Attio", lines: [], sections: [] });
     return error instanceof SettingsError ? 2 : 1;
   } finally {
+    failure.abort(); // nobody goes on reading, or speaks up, after the end
     log.endProgress();
   }
 }
@@ -3064,25 +3072,41 @@ export function writeStepSummary(path: string, log: Log, told: Told): void {
 type Services = { readonly stripe: Service; readonly attio: Service };
 type Customers = Map<string, Customer>;
 
-/** Reads Stripe into open books; `onRow` is told of every object, with the ledger a charge went to. */
-function readStripe(stripe: Service, books: Books, customers: Customers, onRow: (ledger?: Ledger) => void) {
-  const { t0, currency } = books;
+/** Anything of which the books are made. */
+export type Found = Charge | Invoice | Customer | Subscription;
+
+/** Reads Stripe into open books, of everybody or of one customer; `onFound` is told of every object, once entered. */
+function readStripe(stripe: Service, books: Books, onFound: (object: Found) => void, customer?: string) {
+  const scope = { t0: books.t0, ...(customer !== undefined && { customer }) };
+  const customers: Customers = new Map();
   const told = { isPaidOutsideUnknown: false };
   const onRefusal = (): void => void (told.isPaidOutsideUnknown = true);
-  const ofCharges = { t0, isUnclear: (charge: Charge) => needsBalance(charge, currency) };
-  const ofInvoices = { t0, onRefusal, hasLines: books.productSlugs.size > 0 };
-  const ofSubscriptions = { t0, isUnclear: needsDiscounts };
+  const ofCharges = { ...scope, isUnclear: (charge: Charge) => needsBalance(charge, books.currency) };
+  const ofInvoices = { ...scope, onRefusal, hasLines: customer !== undefined || books.productSlugs.size > 0 };
+  const ofSubscriptions = { ...scope, isUnclear: needsDiscounts };
   const lists = STRIPE_LISTS;
-  const customersRead = readList(stripe, lists.customers, { t0 }, (one) => (onRow(), customers.set(one.id, one)));
+  const takeCustomer = (one: Customer): void => (customers.set(one.id, one), onFound(one));
+  const customersRead =
+    customer === undefined
+      ? readList(stripe, lists.customers, scope, takeCustomer)
+      : readCustomer(stripe, customer, takeCustomer);
   const othersRead = [
-    readList(stripe, lists.charges, ofCharges, (charge) => {
-      addCharge(books, charge);
-      onRow(charge.customer === null ? undefined : ledgerOf(books, charge.customer));
-    }),
-    readInvoices(stripe, ofInvoices, (invoice) => (onRow(), addInvoice(books, invoice))),
-    readList(stripe, lists.subscriptions, ofSubscriptions, (one) => (onRow(), addSubscription(books, one))),
+    readList(stripe, lists.charges, ofCharges, (charge) => (addCharge(books, charge), onFound(charge))),
+    readInvoices(stripe, ofInvoices, (invoice) => (addInvoice(books, invoice), onFound(invoice))),
+    readList(stripe, lists.subscriptions, ofSubscriptions, (one) => (addSubscription(books, one), onFound(one))),
   ];
-  return { told, customersRead, othersRead };
+  return { customers, told, customersRead, othersRead };
+}
+
+/** The closed books of one customer; `onFound` is told of every object in them. */
+export async function readBooksOf(stripe: Service, settings: Settings, onFound: (object: Found) => void) {
+  const books = openBooks(settings, Math.floor(stripe.clock.now() / 1000));
+  const { customers, customersRead, othersRead } = readStripe(stripe, books, onFound, settings.customerId);
+  await Promise.all([customersRead, ...othersRead]);
+  closeBooks(books);
+  const coupons = await readCoupons(stripe, couponsNeeded(books, customers));
+  closeSubscriptions(books, customers, coupons);
+  return { books, customers, coupons };
 }
 
 /**
@@ -3090,7 +3114,6 @@ function readStripe(stripe: Service, books: Books, customers: Customers, onRow: 
  * read, once customers and records are known: each address once, a hundred a request.
  */
 async function readAll({ stripe, attio }: Services, books: Books, spendSlugs: readonly string[], onRow: () => void) {
-  const customers: Customers = new Map();
   const crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 };
   const found = noPeople();
   const asked = new Set<string>();
@@ -3104,9 +3127,9 @@ async function readAll({ stripe, attio }: Services, books: Books, spendSlugs: re
     asked.add(address);
     if (queue.push(address) === FILTER_BATCH) crew.add(send);
   };
-  const { told, customersRead, othersRead } = readStripe(stripe, books, customers, (ledger) => {
+  const { customers, told, customersRead, othersRead } = readStripe(stripe, books, (object) => {
     onRow();
-    if (knowsAll && ledger !== undefined) ask(ledger);
+    if (knowsAll && "amount_captured" in object && object.customer !== null) ask(ledgerOf(books, object.customer));
   });
   const known = Promise.all([customersRead, readCrm(attio, { spendSlugs, currency: books.currency }, undefined, crm)]);
   crew.add(async () => {
@@ -3295,8 +3318,7 @@ async function gather(settings: Settings, log: Log, { stripe, attio }: Services)
   );
 
   const startedAt = clock.elapsed();
-  const t0 = Math.floor(clock.now() / 1000);
-  const books = openBooks(settings, t0);
+  const books = openBooks(settings, Math.floor(clock.now() / 1000));
   let rows = 0;
   log.follow(() => {
     const rate = (1000 * rows) / Math.max(1, clock.elapsed() - startedAt);

@@ -5,118 +5,78 @@
 
 import {
   ApiError,
-  CUSTOMER,
-  FALLBACK_SLUG,
-  addCharge,
-  addInvoice,
-  addSubscription,
-  addressOf,
-  attributeSpecs,
+  beyondCharges,
   checkAttio,
-  closeBooks,
-  explainCharge,
-  explainInvoice,
   connectAttio,
   connectStripe,
   desiredValues,
+  explainCharge,
+  explainInvoice,
+  explainSubscription,
   formatMinor,
-  getsRecord,
   helpText,
+  isObject,
   ledgerOf,
-  logLines,
   lookUpPeople,
-  maybe,
-  minor,
-  needsBalance,
-  openBooks,
-  planChange,
+  planChanges,
   processIo,
-  readAs,
-  STRIPE_LISTS,
+  readBooksOf,
   readCrm,
-  readPages,
-  readInvoices,
-  readList,
   request,
   runProgram,
-  shape,
-  slugsOf,
-  statusOf,
-  text,
-  unallocatedMinor,
+  writeStepSummary,
 } from "./sync.ts";
-import type {
-  Books,
-  Change,
-  Charge,
-  Crm,
-  Customer,
-  Invoice,
-  Io,
-  Ledger,
-  Person,
-  Row,
-  Section,
-  Service,
-  Settings,
-  Subscription,
-} from "./sync.ts";
+import type { Found, Io, Service, Settings } from "./sync.ts";
 
 const HELP = helpText(
   "node test-one.ts cus_… [--json]",
-  "Shows one customer's charges, invoices, totals and record, line by line. Reads only.",
+  "Shows one customer's charges, invoices, subscriptions, totals and record, line by line. Reads only.",
   [["--json", "print one JSON object and nothing else on stdout; amounts in minor units"]],
-  ["node test-one.ts cus_NffrFeUfNV2Hib", "node test-one.ts cus_NffrFeUfNV2Hib --json"],
+  ["npm run test-one -- cus_NffrFeUfNV2Hib", "npm run test-one -- cus_NffrFeUfNV2Hib --json"],
   ["STRIPE_API_KEY", "ATTIO_API_KEY", "CURRENCY", "PRODUCT_SLUGS", "STRIPE_API_BASE", "ATTIO_API_BASE"],
 );
 
-/** Everything Stripe has of one customer, and the sums made of it. */
-type Account = {
-  readonly customer: Customer;
-  readonly isDeleted: boolean;
-  readonly charges: readonly Charge[];
-  readonly invoices: readonly Invoice[];
-  /** By invoice id: what paid it, as Stripe names it. */
-  readonly paidBy: ReadonlyMap<string, string>;
-  readonly subscriptions: readonly Subscription[];
-  readonly books: Books;
-  readonly ledger: Ledger;
+/** What is shown: all of one customer, and what the record should hold of it. */
+type Run = {
+  readonly account: Account;
+  readonly settings: Settings;
+  readonly desired: ReturnType<typeof desiredValues>;
 };
+type Account = Awaited<ReturnType<typeof readAccount>>;
+type Side = Awaited<ReturnType<typeof readSide>> | undefined;
+type Row = { readonly label: string; readonly amount?: string; readonly remark?: string };
 
-/** What the CRM holds of the customer, and what the next sync would do. */
-type CrmSide = {
-  readonly crm: Crm;
-  readonly person: Person | null | undefined;
-  readonly change: Change | undefined;
-};
-
-/** One run. Returns the exit code. */
+/** Shows one customer. Returns the exit code. */
 export async function testOne(io: Io): Promise<number> {
   const usage = { flags: ["--json"], takesCustomer: true, requires: ["STRIPE_API_KEY"], help: HELP };
   return runProgram(io, usage, async (settings, log, connection) => {
-    const stripe = connectStripe(settings, connection);
-    const t0 = Math.floor(io.clock.now() / 1000);
-    const account = await readAccount(stripe, settings, t0);
+    const account = await readAccount(connectStripe(settings, connection), settings).catch(undefinedIfMissing);
     if (account === undefined) {
-      log.error(
-        `Stripe has no customer ${settings.customerId} in ${settings.mode} mode. Check the id, and that STRIPE_API_KEY is of the right account and mode.`,
-      );
+      const what = `Stripe has no customer ${settings.customerId} in ${settings.mode} mode`;
+      log.error(`${what}. Check the id, and that STRIPE_API_KEY is of the right account and mode.`);
       return 1;
     }
     const attio = settings.attioKey === "" ? undefined : connectAttio(settings, connection);
     // It only reads, so the scopes of a dry run are enough.
     const check = attio && (await checkAttio(attio, { ...settings, isDryRun: true }).catch(asProblem));
-    const spendSlugs = check?.spendSlugs ?? slugsOf(settings.productSlugs);
     const problems = check?.problems ?? [];
-    const side =
-      attio && problems.length === 0
-        ? await readCrmSide(attio, { account, settings, spendSlugs, nowMs: io.clock.now() })
-        : undefined;
-    if (settings.flags.has("--json")) log.line(asJson(account, side, { settings, spendSlugs }));
-    else logLines(statement(account, side, { settings, spendSlugs, t0 })).forEach(log.line);
+    const { ledger } = account;
+    const spendSlugs = check?.spendSlugs ?? [...new Set([...settings.productSlugs.values(), ...ledger.spend.keys()])];
+    const run = { account, settings, desired: desiredValues(ledger, { ...account, spendSlugs, settings }) };
+    const isAsked = attio !== undefined && problems.length === 0;
+    const side = isAsked ? await readSide(attio, { ...run, spendSlugs, nowMs: io.clock.now() }) : undefined;
+    const sections = statement(run, side);
+    if (settings.flags.has("--json")) log.line(asJson(run, side));
+    else log.tell(...sections);
     if (problems.length > 0) log.error(["Attio could not be asked:", ...problems].join("\n  - "));
+    const open = sections.map((section, place) => ({ ...section, place }));
+    writeStepSummary(settings.stepSummaryPath, log, { heading: "One customer", lines: [], sections: open });
     return problems.length > 0 ? 1 : 0;
   });
+}
+
+function undefinedIfMissing(error: unknown): undefined {
+  if (!(error instanceof ApiError) || error.status !== 404) throw error;
 }
 
 /** What Attio's side fails with must not hide Stripe's. */
@@ -125,269 +85,242 @@ function asProblem(error: unknown): { problems: string[]; spendSlugs?: undefined
   throw error;
 }
 
-async function readAccount(stripe: Service, settings: Settings, t0: number): Promise<Account | undefined> {
-  const { customerId, currency } = settings;
-  const found = await request(stripe, { method: "GET", path: `/v1/customers/${customerId}` }).catch(
+/** Everything Stripe has of the customer, newest first, and the sums made of it. */
+async function readAccount(stripe: Service, settings: Settings) {
+  const all: Found[] = [];
+  const onFound = (one: Found): void => void all.push(one);
+  const read = await readBooksOf(stripe, settings, onFound);
+  const charges = all.filter((one) => "amount_captured" in one).toSorted(newestFirst);
+  const invoices = all.filter((one) => "amount_paid" in one).toSorted(newestFirst);
+  const subscriptions = all.filter((one) => "items" in one).toSorted(newestFirst);
+  const byIntent = new Map(charges.map((charge) => [charge.payment_intent, charge.id]));
+  const payments = invoices.map(async ({ id }) => [id, await readPayers(stripe, id, byIntent)] as const);
+  const ledger = ledgerOf(read.books, settings.customerId);
+  return { ...read, ledger, charges, invoices, subscriptions, paidBy: new Map(await Promise.all(payments)) };
+}
+
+function newestFirst(a: { created: number; id: string }, b: { created: number; id: string }): number {
+  return b.created - a.created || (a.id < b.id ? 1 : -1);
+}
+
+/** What paid an invoice: newer ones no longer name it, their payments do. A courtesy: "" where that may not be read. */
+async function readPayers(stripe: Service, invoice: string, byIntent: ReadonlyMap<unknown, string>): Promise<string> {
+  const path = "/v1/invoice_payments";
+  const found = await request(stripe, { method: "GET", path, query: { invoice, status: "paid", limit: "100" } }).catch(
     (error: unknown) => {
-      if (error instanceof ApiError && error.status === 404) return undefined;
+      if (error instanceof ApiError) return { data: [] };
       throw error;
     },
   );
-  if (found === undefined) return undefined;
-  const isDeleted = found["deleted"] === true;
-  const customer = isDeleted
-    ? { id: customerId, discount: null, email: null, name: null }
-    : readAs("customer", CUSTOMER, found);
-  const charges: Charge[] = [];
-  const invoices: Invoice[] = [];
-  const subscriptions: Subscription[] = [];
-  const scope = { customer: customerId, t0 };
-  await Promise.all([
-    readList(
-      stripe,
-      STRIPE_LISTS.charges,
-      { ...scope, isUnclear: (charge) => needsBalance(charge, currency) },
-      (charge) => void charges.push(charge),
-    ),
-    readInvoices(stripe, { ...scope, hasLines: true }, (invoice) => void invoices.push(invoice)),
-    readList(stripe, STRIPE_LISTS.subscriptions, scope, (subscription) => void subscriptions.push(subscription)),
-  ]);
-  const newestFirst = (a: { created: number; id: string }, b: { created: number; id: string }): number =>
-    b.created - a.created || (a.id < b.id ? 1 : -1);
-  for (const list of [charges, invoices, subscriptions]) list.sort(newestFirst);
-  const books = openBooks(settings, t0);
-  for (const charge of charges) addCharge(books, charge);
-  for (const invoice of invoices) addInvoice(books, invoice);
-  for (const subscription of subscriptions) addSubscription(books, subscription);
-  closeBooks(books);
-  const paidBy = await readPayments(stripe, invoices, charges);
-  return { customer, isDeleted, charges, invoices, paidBy, subscriptions, books, ledger: ledgerOf(books, customerId) };
-}
-
-const PAYMENT = shape({
-  id: text,
-  payment: shape({ type: text, payment_intent: maybe(text), charge: maybe(text), payment_record: maybe(text) }),
-});
-
-/** Which charge paid an invoice: newer invoices no longer name it, their payments do. */
-async function readPayments(
-  stripe: Service,
-  invoices: readonly Invoice[],
-  charges: readonly Charge[],
-): Promise<Map<string, string>> {
-  const byIntent = new Map(charges.map((charge) => [charge.payment_intent, charge.id]));
-  const read = invoices.map(async ({ id }): Promise<[string, string]> => {
-    const query = { invoice: id, status: "paid" };
-    const payments = await readPages(stripe, {
-      path: "/v1/invoice_payments",
-      kind: "invoice payment",
-      reader: PAYMENT,
-      query,
-    });
-    const names = payments.map(({ payment }) => {
-      const intent = payment.payment_intent;
-      return (
-        payment.charge ??
-        (intent === null ? undefined : (byIntent.get(intent) ?? intent)) ??
-        payment.payment_record ??
-        payment.type
-      );
-    });
-    return [id, names.join(", ")];
+  const payments: unknown[] = Array.isArray(found["data"]) ? found["data"] : [];
+  const names = payments.map((one) => {
+    const payment = isObject(one) && isObject(one["payment"]) ? one["payment"] : {};
+    const { type, payment_intent: intent, charge = byIntent.get(intent), payment_record: record } = payment;
+    return String(charge ?? intent ?? record ?? type);
   });
-  return new Map(await Promise.all(read));
+  return names.join(", ");
 }
 
-async function readCrmSide(
-  attio: Service,
-  run: { account: Account; settings: Settings; spendSlugs: readonly string[]; nowMs: number },
-): Promise<CrmSide> {
-  const { account, settings, spendSlugs, nowMs } = run;
-  const { customer, ledger, books } = account;
-  const address = addressOf(customer);
+/** What the CRM holds of the customer, and what the next sync would do. */
+async function readSide(attio: Service, run: Run & { readonly spendSlugs: readonly string[]; readonly nowMs: number }) {
+  const { account, settings, desired, spendSlugs } = run;
+  const address = desired.get("email") ?? "";
   const [crm, people] = await Promise.all([
-    readCrm(attio, { spendSlugs, currency: settings.currency }, [customer.id]),
+    readCrm(attio, { spendSlugs, currency: settings.currency }, [settings.customerId]),
     lookUpPeople(attio, [address]),
   ]);
-  const record = crm.records.get(customer.id);
-  const customers = new Map([[customer.id, customer]]);
-  const input = { books, customers, crm, people, spendSlugs, settings, nowMs };
-  const change = getsRecord(ledger, record) ? planChange(ledger, input) : undefined;
-  return { crm, person: people.get(address), change };
+  const findings = { ...run, ...account, crm, people };
+  const [change] = planChanges(findings).changes;
+  const record = crm.records.get(settings.customerId);
+  return { change, record, person: people.get(address), duplicates: crm.duplicates.get(settings.customerId) ?? [] };
 }
 
-function asJson(
-  { customer, isDeleted, books, ledger }: Account,
-  side: CrmSide | undefined,
-  { settings, spendSlugs }: { settings: Settings; spendSlugs: readonly string[] },
-): string {
-  const instant = (unix: number): string | null => (Number.isFinite(unix) ? new Date(unix * 1000).toISOString() : null);
-  const record = side?.crm.records.get(customer.id);
-  return JSON.stringify(
-    {
-      stripe_customer_id: customer.id,
-      name: customer.name,
-      email: addressOf(customer) || null,
-      is_deleted: isDeleted,
-      currency: settings.currency,
-      total_revenue_minor: ledger.totalMinor,
-      spend_minor: Object.fromEntries(spendSlugs.map((slug) => [slug, ledger.spend.get(slug) ?? 0])),
-      unallocated_revenue_minor: unallocatedMinor(ledger),
-      subscription_status: statusOf(books, customer.id),
-      first_charge_at: instant(ledger.firstChargeUnix),
-      last_charge_at: instant(ledger.lastChargeUnix),
-      person: side?.person?.recordId ?? null,
-      company: side?.person?.companyId ?? null,
-      crm: record === undefined ? null : { record_id: record.recordId, ...Object.fromEntries(record.values) },
-      next_sync: side === undefined ? null : (side.change?.outcome ?? "no record"),
-    },
-    null,
-    2,
-  );
+function asJson({ account, settings, desired }: Run, side: Side): string {
+  const { customers, ledger } = account;
+  // Desired amounts have all decimals of their currency.
+  const minorOf = (slug: string): number | null => {
+    const amount = desired.get(slug);
+    return amount === undefined ? null : Number(amount.replace(".", ""));
+  };
+  const spend = [...desired.keys()].filter((slug) => slug.startsWith("spend_"));
+  const plain = [
+    "subscription_status",
+    "renews_at",
+    "cancels_at",
+    "payment_failed_at",
+    "first_charge_at",
+    "last_charge_at",
+  ];
+  const json = {
+    stripe_customer_id: settings.customerId,
+    name: customers.get(settings.customerId)?.name ?? null,
+    email: desired.get("email") ?? null,
+    is_deleted: !customers.has(settings.customerId),
+    currency: settings.currency,
+    total_revenue_minor: ledger.totalMinor,
+    spend_minor: Object.fromEntries(spend.map((slug) => [slug, minorOf(slug)])),
+    unallocated_revenue_minor: minorOf("unallocated_revenue"),
+    mrr_minor: minorOf("mrr"),
+    ...Object.fromEntries(plain.map((slug) => [slug, desired.get(slug) ?? null])),
+    person: side?.person?.recordId ?? null,
+    company: side?.person?.companyId ?? null,
+    crm: side?.record ? { record_id: side.record.recordId, ...Object.fromEntries(side.record.values) } : null,
+    next_sync: side === undefined ? null : (side.change?.outcome ?? "no record"),
+  };
+  return JSON.stringify(json, null, 2);
 }
 
 function day(unix: number): string {
   return new Date(unix * 1000).toISOString().slice(0, 10);
 }
 
-/** The whole statement: who, charges, invoices, sums, subscriptions, and the record now and next. */
-function statement(
-  account: Account,
-  side: CrmSide | undefined,
-  run: { settings: Settings; spendSlugs: readonly string[]; t0: number },
-): Section[] {
-  const { customer, charges, invoices, books, ledger, subscriptions } = account;
-  const { currency } = run.settings;
-  const dashboard = `https://dashboard.stripe.com/${run.settings.mode === "test" ? "test/" : ""}`;
-  const show = (amount: number, unit = currency): string => `${formatMinor(minor(amount), unit)} ${unit}`;
+/** The whole statement: who, charges, invoices, totals, subscriptions, and the record now and next. */
+function statement(run: Run, side: Side) {
+  const { account, settings, desired } = run;
+  const { books, customers, charges, invoices, subscriptions } = account;
+  const { currency } = settings;
+  const name = customers.get(settings.customerId)?.name;
+  const deleted = "deleted in Stripe: the record keeps its revenue, not its name and e-mail";
   const who: Row[] = [
-    [
-      "name",
-      "",
-      "",
-      account.isDeleted
-        ? "deleted in Stripe: the record keeps its revenue, not its name and e-mail"
-        : (customer.name ?? "none"),
-    ],
-    ["e-mail", "", "", addressOf(customer) || "none"],
-    ["dashboard", "", "", `${dashboard}customers/${customer.id}`],
+    { label: "name", remark: customers.has(settings.customerId) ? (name ?? "none") : deleted },
+    { label: "e-mail", remark: desired.get("email") ?? "none" },
+    { label: "dashboard", remark: desired.get("stripe_url") ?? "" },
   ];
-  const spend = run.spendSlugs.map((slug): Row => {
-    const remark = slug === FALLBACK_SLUG ? "no other product slug" : "";
-    return [`- ${slug}`, "", show(ledger.spend.get(slug) ?? 0), remark];
-  });
+  const sums = [...desired].filter(([slug]) => slug.startsWith("spend_"));
   const totals: Row[] = [
-    [
-      "total revenue",
-      String(charges.filter((charge) => explainCharge(charge, currency).outcome === "counted").length),
-      show(ledger.totalMinor),
-      "the nets above",
-    ],
-    ...spend,
-    ["= unallocated", "", show(unallocatedMinor(ledger)), "paid without an invoice, less refunds"],
-  ];
-  const standings = subscriptions.map(({ id, status, ended_at, cancellation_details }): Row => {
-    const end = ended_at === null ? "" : `, ended ${day(ended_at)}`;
-    return [id, "", status, `${cancellation_details?.reason ?? ""}${end}`.replace(/^, /, "")];
-  });
-  return [
-    { title: `Customer ${customer.id}, as of ${new Date(run.t0 * 1000).toISOString()}`, rows: who },
-    { title: "Charges: what each brought in", rows: charges.map((charge) => chargeRow(charge, currency, dashboard)) },
+    ...sums.map(([label, amount = ""]) => ({ label, amount: `${amount} ${currency}` })),
     {
-      title: "Paid invoices, split by line",
-      rows: invoices.flatMap((invoice) => invoiceRows(invoice, account, dashboard)),
+      label: "unallocated",
+      amount: `${desired.get("unallocated_revenue")} ${currency}`,
+      remark: "paid without an invoice, less refunds",
     },
+    {
+      label: "= total revenue",
+      amount: `${desired.get("total_revenue")} ${currency}`,
+      remark: "what the charges count",
+    },
+    ...beyondCharges(account.ledger).map(([unit, amount]) => {
+      const remark = "collected by invoices beyond all charges: paid some other way";
+      return { label: "· beyond charges", amount: `${formatMinor(amount, unit)} ${unit}`, remark };
+    }),
+  ];
+  const asOf = new Date(books.t0 * 1000).toISOString();
+  const mrr = desired.get("mrr") ?? "cannot be told";
+  return [
+    { title: `Customer ${settings.customerId}, as of ${asOf}`, rows: who },
+    { title: `Charges: what each counts, in ${currency}`, rows: charges.flatMap((charge) => chargeRows(charge, run)) },
+    { title: "Paid invoices, split by line", rows: invoices.flatMap((invoice) => invoiceRows(invoice, run)) },
     { title: "Totals", rows: totals },
-    { title: `Subscription status: ${statusOf(books, customer.id)}`, rows: standings },
-    { title: "Attio", rows: recordRows(account, side, run) },
+    {
+      title: `Subscriptions: ${desired.get("subscription_status")}, mrr ${mrr}`,
+      rows: subscriptions.flatMap((subscription) => subscriptionRows(subscription, run)),
+    },
+    { title: "Attio", rows: recordRows(run, side) },
   ];
 }
 
-/** One charge with captured, refunded, net, and a few words on what is special about it. */
-function chargeRow(charge: Charge, currency: string, dashboard: string): Row {
-  const show = (amount: number, unit = charge.currency): string => `${formatMinor(minor(amount), unit)} ${unit}`;
-  const { state, basis, capturedMinor, refundedMinor, netMinor, rate, outcome, countedMinor } = explainCharge(
-    charge,
-    currency,
-  );
-  const words: string[] = [];
-  if (state !== "captured") words.push(`${state}: not counted`);
-  else {
-    words.push(`captured ${show(capturedMinor)}, refunded ${show(refundedMinor)}`);
-    if (charge.refunded) words.push("refunded in full");
-    if (charge.amount_captured < charge.amount) words.push(`${show(charge.amount)} authorised, settled: ${basis}`);
-    if (charge.disputed) words.push("disputed: still counted");
-    if (outcome === "set aside") words.push(`not settled in ${currency}: not included`);
-    if (rate !== undefined)
-      words.push(
-        `counts as ${show(countedMinor, currency)} (Stripe settled ${show(rate.settledMinor, currency)} for ${show(rate.ofMinor)})`,
-      );
-  }
-  words.push(`${dashboard}payments/${charge.id}`);
-  return [charge.id, day(charge.created), `net ${show(netMinor)}`, words.join("; ")];
+/** A page of the dashboard on a line of its own: it is as wide as what it belongs to. */
+function linkRow(page: string, { settings }: Run): Row {
+  return { label: `    https://dashboard.stripe.com/${settings.mode === "test" ? "test/" : ""}${page}` };
 }
 
-/** One invoice: what was collected, and each line's share of it. */
-function invoiceRows(invoice: Invoice, { books, paidBy }: Account, dashboard: string): Row[] {
-  const show = (amount: number, unit = invoice.currency): string => `${formatMinor(minor(amount), unit)} ${unit}`;
+/** What a charge counts, and why; below it its page. */
+function chargeRows(charge: Account["charges"][number], run: Run): Row[] {
+  const { settings, account } = run;
+  const { currency } = settings;
+  const { outcome, state, basis, countedMinor, rate, ...own } = explainCharge(charge, account.books.currency);
+  const show = (amount: typeof countedMinor, unit = charge.currency): string => `${formatMinor(amount, unit)} ${unit}`;
+  const way = `captured ${show(own.capturedMinor)}, refunded ${show(own.refundedMinor)}`;
+  const words = state === "captured" ? [way] : [`${state}: not counted`];
+  if (charge.amount_captured < charge.amount && state === "captured") words.push(`part captured, ${basis} settled`);
+  if (outcome === "set aside") words.push(`not included: not settled in ${currency}`);
+  if (rate !== undefined) words.push(`settled ${show(rate.settledMinor, currency)} for ${show(rate.ofMinor)}`);
+  if (charge.disputed) words.push("disputed, still counted");
+  const amount = show(countedMinor, currency);
+  return [{ label: day(charge.created), amount, remark: words.join("; ") }, linkRow(`payments/${charge.id}`, run)];
+}
+
+/** What an invoice collected, its page, and each line's share. */
+function invoiceRows(invoice: Account["invoices"][number], run: Run): Row[] {
+  const { books, paidBy } = run.account;
   const { outcome, collectedMinor, convertedMinor, shares } = explainInvoice(books, invoice);
-  const words = [`paid ${show(invoice.amount_paid)}`, outcome === "split" ? "" : outcome];
-  if (paidBy.get(invoice.id)) words.push(`by ${paidBy.get(invoice.id)}`);
-  if (invoice.currency !== books.currency && outcome === "split")
-    words.push(`${show(convertedMinor, books.currency)} at this customer's own rate`);
-  const all = [...words, `${dashboard}invoices/${invoice.id}`].filter(Boolean);
+  const show = (amount: typeof collectedMinor, unit = books.currency): string => `${formatMinor(amount, unit)} ${unit}`;
+  const words = [`collected ${show(collectedMinor, invoice.currency)}`];
+  if (outcome === "split" && invoice.currency !== books.currency) words.push("at this customer's own rate");
+  if (outcome === "nothing") words.push("nothing to split");
+  if (outcome === "paid later") words.push("paid since this run began: the next run's");
+  if (outcome === "set aside") words.push("not included: no charge tells a rate");
+  if ((invoice.amount_paid_off_stripe ?? 0) > 0) words.push("some paid outside Stripe: not split");
+  const payers = paidBy.get(invoice.id) ?? "";
+  if (payers !== "") words.push(`by ${payers}`);
   const rows = shares.map(({ line, product, slug, shareMinor }): Row => {
     const { description } = invoice.lines.data[line] ?? {};
-    return [
-      "",
-      "",
-      show(shareMinor, books.currency),
-      [`${product} -> ${slug}`, description].filter(Boolean).join("; "),
-    ];
+    return {
+      label: "",
+      amount: show(shareMinor),
+      remark: [`${product} -> ${slug}`, description].filter(Boolean).join("; "),
+    };
   });
-  return [[invoice.id, day(invoice.created), `collected ${show(collectedMinor)}`, all.join("; ")], ...rows];
+  const own = { label: day(invoice.created), amount: show(convertedMinor), remark: words.join("; ") };
+  return [own, linkRow(`invoices/${invoice.id}`, run), ...rows];
+}
+
+/** What a subscription is worth a month, item by item, and why. */
+function subscriptionRows(subscription: Account["subscriptions"][number], { account, settings }: Run): Row[] {
+  const { coupons, customers } = account;
+  const { currency, customerId } = settings;
+  const customerDiscount = customers.get(customerId)?.discount ?? null;
+  const explained = explainSubscription(subscription, { currency, coupons, customerDiscount });
+  const { counts, reason, items, renewsAtUnix, cancelsAtUnix } = explained;
+  const { id, status, ended_at, cancellation_details } = subscription;
+  const words = [status, counts === "no" ? "" : counts, cancellation_details?.reason ?? ""];
+  if (reason !== undefined && counts !== "no") words.push(`mrr cannot be told: ${reason}`);
+  if (renewsAtUnix !== undefined) words.push(`renews ${day(renewsAtUnix)}`);
+  if (cancelsAtUnix !== undefined) words.push(`ends ${day(cancelsAtUnix)}`);
+  if (ended_at !== null) words.push(`ended ${day(ended_at)}`);
+  const rows =
+    counts === "no"
+      ? []
+      : items.map(({ item, listMinor, mrrMinor, couponIds }): Row => {
+          const { unit_amount_decimal: unit, currency: billed, recurring, transform_quantity: packs } = item.price;
+          const pack = packs === null ? "" : ` / ${packs.divide_by} rounded ${packs.round}`;
+          const factor = `${item.quantity ?? 1}${pack} × ${unit ?? "tiers"} minor units of ${billed} every ${recurring?.interval_count} ${recurring?.interval}`;
+          const metered = recurring?.usage_type === "metered" ? ["metered: 0"] : [];
+          const list = `= ${formatMinor(listMinor, currency)} a month`;
+          const remark = [`${factor} ${list}`, ...metered, ...couponIds.map((coupon) => `less coupon ${coupon}`)].join(
+            "; ",
+          );
+          return { label: "", amount: `${formatMinor(mrrMinor, currency)} ${currency}`, remark };
+        });
+  return [{ label: `${id}: ${words.filter(Boolean).join("; ")}` }, ...rows];
 }
 
 /** Each attribute as the CRM holds it and as the next sync would write it. */
-function recordRows(
-  { customer, books, ledger }: Account,
-  side: CrmSide | undefined,
-  { settings, spendSlugs }: { settings: Settings; spendSlugs: readonly string[] },
-): Row[] {
+function recordRows({ settings, desired }: Run, side: Side): Row[] {
   if (side === undefined)
-    return [["not asked", "", "", settings.attioKey === "" ? "ATTIO_API_KEY is not set" : "see the problems below"]];
-  const { change, crm, person } = side;
-  const duplicates = crm.duplicates.get(customer.id) ?? [];
-  const rows: Row[] = [
-    [
-      "person",
-      "",
-      "",
-      person === null
-        ? "unknown: Attio cannot say whose address this is"
-        : (person?.recordId ?? (addressOf(customer) === "" ? "no address is known" : "nobody has this address")),
-    ],
-  ];
+    return [
+      { label: "not asked", remark: settings.attioKey === "" ? "ATTIO_API_KEY is not set" : "see the problems below" },
+    ];
+  const { change, record, person, duplicates } = side;
+  const nobody = desired.get("email") === undefined ? "no address is known" : "nobody has this address";
+  const whose = person === null ? "unknown: Attio cannot say whose address this is" : (person?.recordId ?? nobody);
+  const rows: Row[] = [{ label: "person found", remark: whose }];
   if (duplicates.length > 0)
-    rows.push(["DUPLICATES", "", "", `records ${duplicates.join(", ")}: the sync stops until one is left`]);
-  const record = crm.records.get(customer.id);
-  if (change === undefined && record !== undefined)
-    return [...rows, ["record", "", "", `${record.recordId}: left alone, as Stripe has no charge of this customer`]];
-  if (change === undefined) return [...rows, ["no record", "", "", "never paid, and has no record: gets none"]];
-  rows.push(["next sync", "", "", change.outcome], ["record", "", "", record?.recordId ?? "none yet"]);
-  const desired = desiredValues(ledger, { books, customers: new Map([[customer.id, customer]]), spendSlugs, settings });
-  for (const { slug } of attributeSpecs(spendSlugs)) {
+    rows.push({ label: "DUPLICATES", remark: `records ${duplicates.join(", ")}: the sync stops until one is left` });
+  const stays = `${record?.recordId}: left alone, as Stripe has no charge of this customer`;
+  if (change === undefined && record !== undefined) return [...rows, { label: "record", remark: stays }];
+  if (change === undefined)
+    return [...rows, { label: "no record", remark: "never paid, and has no record: gets none" }];
+  rows.push(
+    { label: "next sync", remark: change.outcome },
+    { label: "record", remark: record?.recordId ?? "none yet" },
+  );
+  for (const slug of [...desired.keys(), "person", "company", "last_synced_at"]) {
     const now = record?.values.get(slug) ?? "empty";
-    const next = change.values.has(slug)
-      ? (change.values.get(slug) ?? "empty")
-      : record === undefined
-        ? (desired.get(slug) ?? "empty")
-        : now;
-    const byHand =
-      record?.setByOthers.has(slug) === true && (slug === "person" || slug === "company")
-        ? " (set by hand: stays)"
-        : "";
-    rows.push([slug, "", "", next === now ? `${now}${byHand}` : `${now} -> ${next}`]);
+    const next = change.values.has(slug) ? (change.values.get(slug) ?? "empty") : now;
+    const isOthers = record?.setByOthers.has(slug) === true && (slug === "person" || slug === "company");
+    const stay = isOthers ? `${now} (set by hand: stays)` : now;
+    rows.push({ label: slug, remark: next === now ? stay : `${now} -> ${next}` });
   }
   return rows;
 }

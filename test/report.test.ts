@@ -423,7 +423,12 @@ describe("the step summary", () => {
       "<details><summary>What they pay now, a month, in usd",
       "<details><summary>In spend&#95;other",
     ]);
-    for (const row of ["create | 2", "captured | 4 | 20246.20 usd", "= total revenue |  | 21179.53 usd", "new payers | 2"])
+    for (const row of [
+      "create | 2",
+      "captured | 4 | 20246.20 usd",
+      "= total revenue |  | 21179.53 usd",
+      "new payers | 2",
+    ])
       assert.ok(summary.includes(row), row);
   });
 
