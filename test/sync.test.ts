@@ -11,6 +11,7 @@ import { attioFaults } from "../sandbox/attio.ts";
 import { aCharge, anInvoice, anInvoiceLine, stripeId } from "../sandbox/objects.ts";
 import type { Fault } from "../sandbox/server.ts";
 import { SANDBOX_STRIPE_TEST_KEY } from "../sandbox/stripe.ts";
+import { VERSION } from "../sync.ts";
 import {
   DAY_MS,
   aSyncedWorld,
@@ -118,7 +119,7 @@ describe("sync: 400 customers with every trap", () => {
   });
 
   test("the records add up to the total that was printed", () => {
-    const [, count, total] = /^ {2}total revenue +(\d+) +([\d.]+) usd/m.exec(first.out) ?? [];
+    const [, total, count] = /^total revenue ([\d.]+) usd of (\d+) customers/m.exec(first.out) ?? [];
     assert.equal(Number(count), expected.size);
     assert.equal(total, decimalOf(sumOf(world, "total_revenue"), "usd"));
   });
@@ -233,7 +234,7 @@ describe("sync: the next day", () => {
         "spend_pro",
         "stripe_customer_id",
       ]);
-    assert.match(run.out, /- spend_pro +0\.00 usd {2}no mapping names it/);
+    assert.match(run.out, / spend_pro +0\.00 usd {2}no mapping names it/);
   });
 
   test("a record of another account is left as it is, and counted", async (t) => {
@@ -344,6 +345,11 @@ describe("sync: options", () => {
     assert.equal(writes, 0);
     assert.match(dry.out, /^dry run: nothing will be written\n/);
     assert.match(dry.out, /dry run: nothing was written\)\n$/);
+    const headline = "total revenue 140.00 usd of 4 customers, +40.00 since the last run";
+    for (const { out } of [dry, live]) {
+      assert.ok(out.includes(`version ${VERSION}\n\n${headline}\n\nRead\n`), out);
+      assert.ok(out.includes(`\n${headline}\ndone: `), out);
+    }
     assert.deepEqual(summaryOf(dry), { ...NOTHING, created: 1, updated: 1, unchanged: 3 });
     assert.deepEqual(summaryOf(live), summaryOf(dry));
   });
@@ -471,7 +477,7 @@ describe("sync: currencies", () => {
 
     assert.equal(run.code, 0, run.all);
     assertRecordsEqual(world, expectedOf(world));
-    const total = /^ {2}total revenue +\d+ +([\d.]+) usd/m.exec(run.out)?.[1];
+    const total = /^ {2}= total revenue +([\d.]+) usd/m.exec(run.out)?.[1];
     assert.equal(total, decimalOf(sumOf(world, "total_revenue"), "usd"));
   });
 
@@ -837,7 +843,7 @@ describe("sync: what is shown", () => {
 
     assert.match(out, new RegExp(`^ {2}create +${payerId(2)} +all attributes$`, "m"));
     assert.doesNotMatch(out, /Payer Number|example\.com|12\.30|24\.60|36\.90/);
-    assert.match(out, /total revenue +3 +73\.80 usd/);
+    assert.match(out, /^total revenue 73\.80 usd of 3 customers/m);
   });
 
   test("with SHOW_AMOUNTS=0 no amount is in log, dry run or step summary", async (t) => {
@@ -912,7 +918,7 @@ describe("sync: what is shown", () => {
 
     await world.run("sync", [], { out: (text) => void (out += text) });
 
-    assert.match(outAtFirstWrite, /total revenue +2 +30\.00 usd/);
+    assert.match(outAtFirstWrite, /^total revenue 30\.00 usd of 2 customers/m);
     assert.match(outAtFirstWrite, /^Plan$/m);
     assert.doesNotMatch(outAtFirstWrite, /done:/);
   });
