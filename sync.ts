@@ -3073,12 +3073,13 @@ export function writeStepSummary(path: string, log: Log, told: Told): void {
 
 /** Anything of which the books are made. */
 export type Found = Charge | Invoice | Customer | Subscription;
-export type Read = { readonly books: Books; readonly customers: ReadonlyMap<string, Customer> };
+/** What is read of Stripe by now. */
+export type SoFar = { readonly books: Books; readonly customers: ReadonlyMap<string, Customer> };
 /** Of whom to read, everybody where no customer is named; and who is told of each object, and of the last customer. */
 type Whose = {
   readonly customer?: string;
-  readonly onFound: (object: Found, read: Read) => void;
-  readonly onCustomers?: (read: Read) => void;
+  readonly onFound: (object: Found, soFar: SoFar) => void;
+  readonly onCustomers?: (read: SoFar) => void;
   readonly warn: (line: string) => void;
 };
 
@@ -3273,7 +3274,7 @@ async function checkServices(stripe: Service, attio: Service, settings: Settings
 }
 
 /** What every step of a run works with. */
-type Run = {
+type Job = {
   readonly settings: Settings;
   readonly log: Log;
   readonly io: Io;
@@ -3283,7 +3284,7 @@ type Run = {
 };
 
 /** Step 1. Throws with everything that is wrong, at once. */
-async function check({ settings, log, stripe, attio }: Run) {
+async function check({ settings, log, stripe, attio }: Job) {
   const place = await checkServices(stripe, attio, settings);
   const { problems, workspace } = place;
   if (problems.length > 0)
@@ -3294,7 +3295,10 @@ async function check({ settings, log, stripe, attio }: Run) {
 }
 
 /** Step 2: all that both services have, as of one instant. */
-async function read(run: Run, { spendSlugs, unmappedSlugs }: Awaited<ReturnType<typeof check>>): Promise<Findings> {
+async function readServices(
+  run: Job,
+  { spendSlugs, unmappedSlugs }: Awaited<ReturnType<typeof check>>,
+): Promise<Findings> {
   const { settings, log, stripe, attio, io } = run;
   let rows = 0;
   const startedAt = io.clock.elapsed();
@@ -3328,14 +3332,14 @@ async function read(run: Run, { spendSlugs, unmappedSlugs }: Awaited<ReturnType<
  * Reads both services. Who the payers are is asked while charges are still being read, once customers and records are
  * known: each address once, a hundred a request.
  */
-async function readAll({ settings, log, stripe, attio }: Run, spendSlugs: readonly string[], onRow: () => void) {
+async function readAll({ settings, log, stripe, attio }: Job, spendSlugs: readonly string[], onRow: () => void) {
   const crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 };
   const found = noPeople();
   const asked = new Set<string>();
   const queue: string[] = [];
   const crew = createCrew(Infinity);
   const send = async (): Promise<void> => void (await lookUpPeople(attio, queue.splice(0), found));
-  const ask = ({ books, customers }: Read, customerIds: Iterable<string>): void => {
+  const ask = ({ books, customers }: SoFar, customerIds: Iterable<string>): void => {
     for (const customerId of customerIds) {
       const address = addressOf(customers.get(customerId));
       if (asked.has(address) || !getsRecord(ledgerOf(books, customerId), crm.records.get(customerId))) continue;
@@ -3343,22 +3347,22 @@ async function readAll({ settings, log, stripe, attio }: Run, spendSlugs: readon
       if (queue.push(address) === FILTER_BATCH) crew.add(send);
     }
   };
-  const customersRead = Promise.withResolvers<Read>();
+  const customersRead = Promise.withResolvers<SoFar>();
   let isKnown = false;
-  const onFound = (object: Found, read: Read): void => {
+  const onFound = (object: Found, soFar: SoFar): void => {
     onRow();
-    if (isKnown && "amount_captured" in object && object.customer !== null) ask(read, [object.customer]);
+    if (isKnown && "amount_captured" in object && object.customer !== null) ask(soFar, [object.customer]);
   };
   const reading = readBooks(stripe, settings, { onFound, onCustomers: customersRead.resolve, warn: log.warn });
   const crmRead = readCrm(attio, { spendSlugs, currency: settings.currency }, undefined, crm);
   crew.add(async () => {
-    const [read] = await Promise.all([customersRead.promise, crmRead]);
+    const [soFar] = await Promise.all([customersRead.promise, crmRead]);
     isKnown = true;
-    ask(read, read.books.ledgers.keys());
+    ask(soFar, soFar.books.ledgers.keys());
   });
   crew.add(async () => {
-    const [read] = await Promise.all([reading, crmRead]);
-    ask(read, read.books.ledgers.keys());
+    const [all] = await Promise.all([reading, crmRead]);
+    ask(all, all.books.ledgers.keys());
     await send();
   });
   await crew.done();
@@ -3366,14 +3370,14 @@ async function readAll({ settings, log, stripe, attio }: Run, spendSlugs: readon
 }
 
 /** Step 4. */
-function report({ settings, log }: Run, findings: Findings, plan: Plan): void {
+function report({ settings, log }: Job, findings: Findings, plan: Plan): void {
   log.line(`${headlineOf(findings, plan)}\n`);
   log.tell(...reportSections(findings, plan), ...(settings.isDryRun ? [changeSection(findings, plan)] : []));
   warningsOf(findings).forEach(log.warn);
 }
 
 /** Step 5. Says why the run stops before its first write, or why it goes on all the same. */
-function isBraked({ settings, log }: Run, findings: Findings, plan: Plan): boolean {
+function isBraked({ settings, log }: Job, findings: Findings, plan: Plan): boolean {
   const brake = findBrake(plan, findings);
   const isForced = brake?.isForceable === true && settings.flags.has("--force");
   if (brake === undefined) return false;
@@ -3383,7 +3387,7 @@ function isBraked({ settings, log }: Run, findings: Findings, plan: Plan): boole
 }
 
 /** Step 6: first the people that are to be created, then the records. A signal now lets what is in flight end. */
-async function apply({ attio, io, log }: Run, findings: Findings, plan: Plan): Promise<Applied> {
+async function apply({ attio, io, log }: Job, findings: Findings, plan: Plan): Promise<Applied> {
   const writing = { ...attio, stop: io.stop, cutsInFlight: false };
   const newcomers = findNewcomers(findings);
   if (newcomers.length === 0) return applyPlan(writing, plan, log);
@@ -3400,7 +3404,7 @@ function applyNothing({ counts }: Plan, isDry: boolean): Applied {
 }
 
 /** Step 7. */
-function sumUp(run: Run, { findings, plan, applied }: { findings: Findings; plan: Plan; applied: Applied }): void {
+function sumUp(run: Job, { findings, plan, applied }: { findings: Findings; plan: Plan; applied: Applied }): void {
   const { settings, log, io, startedAt, stripe, attio } = run;
   const leftOut = settings.isUpdateOnly ? [`${plan.counts["left out"]} left out by --update-only`] : [];
   const seconds = `${((io.clock.elapsed() - startedAt) / 1000).toFixed(1)} s`;
@@ -3417,7 +3421,7 @@ export async function main(io: Io): Promise<number> {
     const services = { stripe: connectStripe(settings, connection), attio: connectAttio(settings, connection) };
     const run = { settings, log, io, ...services, startedAt: io.clock.elapsed() };
     const place = await check(run);
-    const findings = await read(run, place);
+    const findings = await readServices(run, place);
     const plan = planChanges(findings);
     report(run, findings, plan);
     const isStopped = isBraked(run, findings, plan);

@@ -12,7 +12,7 @@ import { promisify } from "node:util";
 
 import { aBalanceTransaction, aCharge, anInvoice, anInvoiceLine } from "../sandbox/objects.ts";
 import { demoRecords } from "../sandbox/demo.ts";
-import { PICTURE_PATH, drawRecords } from "../sandbox/picture.ts";
+import { PICTURE_PATH, drawRecords } from "../docs/picture.ts";
 import { CHARGE, INVOICE, SETTINGS, STRIPE_EXTRAS, STRIPE_LISTS, VERSION, attributeSpecs } from "../sync.ts";
 import { explainCharge, explainInvoice, formatMinor, minor, openBooks, readAs } from "../sync.ts";
 import { runProgramWith } from "./world.ts";

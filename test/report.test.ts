@@ -377,12 +377,6 @@ describe("warnings", () => {
     const [warning] = warningsOf(findingsOf({ charges }));
     assert.match(warning ?? "", /^Nobody gets a record: all 2 charges \(12\.00 usd\) are without a customer\./);
   });
-
-  it("name the permission that unreadable coupons need", () => {
-    const subscriptions = [aMonthly(4900, { discounts: ["unknown"] })];
-    const [warning] = warningsOf(findingsOf({ charges: [aCharge()], subscriptions }));
-    assert.match(warning ?? "", /^1 customer without mrr: .*Coupons \(rak_coupon_read\)/);
-  });
 });
 
 describe("the summary line", () => {

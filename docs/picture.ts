@@ -4,8 +4,8 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { PlainRecord } from "./attio.ts";
-import { demoRecords } from "./demo.ts";
+import type { PlainRecord } from "../sandbox/attio.ts";
+import { demoRecords } from "../sandbox/demo.ts";
 
 export const PICTURE_PATH = join(import.meta.dirname, "../docs/records.svg");
 
