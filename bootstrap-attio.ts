@@ -73,7 +73,6 @@ export async function bootstrap(io: Io): Promise<number> {
   });
 }
 
-const NOUNS = ["Stripe customer", "Stripe customers"] as const;
 const HOW = { POST: "created ", PATCH: "restored", exists: "exists  " };
 const MENDABLE: readonly string[] = ["missing", "archived"];
 const REDUCE = "Reduce the key's scopes: object_configuration:read and record_permission:read-write are enough now.";
@@ -94,8 +93,7 @@ function partsOf({ hasObject, specs, differences, options }: State, settings: Se
   const create = (at: string, given: Json) => ({ state: "to create", steps: [["POST", at, given] as const] });
   const restored = { is_archived: false };
   const restore = (at: string) => ({ state: "archived, to restore", steps: [["PATCH", at, restored] as const] });
-  const [singular_noun, plural_noun] = NOUNS;
-  const given = { api_slug: OBJECT, singular_noun, plural_noun };
+  const given = { api_slug: OBJECT, singular_noun: "Stripe customer", plural_noun: "Stripe customers" };
   const object = hasObject ? { state: "exists" } : create("/v2/objects", given);
   const ofAttributes = specs.flatMap((spec): Part[] => {
     const { slug: what, type, target, isUnique } = spec;
@@ -140,7 +138,8 @@ async function makeAll(attio: Service, before: State, settings: Settings, log: L
     if (!before.hasObject) await make(partsOf(before, settings).slice(0, 1));
     // A new object usually brings a `name` of its own: only now is it known what is missing.
     const state = before.hasObject ? before : await inspectObject(attio, settings);
-    if (!state.hasObject) throw new Error(`Another object is called "${NOUNS.join('" or "')}": rename it.`);
+    if (!state.hasObject)
+      throw new Error('Another object is called "Stripe customer" or "Stripe customers": rename it.');
     const isLeft = new Set(state.differences.map(({ slug }) => slug));
     for (const { slug } of before.differences) if (!isLeft.has(slug)) log.line(`created   ${slug}, with the object`);
     await make(partsOf(state, settings).filter(({ steps }) => steps));
@@ -180,7 +179,7 @@ function creationOf({ slug, title, description, type, isUnique, target }: Attrib
   const money = { default_currency_code: attioCurrency(currency), display_type: "symbol" };
   const link = { record_reference: { allowed_objects: [target] } };
   const config = type === "currency" ? { currency: money } : target === undefined ? {} : link;
-  const relationship = { object: target, api_slug: OBJECT, title: NOUNS[1], is_multiselect: true };
+  const relationship = { object: target, api_slug: OBJECT, title: "Stripe customers", is_multiselect: true };
   const fixed = { is_required: false, is_unique: isUnique, is_multiselect: false, config };
   return { api_slug: slug, title, description, type, ...fixed, ...(target !== undefined && { relationship }) };
 }

@@ -2262,9 +2262,10 @@ export async function readAttioKey(attio: Service, needed: readonly string[]) {
   const scopes = (scope ?? "").split(/\s+/);
   const has = (name: string): boolean =>
     scopes.includes(name) || scopes.includes(name.replace(/:read$/, ":read-write"));
-  const lacks = needed.filter((name) => !has(name)).map((name) => `lacks the scope ${name}. Grant it`);
-  const faults = active ? lacks : ["is not active: revoked, mistyped or deleted. Create a new one"];
-  const problems = faults.map((fault) => `ATTIO_API_KEY ${fault} in ${ATTIO_KEYS_PAGE}. [GET /v2/self]`);
+  const lacking = active ? needed.filter((name) => !has(name)) : [];
+  const problems = lacking.map((name) => `ATTIO_API_KEY lacks the scope ${name}. Grant it in ${ATTIO_KEYS_PAGE}.`);
+  const inactive = "ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create a new one in";
+  if (!active) problems.push(`${inactive} ${ATTIO_KEYS_PAGE}. [GET /v2/self]`);
   return { scopes, workspace: clean(workspace_name ?? ""), problems };
 }
 
@@ -3153,8 +3154,9 @@ async function applyPlan(attio: Service, plan: Plan, log: Log): Promise<Applied>
   };
   const ending = await writeEach(attio, writes, apply, ({ customerId }, error) => {
     done.failed += 1;
-    const outcome = mayBeWritten(error) ? "may not have been written" : "was not written";
-    log.error(`${clean(customerId)} ${outcome}. ${error instanceof Error ? error.message : String(error)}`);
+    const id = clean(customerId);
+    const why = error instanceof Error ? error.message : String(error);
+    log.error(mayBeWritten(error) ? `${id} may not have been written. ${why}` : `${id} was not written. ${why}`);
   });
   log.endProgress();
   const notTried = writes.length - written() - done.failed;
