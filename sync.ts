@@ -2725,18 +2725,15 @@ function revenueRows(findings: Findings, { columns, unallocated, totalMinor, wit
 
 /** What customers pay a month. */
 function mrrRows(findings: Findings, { mrrWithoutRecord }: Plan): Row[] {
-  const { books, settings } = findings;
-  const { list, coupons, paused, net, ending, trials } = books.mrr;
-  const count = [...books.untold.values()].reduce((sum, those) => sum + those, 0);
-  const why = [...books.untold].map(([reason, those]) => `${those} ${reason}`).join(", ");
+  const { mrr, untold, running } = findings.books;
   const money = (label: string, sum: Minor): Row => ({ label, amount: shownAmount(sum, findings) });
-  const beside = (label: string, tally: Tally): Row => ({ ...money(label, tally.minor), count: tally.count });
-  const way = [money("list price", list), money("- coupons", coupons), money("- paused", paused), money("= mrr", net)];
+  const beside = (label: string, { count, minor: sum }: Tally): Row => ({ ...money(label, sum), count });
+  const way = [money("list price", mrr.list), money("- coupons", mrr.coupons), money("- paused", mrr.paused)];
   return [
-    ...(settings.showsAmounts && books.running.size > 0 ? way : []),
-    beside("· scheduled to end", ending),
-    beside("· trials", trials),
-    { label: "· cannot be told", count, remark: `customers: ${why}` },
+    ...(findings.settings.showsAmounts && running.size > 0 ? [...way, money("= mrr", mrr.net)] : []),
+    beside("· scheduled to end", mrr.ending),
+    beside("· trials", mrr.trials),
+    ...[...untold].map(([why, count]) => ({ label: `· cannot be told: ${why}`, count, remark: "customers" })),
     beside("· no record", mrrWithoutRecord),
   ];
 }
@@ -2772,21 +2769,20 @@ function newsRows({ settings, books }: Findings, { changes }: Plan, isVerbose: b
   const news = (label: string, those: readonly Change[], details = "", isMoney = true): Row => {
     // Where others read it, the sum of one customer would be this customer's amount.
     const isShown = isMoney && settings.showsAmounts && !(settings.isCi && those.length === 1);
-    const largest = isShown && those.length > 3 ? `3 largest: ${shownMove(those.slice(0, 3), books.currency)}` : "";
+    const largest = isShown && those.length > 5 ? `3 largest: ${shownMove(those.slice(0, 3), books.currency)}` : "";
     const remark = [details, largest, idsOf(those, settings, isVerbose)].filter(Boolean).join("; ");
     return { label, count: those.length, amount: isShown ? shownMove(those, books.currency) : "", remark };
   };
-  const known = changes.filter(({ record }) => record !== undefined);
-  const less = known.filter(({ beforeMinor, afterMinor }) => afterMinor < beforeMinor);
+  const moving = (change: Change): number => change.afterMinor - change.beforeMinor;
+  const groups = Map.groupBy(changes, (change) => (change.record === undefined ? "new" : Math.sign(moving(change))));
+  const [unknown = [], more = [], less = []] = (["new", 1, -1] as const).map((kind) => groups.get(kind));
   const toZero = less.filter(({ afterMinor }) => afterMinor === 0).length;
-  const moved = known.filter(({ values }) => values.has("subscription_status"));
+  const moved = changes.filter(({ record, values }) => record !== undefined && values.has("subscription_status"));
   const byStatus = Map.groupBy(moved, ({ values }) => values.get("subscription_status"));
   const statuses = [...byStatus].map(([status, those]) => `${those.length} ${status}`).join(", ");
-  const isNew = ({ record }: Change): boolean => record === undefined;
-  const isMore = ({ beforeMinor, afterMinor }: Change): boolean => afterMinor > beforeMinor;
   return [
-    news("new payers", changes.filter(isNew)),
-    news("paid more", known.filter(isMore)),
+    news("new payers", unknown),
+    news("paid more", more),
     news("refunded", less, toZero > 0 ? `${toZero} to 0` : ""),
     news("changes of status", moved, statuses, false),
   ];
@@ -2873,12 +2869,13 @@ export function changeSection({ settings, books }: Findings, plan: Plan): Sectio
 type Done = { created: number; updated: number; refreshed: number; unchanged: number; failed: number };
 type Applied = { readonly done: Done; readonly isGood: boolean; readonly notes: readonly string[] };
 
-/** The last line of every run that came as far as a plan; `notes` are the seconds it took, and what else is to be said. */
-export function summaryLine(done: Done, stripe: Stats, attio: Stats, [seconds, ...notes]: readonly string[]): string {
+/** The last line of every run that came as far as a plan. */
+export function summaryLine(done: Done, services: readonly Pick<Service, "name" | "stats">[], notes: string[]) {
   const counts = Object.entries(done).map(([outcome, count]) => `${outcome}=${count}`);
-  const requests = [`stripe ${plural(stripe.requests, "request")}`, `attio ${plural(attio.requests, "request")}`];
-  const retries = plural(stripe.retries + attio.retries, "retry", "retries");
-  return `done: ${counts.join(" ")} (${[seconds, ...requests, retries, ...notes].join(", ")})`;
+  const requests = services.map(({ name, stats }) => `${name.toLowerCase()} ${plural(stats.requests, "request")}`);
+  const retries = services.reduce((sum, { stats }) => sum + stats.retries, 0);
+  const [seconds, ...others] = notes;
+  return `done: ${counts.join(" ")} (${[seconds, ...requests, plural(retries, "retry", "retries"), ...others].join(", ")})`;
 }
 
 /** Text for Markdown: nothing in it can end a table cell, start a tag, a link or a mention. */
@@ -2912,7 +2909,7 @@ export function stepSummary(problems: readonly Problem[], { heading, lines, sect
   const attention = problems.some(({ kind }) => kind === "error") ? ": needs attention" : "";
   const quote = ({ kind, line }: Problem): string => `> **${kind}** ${line.split("\n").map(markdown).join("  \n> ")}`;
   const more = problems.length > 50 ? [`> and ${problems.length - 50} more, in the log`] : [];
-  const blocks = sections.toSorted((a, b) => (a.place ?? Infinity) - (b.place ?? Infinity)).map(markdownOf);
+  const blocks = sections.toSorted((a, b) => (a.place ?? 9) - (b.place ?? 9)).map(markdownOf);
   const quoted = [...problems.slice(0, 50).map(quote), ...more];
   return `${[`## ${markdown(heading)}${attention}`, ...lines, ...quoted, ...blocks].join("\n\n")}\n`;
 }
@@ -3410,7 +3407,7 @@ function sumUp(run: Job, { findings, plan, applied }: { findings: Findings; plan
   const { settings, log, io, startedAt, stripe, attio } = run;
   const leftOut = settings.isUpdateOnly ? [`${plan.counts["left out"]} left out by --update-only`] : [];
   const seconds = `${((io.clock.elapsed() - startedAt) / 1000).toFixed(1)} s`;
-  const lastLine = summaryLine(applied.done, stripe.stats, attio.stats, [seconds, ...leftOut, ...applied.notes]);
+  const lastLine = summaryLine(applied.done, [stripe, attio], [seconds, ...leftOut, ...applied.notes]);
   writeStepSummary(settings.stepSummaryPath, log, toldOf(findings, plan, lastLine));
   log.line(headlineOf(findings, plan));
   log.line(lastLine);
