@@ -88,8 +88,7 @@ describe("test-one: every customer of a seeded account", () => {
     for (const { path, query } of stripe.log) {
       const invoice = query.get("invoice") ?? /^\/v1\/invoices\/(\w+)\/lines$/.exec(path)?.[1] ?? "";
       const isScoped = query.get("customer") === id || path === `/v1/customers/${id}` || own.has(invoice);
-      if (path.startsWith("/v1/coupons/")) continue;
-      assert.ok(isScoped, `${path}?${query} is not of ${id}`);
+      assert.ok(isScoped || path.startsWith("/v1/coupons/"), `${path}?${query} is not of ${id}`);
     }
     assert.deepEqual([...new Set(stripe.log.map(({ method }) => method))], ["GET"]);
   }
@@ -104,8 +103,10 @@ describe("test-one: every customer of a seeded account", () => {
         [Number(record.total_revenue), Number(record.unallocated_revenue), spend],
         id,
       );
-      for (const field of ["subscription_status", "first_charge_at", "last_charge_at", "person", "company"] as const)
-        assert.equal(json[field], record[field], `${field} of ${id}`);
+      for (const [field, value] of Object.entries(record))
+        if (typeof value !== "bigint" && field !== "name" && field in json)
+          assert.equal(json[field], value, `${field} of ${id}`);
+      assert.equal(json["mrr_minor"], record.mrr === null ? null : Number(record.mrr), `mrr of ${id}`);
       compared += 1;
     }
     assert.ok(compared >= 28, `${compared}`);
@@ -153,24 +154,65 @@ describe("test-one: every customer of a seeded account", () => {
 });
 
 describe("test-one: the statement", () => {
-  const addCharge =
-    (charge: Partial<StripeCharge>) =>
-    (world: World): void =>
-      world.stripe.put(aCharge({ id: "ch_x", customer: ME, payment_intent: "pi_x", created: JULY, ...charge }));
-  const settling =
-    (amount: number, currency = "usd", exchange_rate: number | null = null) =>
-    (world: World) =>
-      world.stripe.put(aBalanceTransaction({ id: "txn_x", amount, currency, source: "ch_x", exchange_rate }));
-  const addInvoice = (invoice: Omit<Partial<StripeInvoice>, "lines">, amounts: readonly number[]) => (world: World) =>
-    world.stripe.put(
-      anInvoice({
-        id: "in_x",
-        customer: ME,
-        created: JULY,
-        lines: amounts.map((amount, n) => anInvoiceLine({ id: `il_${n}`, amount, product: n === 0 ? PRO : "prod_b" })),
-        ...invoice,
-      }),
+  type Add = (world: World) => void;
+  const charge = (fields: Partial<StripeCharge>, ...settled: readonly (number | string)[]): Add => {
+    const [amount = 0, currency = "usd", rate] = settled;
+    const balance = { id: "txn_x", amount: Number(amount), currency: String(currency), source: "ch_x" };
+    const exchange_rate = rate === undefined ? null : Number(rate);
+    const txn = settled.length === 0 ? {} : { balance_transaction: "txn_x" };
+    return ({ stripe }) => {
+      stripe.put(aCharge({ id: "ch_x", customer: ME, payment_intent: "pi_x", created: JULY, ...txn, ...fields }));
+      if (settled.length > 0) stripe.put(aBalanceTransaction({ ...balance, exchange_rate }));
+    };
+  };
+  const invoice = (fields: Omit<Partial<StripeInvoice>, "lines">, amounts: readonly number[]): Add => {
+    const lines = amounts.map((amount, n) =>
+      anInvoiceLine({ id: `il_${n}`, amount, product: n === 0 ? PRO : "prod_b" }),
     );
+    return ({ stripe }) => stripe.put(anInvoice({ id: "in_x", customer: ME, created: JULY, lines, ...fields }));
+  };
+  const ofTen = (world: World): void => {
+    invoice({}, [1000])(world);
+    charge({ created: 0 })(world);
+    const payment = { type: "payment_intent", payment_intent: "pi_x" } as const;
+    world.stripe.put(anInvoicePayment({ id: "inpay_x", invoice: "in_x", payment, status: "paid" }));
+  };
+  const none = { finalized_at: null, marked_uncollectible_at: null, voided_at: null };
+  const later = { status_transitions: { ...none, paid_at: Date.UTC(2027, 0, 1) / 1000 } };
+  const partial = { amount_captured: 600, amount_refunded: 500 };
+  const inEuro = { currency: "eur" };
+
+  // prettier-ignore
+  const SAID: readonly (readonly [name: string, adds: readonly Add[], ...parts: string[]])[] = [
+    ["a partial refund", [charge({ amount_refunded: 300 })], "7.00 usd", "captured 10.00 usd, refunded 3.00 usd"],
+    ["a full refund", [charge({ amount_refunded: 1000 })], "0.00 usd", "captured 10.00 usd, refunded 10.00 usd"],
+    ["a failed charge", [charge({ status: "failed" })], "0.00 usd", "failed: not counted"],
+    ["a pending charge", [charge({ status: "pending", captured: true })], "0.00 usd", "pending: not counted"],
+    ["an authorisation", [charge({ captured: false })], "0.00 usd", "uncaptured: not counted"],
+    ["a dispute", [charge({ disputed: true })], "10.00 usd", "disputed, still counted"],
+    ["a partial capture before basil", [charge(partial, 1000)], "5.00 usd", "refunded 1.00", "authorised settled"],
+    ["a partial capture since basil", [charge(partial, 600)], "1.00 usd", "refunded 5.00", "captured settled"],
+    ["a charge in another currency", [charge({ ...inEuro, amount_refunded: 500 }, 1100, "usd", 1.1)],
+      "5.50 usd", "captured 10.00 eur, refunded 5.00 eur; settled 11.00 usd for 10.00 eur"],
+    ["a charge settled in another", [charge(inEuro, 1000, "eur")], "0.00 usd", "not included: not settled in usd"],
+    ["money from outside", [invoice({ amount_paid_off_stripe: 400 }, [1000])], "6.00 usd", "some paid outside Stripe"],
+    ["an invoice of 0", [invoice({}, [1000, -1000])], "0.00 usd", "nothing to split"],
+    ["an invoice without a rate", [invoice(inEuro, [1000])], "0.00 usd", "not included: no charge tells a rate"],
+    ["an invoice paid later", [invoice(later, [1000])], "0.00 usd", "the next run's"],
+    ["an invoice with a rate", [invoice(inEuro, [1000]), charge({ ...inEuro, amount: 2000, created: 0 }, 2300, "usd", 1.15)],
+      "11.50 usd  collected 10.00 eur; at this customer's own rate"],
+    ["an invoice and what paid it", [ofTen], "10.00 usd  collected 10.00 usd; by ch_x"],
+    ["an invoice whose payments are refused", [ofTen, (world) => refuse(world, "/v1/invoice_payments")], "10.00 usd"],
+  ];
+  for (const [name, adds, ...parts] of SAID)
+    test(`${name} is explained in two lines of at most 100 columns`, async (t) => {
+      const lines = (await statementOf(t, (world) => adds.forEach((add) => add(world)))).split("\n");
+
+      says(lines.join("\n"), "2026-07-01", ...parts);
+      const at = lines.findIndex((line) => line.includes("2026-07-01"));
+      assert.match(lines[at + 1] ?? "", /^ +https:\/\/dashboard\.stripe\.com\/(payments\/ch|invoices\/in)_x$/);
+      for (const line of lines) assert.ok(line.length <= 100, line);
+    });
 
   test("a plain payer's charge, invoice, line, totals and record are shown with links", async (t) => {
     const statement = await statementOf(t, () => undefined);
@@ -185,124 +227,38 @@ describe("test-one: the statement", () => {
     says(statement, "next sync", "create");
     says(statement, "total_revenue", "empty -> 10.00");
     says(statement, "dashboard", `https://dashboard.stripe.com/customers/${ME}`);
+    assert.doesNotMatch(statement, /beyond charges/);
   });
 
-  const partial = { amount_captured: 600, amount_refunded: 500, balance_transaction: "txn_x" };
-  const inEuro = { currency: "eur", balance_transaction: "txn_x" };
-  const CHARGES: readonly (readonly [
-    name: string,
-    charge: Partial<StripeCharge>,
-    settled: ((world: World) => void) | undefined,
-    parts: readonly string[],
-  ])[] = [
-    ["a partial refund", { amount_refunded: 300 }, undefined, ["7.00 usd", "captured 10.00 usd, refunded 3.00 usd"]],
-    ["a full refund", { amount_refunded: 1000 }, undefined, ["0.00 usd", "captured 10.00 usd, refunded 10.00 usd"]],
-    ["a failed charge", { status: "failed" }, undefined, ["0.00 usd", "failed: not counted"]],
-    ["a pending charge", { status: "pending", captured: true }, undefined, ["0.00 usd", "pending: not counted"]],
-    ["an authorisation", { captured: false }, undefined, ["0.00 usd", "uncaptured: not counted"]],
-    ["a dispute", { disputed: true }, undefined, ["10.00 usd", "disputed, still counted"]],
-    ["a partial capture before basil", partial, settling(1000), ["5.00 usd", "refunded 1.00", "authorised settled"]],
-    ["a partial capture since basil", partial, settling(600), ["1.00 usd", "refunded 5.00", "captured settled"]],
-    [
-      "a charge in another currency",
-      { ...inEuro, amount_refunded: 500 },
-      settling(1100, "usd", 1.1),
-      ["5.50 usd", "captured 10.00 eur, refunded 5.00 eur; settled 11.00 usd for 10.00 eur"],
-    ],
-    ["a charge settled in another", inEuro, settling(1000, "eur"), ["0.00 usd", "not included: not settled in usd"]],
-  ];
-  for (const [name, charge, settled, parts] of CHARGES)
-    test(`${name} is explained in two lines of at most 100 columns`, async (t) => {
-      const statement = await statementOf(t, (world) => {
-        addCharge(charge)(world);
-        settled?.(world);
-      });
-
-      says(statement, "2026-07-01", ...parts);
-      const at = statement.split("\n").findIndex((line) => line.includes("2026-07-01"));
-      assert.match(statement.split("\n")[at + 1] ?? "", /^ +https:\/\/dashboard\.stripe\.com\/payments\/ch_x$/);
-      for (const line of statement.split("\n")) assert.ok(line.length <= 100, line);
-    });
-
   test("an invoice is split over its positive lines, the unit left over to the largest remainder", async (t) => {
-    const statement = await statementOf(t, addInvoice({ amount_paid: 1000 }, [100, 200, -50, 0]));
+    const statement = await statementOf(t, invoice({ amount_paid: 1000 }, [100, 200, -50, 0]));
 
-    says(statement, "2026-07-01", "10.00 usd  collected 10.00 usd");
     assert.match(statement, new RegExp(`^ +3\\.33 usd +${PRO} -> spend_pro; .+$`, "m"));
     assert.match(statement, /^ +6\.67 usd +prod_b -> spend_other; .+$/m);
   });
 
-  test("what was paid outside Stripe is named and not split", async (t) => {
-    const statement = await statementOf(t, addInvoice({ amount_paid_off_stripe: 400 }, [1000]));
+  test("all lines are shown, and what has none goes to spend_other", async (t) => {
+    const many = await statementOf(t, invoice({}, Array<number>(130).fill(100)));
+    const noPositive = await statementOf(t, invoice({ amount_paid: 700 }, [-300]));
 
-    says(statement, "2026-07-01", "collected 6.00 usd", "some paid outside Stripe: not split");
-  });
-
-  test("what invoices collected beyond all charges is said to have been paid some other way", async (t) => {
-    says(await statementOf(t, addInvoice({}, [5000])), "· beyond charges", "50.00 usd", "paid some other way");
-    assert.doesNotMatch(await statementOf(t, () => undefined), /beyond charges/);
-  });
-
-  test("an invoice of 0 has nothing to split, one without a positive line goes to spend_other", async (t) => {
-    says(await statementOf(t, addInvoice({}, [1000, -1000])), "2026-07-01", "nothing to split");
-    const noPositive = await statementOf(t, addInvoice({ amount_paid: 700 }, [-300]));
+    assert.equal(many.match(/^ +1\.00 usd +prod_b -> spend_other; .+$/gm)?.length, 129);
     assert.match(noPositive, /^ +7\.00 usd +invoices without a positive line -> spend_other$/m);
   });
 
-  test("an invoice of more than ten lines is shown with all of them", async (t) => {
-    const statement = await statementOf(t, addInvoice({}, Array<number>(130).fill(100)));
-
-    assert.equal(statement.match(/^ +1\.00 usd +prod_b -> spend_other; .+$/gm)?.length, 129);
-  });
-
-  test("an invoice without a rate for its currency is not included, one with a rate is converted", async (t) => {
-    const noRate = await statementOf(t, addInvoice({ currency: "eur" }, [1000]));
-    const converted = await statementOf(t, (world) => {
-      addInvoice({ currency: "eur", created: JULY - 86_400 }, [1000])(world);
-      addCharge({ ...inEuro, amount: 2000 })(world);
-      settling(2300, "usd", 1.15)(world);
-    });
-
-    says(noRate, "2026-07-01", "collected 10.00 eur; not included: no charge tells a rate");
-    says(converted, "2026-06-30", "11.50 usd  collected 10.00 eur; at this customer's own rate");
-  });
-
-  test("an invoice names the charge that paid it, and is shown where that may not be read", async (t) => {
-    const add = (world: World) => {
-      addInvoice({ created: JULY + 86_400 }, [1000])(world);
-      addCharge({})(world);
-      const payment = { type: "payment_intent", payment_intent: "pi_x" } as const;
-      world.stripe.put(anInvoicePayment({ id: "inpay_x", invoice: "in_x", payment, status: "paid" }));
-    };
-    says(await statementOf(t, add), "2026-07-02", "by ch_x");
-    const refused = await statementOf(t, (world) => (add(world), refuse(world, "/v1/invoice_payments")));
-    says(refused, "2026-07-02", "collected 10.00 usd");
-    assert.doesNotMatch(refused, /by ch_x/);
-  });
-
-  test("an invoice paid after the run began waits for the next run", async (t) => {
-    const paid_at = Date.UTC(2027, 0, 1) / 1000;
-    const transitions = { finalized_at: null, marked_uncollectible_at: null, paid_at, voided_at: null };
-    const statement = await statementOf(t, addInvoice({ status_transitions: transitions }, [1000]));
-
-    says(statement, "2026-07-01", "0.00 usd", "the next run's");
-    says(statement, "spend_pro", "10.00 usd");
+  test("what invoices collected beyond all charges is said to have been paid some other way", async (t) => {
+    says(await statementOf(t, invoice({}, [5000])), "· beyond charges", "50.00 usd", "paid some other way");
   });
 
   test("a subscription is shown with its status, what it is worth a month, and why", async (t) => {
     const account = seedAccount({ customers: 12, seed: 1 });
     const world = await aWorld(t, { account, hasPeople: false });
     const sub = account.subscriptions.find(({ discounts, status }) => discounts.length > 0 && status === "active");
-    assert.ok(sub);
 
-    const { out } = await world.run("test-one", [String(sub.customer)]);
+    const { out } = await world.run("test-one", [String(sub?.customer)]);
 
     assert.match(out, /^Subscriptions: Active, mrr [\d.]+$/m);
-    assert.match(out, new RegExp(`^  ${sub.id}: active; counted; renews \\d{4}-\\d\\d-\\d\\d$`, "m"));
-    assert.match(
-      out,
-      /^ +[\d.]+ usd +\d+ × \d+ minor units of usd every 1 month = [\d.]+ a month; less coupon co_\w+$/m,
-    );
+    assert.match(out, new RegExp(`^  ${sub?.id}: active; counted; renews \\d{4}-\\d\\d-\\d\\d$`, "m"));
+    assert.match(out, /^ +[\d.]+ usd +\d+ × \d+ .+ every 1 month = [\d.]+ a month; less coupon co_\w+$/m);
   });
 
   test("a customer deleted in Stripe is said to be, with the revenue it keeps", async (t) => {
@@ -390,19 +346,9 @@ describe("test-one: usage", () => {
 
     const json = jsonOf(await world.run("test-one", [ME, "--json"]));
 
-    const wanted = {
-      stripe_customer_id: ME,
-      total_revenue_minor: 1000,
-      spend_minor: { spend_pro: 1000, spend_starter: 0, spend_team: 0, spend_usage: 0, spend_other: 0 },
-      unallocated_revenue_minor: 0,
-      currency: "usd",
-      subscription_status: "No Subscription",
-      first_charge_at: "2026-01-01T00:00:00.000Z",
-      last_charge_at: "2026-01-01T00:00:00.000Z",
-      person: null,
-      company: null,
-    };
-    assert.deepEqual(Object.fromEntries(Object.keys(wanted).map((field) => [field, json[field]])), wanted);
+    const { stripe_customer_id, currency, spend_minor } = json;
+    assert.deepEqual([stripe_customer_id, currency], [ME, "usd"]);
+    assert.deepEqual(spend_minor, { spend_pro: 1000, spend_starter: 0, spend_team: 0, spend_usage: 0, spend_other: 0 });
   });
 
   test("an unknown customer is a clear error, exit 1, and nothing on stdout", async (t) => {
