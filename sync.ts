@@ -2695,12 +2695,13 @@ function bridgeSections(findings: Findings, isVerbose: boolean): Section[] {
     });
     return { title: `Charges in ${currency}`, rows };
   });
-  const others = lines.slice(full.length).map(([currency, { captured, counted, countedAs }]): Row => {
-    const [all, part] = [captured, counted].map((tally) => shownAmount(tally.minor, findings, currency));
-    const remark = all === "" ? "" : `${part} of ${all} captured`;
-    return { label: currency, count: captured.count, amount: shownAmount(countedAs.minor, findings), remark };
+  const others = lines.slice(full.length).map(([currency, line]): Row => {
+    const way = BRIDGE.slice(0, 5).filter(([kind]) => line[kind].count > 0);
+    const told = ({ count, minor: sum }: Tally): string => shownAmount(sum, findings, currency) || String(count);
+    const remark = way.map(([kind, label]) => `${label} ${told(line[kind])}`).join(" ");
+    return { label: currency, count: line.captured.count, amount: shownAmount(line.countedAs.minor, findings), remark };
   });
-  return [...terms, { title: `Charges in other currencies, counted as Stripe settled them`, rows: others }];
+  return [...terms, { title: "Charges in other currencies, counted as Stripe settled them", rows: others }];
 }
 
 /** What the total consists of, with bars: no pie could show a part below 0. */

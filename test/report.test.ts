@@ -203,7 +203,7 @@ describe("the report", () => {
     [
       "has a line for each other currency",
       "Charges in other",
-      ["eur | 2 | 987.65 usd | 876.54 eur of 1530.86 eur captured"],
+      ["eur | 2 | 987.65 usd | captured 1530.86 eur - not included 654.32 eur = counted 876.54 eur"],
     ],
     [
       "has the revenue by product with bars, adding up to the total",
