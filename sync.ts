@@ -29,6 +29,7 @@ export const FALLBACK_SLUG = "spend_other";
 const SLUG_PATTERN = /^spend_[a-z0-9_]+$/;
 const LOOPBACK_HOSTS: readonly string[] = ["127.0.0.1", "localhost", "[::1]"];
 const DAY_MS = 86_400_000;
+const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
 
 /** Every setting with its default and meaning: what `--help` prints and the README's table says. */
 export const SETTINGS: readonly (readonly [name: string, fallback: string, meaning: string])[] = [
@@ -56,16 +57,11 @@ export type Usage = {
   readonly help: string;
 };
 
-/** What is wrong with the command line, and with the settings. */
-type Faults = { readonly usage: string[]; readonly settings: string[] };
-
 /** Wrong usage or settings: nothing was requested, exit 2. */
 export class SettingsError extends Error {
-  constructor({ usage, settings }: Faults) {
-    const block = (head: string, faults: readonly string[]): string[] =>
-      faults.length === 0 ? [] : [head, ...faults.map((fault) => `  - ${fault}`)];
-    const head = settings.length === 1 ? "1 setting is wrong:" : `${settings.length} settings are wrong:`;
-    super([...block("wrong usage:", usage), ...block(head, settings), "Nothing was requested."].join("\n"));
+  constructor(faults: readonly string[]) {
+    const head = `${faults.length} ${faults.length === 1 ? "thing" : "things"} to put right:`;
+    super([head, ...faults.map((fault) => `  - ${fault}`), "Nothing was requested."].join("\n"));
   }
 }
 
@@ -74,66 +70,56 @@ export class SettingsError extends Error {
  * arrives as one. Throws `SettingsError` with all faults at once.
  */
 export function readSettings(env: Environment, args: readonly string[], usage: Usage) {
-  const faults: Faults = { usage: [], settings: [] };
-  const warnings: string[] = [];
+  const [faults, warnings]: [string[], string[]] = [[], []];
   const value = (name: string): string => (env[name] ?? "").trim();
+  const reading = { value, faults, warnings };
   const isGithub = value("GITHUB_ACTIONS") === "true";
-  const { flags, customerId } = readArguments(args, usage, faults.usage);
-  const stripeKey = value("STRIPE_API_KEY");
-  const attioKey = value("ATTIO_API_KEY");
-  faults.settings.push(...keyFaults(stripeKey, attioKey, usage.requires, isGithub));
-  if (stripeKey.startsWith("sk_live_"))
-    warnings.push("STRIPE_API_KEY can move money (sk_live_…): a restricted read-only key (rk_live_…) is enough.");
+  const { flags, customerId } = readArguments(args, usage, faults);
+  const [stripeKey, attioKey] = readKeys(reading, usage.requires, isGithub);
   const currency = (value("CURRENCY") || "usd").toLowerCase();
   const refreshDays = value("REFRESH_DAYS") || "7";
-  const read = { value, faults: faults.settings, warnings };
-  expect(read, "CURRENCY", /^[a-z]{3}$/.test(currency), "a three-letter code such as eur");
-  expect(read, "REFRESH_DAYS", /^\d{1,4}$/.test(refreshDays), "a whole number of days such as 7");
+  expect(reading, "CURRENCY", /^[a-z]{3}$/.test(currency), "a three-letter code such as eur");
+  expect(reading, "REFRESH_DAYS", /^\d{1,4}$/.test(refreshDays), "a whole number of days such as 7");
   const settings = {
     stripeKey,
     attioKey,
-    stripeBase: readBase(read, "STRIPE_API_BASE", "https://api.stripe.com"),
-    attioBase: readBase(read, "ATTIO_API_BASE", "https://api.attio.com"),
+    stripeBase: readBase(reading, "STRIPE_API_BASE", "https://api.stripe.com"),
+    attioBase: readBase(reading, "ATTIO_API_BASE", "https://api.attio.com"),
     mode: (stripeKey.includes("_live_") ? "live" : "test") satisfies Mode as Mode,
     currency,
-    productSlugs: readProductSlugs(value("PRODUCT_SLUGS"), faults.settings),
+    productSlugs: readProductSlugs(value("PRODUCT_SLUGS"), faults),
     refreshMs: Number(refreshDays) * DAY_MS,
-    isDryRun: readSwitch(read, "DRY_RUN", false) || flags.has("--dry-run"),
+    isDryRun: readSwitch(reading, "DRY_RUN", false) || flags.has("--dry-run"),
     isUpdateOnly: flags.has("--update-only"),
     isVerbose: flags.has("--verbose"),
-    createsPeople: readSwitch(read, "CREATE_PEOPLE", false),
-    showsAmounts: readSwitch(read, "SHOW_AMOUNTS", true),
+    createsPeople: readSwitch(reading, "CREATE_PEOPLE", false),
+    showsAmounts: readSwitch(reading, "SHOW_AMOUNTS", true),
     /** Others may read this log: no single customer's amount, no list of ids. Any value of CI but these means yes. */
     isCi: !["", "0", "false"].includes(value("CI").toLowerCase()),
-    commands: isGithub ? ON_GITHUB : BY_HAND,
+    commands: commandsOf(isGithub),
     stepSummaryPath: value("GITHUB_STEP_SUMMARY"),
     flags,
     customerId,
     warnings,
   };
-  if (faults.usage.length + faults.settings.length > 0) throw new SettingsError(faults);
+  if (faults.length > 0) throw new SettingsError(faults);
   return Object.freeze(settings);
 }
 
 /** How a person runs what a message advises, where the message is read. */
-const BY_HAND = {
-  sync: "npm start",
-  dryRun: "npm start -- --dry-run",
-  bootstrap: "npm run bootstrap",
-  bootstrapDryRun: "npm run bootstrap -- --dry-run",
-  suggestProducts: "npm run bootstrap -- --suggest-products",
-  testOne: "npm run test-one -- cus_…",
-  force: "npm start -- --force",
-};
-const ON_GITHUB: typeof BY_HAND = {
-  sync: 'Run workflow with "sync"',
-  dryRun: 'Run workflow with "sync" and a tick at "Dry run"',
-  bootstrap: 'Run workflow with "bootstrap"',
-  bootstrapDryRun: 'Run workflow with "bootstrap" and a tick at "Dry run"',
-  suggestProducts: 'Run workflow with "suggest products"',
-  testOne: "Run workflow with the customer's id in the last field",
-  force: 'Run workflow with "sync" and a tick at "Force"',
-};
+function commandsOf(isGithub: boolean) {
+  const how = (byHand: string, onGithub: string): string =>
+    isGithub ? `Run workflow with ${onGithub}` : `npm ${byHand}`;
+  return {
+    sync: how("start", '"sync"'),
+    dryRun: how("start -- --dry-run", '"sync" and a tick at "Dry run"'),
+    force: how("start -- --force", '"sync" and a tick at "Force"'),
+    bootstrap: how("run bootstrap", '"bootstrap"'),
+    bootstrapDryRun: how("run bootstrap -- --dry-run", '"bootstrap" and a tick at "Dry run"'),
+    suggestProducts: how("run bootstrap -- --suggest-products", '"suggest products"'),
+    testOne: how("run test-one -- cus_…", "the customer's id in the last field"),
+  };
+}
 
 /** What reads one setting needs: its value, and where to say what is wrong or odd. */
 type Reading = { readonly value: (name: string) => string; readonly faults: string[]; readonly warnings: string[] };
@@ -158,7 +144,7 @@ function readBase(reading: Reading, name: string, origin: string): string {
     reading,
     name,
     given === "" || isLoopback,
-    "loopback, such as http://127.0.0.1:4242: no other host gets a key",
+    "loopback, such as http://127.0.0.1:4242, as no other host gets a key",
   );
   if (isLoopback) reading.warnings.push(`${name} is set: requests go to ${url.origin}`);
   return isLoopback ? url.origin : origin;
@@ -181,8 +167,9 @@ function readArguments(args: readonly string[], usage: Usage, faults: string[]) 
   return { flags, customerId };
 }
 
-function keyFaults(stripeKey: string, attioKey: string, required: readonly string[], isGithub: boolean): string[] {
-  const faults: string[] = [];
+/** Both keys; what is wrong with them is said without showing them. */
+function readKeys({ value, faults, warnings }: Reading, required: readonly string[], isGithub: boolean) {
+  const [stripeKey, attioKey] = [value("STRIPE_API_KEY"), value("ATTIO_API_KEY")];
   const place = isGithub ? "Settings › Secrets and variables › Actions › Secrets" : "the file .env beside this program";
   if (stripeKey === "" && required.includes("STRIPE_API_KEY"))
     faults.push(`STRIPE_API_KEY is not set: put a restricted read-only key such as rk_live_… into ${place}.`);
@@ -190,15 +177,15 @@ function keyFaults(stripeKey: string, attioKey: string, required: readonly strin
     faults.push("STRIPE_API_KEY is a publishable key (pk_…), which cannot read: expected rk_live_… or rk_test_….");
   else if (stripeKey !== "" && !/^((rk|sk)_(live|test)|rkcs_test)_[A-Za-z0-9_]+$/.test(stripeKey))
     faults.push("STRIPE_API_KEY is no Stripe key (not shown): expected one that starts with rk_live_ or rk_test_.");
+  if (stripeKey.startsWith("sk_live_"))
+    warnings.push("STRIPE_API_KEY can move money (sk_live_…): a restricted read-only key (rk_live_…) is enough.");
   if (attioKey === "" && required.includes("ATTIO_API_KEY"))
-    faults.push(
-      `ATTIO_API_KEY is not set: put an access token (Attio › Workspace settings › Developers) into ${place}.`,
-    );
+    faults.push(`ATTIO_API_KEY is not set: put an access token (${ATTIO_KEYS_PAGE}) into ${place}.`);
   else if (/^(sk|rk|pk|rkcs)_/.test(attioKey))
     faults.push("ATTIO_API_KEY holds a Stripe key: expected an Attio access token. Were the two swapped?");
   else if (!/^[\x21-\x7e]*$/.test(attioKey))
     faults.push("ATTIO_API_KEY holds a character that no key has (not shown): copy it again.");
-  return faults;
+  return [stripeKey, attioKey] as const;
 }
 
 /** The map in this file with the setting's JSON laid over it. A Map: a product may be named `__proto__`. */
@@ -661,23 +648,24 @@ function unsplit({ collectedMinor }: Bill, outcome: "paid later" | "nothing" | "
   return { outcome, collectedMinor, convertedMinor: ZERO, shares: [] as readonly Share[] };
 }
 
-function explainBill(books: Books, bill: Bill) {
-  const { currency, collectedMinor, weights } = bill;
+function explainBill({ currency, productSlugs, ledgers }: Books, bill: Bill) {
+  const { collectedMinor, weights } = bill;
   if (collectedMinor === 0) return unsplit(bill, "nothing");
-  const convertedMinor = currency === books.currency ? collectedMinor : convertBill(books, bill);
-  if (convertedMinor === undefined) return unsplit(bill, "set aside");
+  const isHome = bill.currency === currency;
+  const rate = isHome ? undefined : rateOf(ledgers.get(bill.customerId ?? ""), bill.currency);
+  if (!isHome && rate === undefined) return unsplit(bill, "set aside");
+  const convertedMinor = rate ? scaleMinor(collectedMinor, rate.settledMinor, rate.ofMinor) : collectedMinor;
   const amounts = splitMinor(convertedMinor, weights.map(({ amount }) => amount)); // prettier-ignore
   const shares = weights.map(({ line, product }, at): Share => {
-    return { line, product, slug: books.productSlugs.get(product) ?? FALLBACK_SLUG, shareMinor: amounts[at] ?? ZERO };
+    return { line, product, slug: productSlugs.get(product) ?? FALLBACK_SLUG, shareMinor: amounts[at] ?? ZERO };
   });
   return { outcome: "split" as const, collectedMinor, convertedMinor, shares };
 }
 
-/** At the rate of all the customer's captured charges in that currency; undefined where one of them has none. */
-function convertBill(books: Books, { customerId, currency, collectedMinor }: Bill): Minor | undefined {
-  const sums = books.ledgers.get(customerId ?? "")?.currencies.get(currency);
-  if (sums === undefined || sums.isPartlyUnsettled || sums.ofMinor === 0) return undefined;
-  return scaleMinor(collectedMinor, sums.settledMinor, sums.ofMinor);
+/** The customer's own, of all captured charges in that currency; undefined where one of them has none. */
+function rateOf(ledger: Ledger | undefined, currency: string): CurrencySums | undefined {
+  const sums = ledger?.currencies.get(currency);
+  return sums === undefined || sums.isPartlyUnsettled || sums.ofMinor === 0 ? undefined : sums;
 }
 
 /** How many, and how much in minor units. */
@@ -957,16 +945,15 @@ type Status = (typeof STATUSES)[number];
 /** Rank 0 is the best; among canceled subscriptions the last to end decides, a voluntary end before an involuntary one. */
 type Standing = { readonly rank: number; readonly endedAt: number; readonly status: Status };
 
-function standingOf(subscription: Subscription): Standing {
-  const { status } = subscription;
-  if (status === "active" || status === "trialing") return { rank: 0, endedAt: 0, status: "Active" };
-  if (status === "past_due" || status === "unpaid") return { rank: 1, endedAt: 0, status: "Past Due" };
-  if (status === "paused") return { rank: 2, endedAt: 0, status: "Paused" };
-  if (status !== "canceled") return { rank: 5, endedAt: 0, status: "No Subscription" };
-  const reason = subscription.cancellation_details?.reason ?? "";
-  const isInvoluntary = reason === "payment_failed" || reason === "payment_disputed";
-  const endedAt = subscription.ended_at ?? 0;
-  return { rank: 3, endedAt, status: isInvoluntary ? "Canceled (Involuntary)" : "Canceled (Voluntary)" };
+function standingOf({ status, cancellation_details: details, ended_at }: Subscription): Standing {
+  const among = (...statuses: readonly string[]): boolean => statuses.includes(status);
+  if (among("active", "trialing")) return { rank: 0, endedAt: 0, status: "Active" };
+  if (among("past_due", "unpaid")) return { rank: 1, endedAt: 0, status: "Past Due" };
+  if (among("paused")) return { rank: 2, endedAt: 0, status: "Paused" };
+  if (!among("canceled")) return { rank: 5, endedAt: 0, status: "No Subscription" };
+  const isInvoluntary = ["payment_failed", "payment_disputed"].includes(details?.reason ?? "");
+  const ended = isInvoluntary ? "Canceled (Involuntary)" : "Canceled (Voluntary)";
+  return { rank: 3, endedAt: ended_at ?? 0, status: ended };
 }
 
 /** Enters one subscription; the best of a customer stays. */
@@ -1094,8 +1081,8 @@ type PaysNow = { readonly mrrMinor: Minor | undefined; readonly renewsAtUnix: nu
 const PAYS_NOTHING: PaysNow = { mrrMinor: ZERO, renewsAtUnix: Infinity, cancelsAtUnix: Infinity };
 
 /** The coupons to read before the subscriptions can be closed, each once. */
-export function couponsNeeded(books: Books, customers: ReadonlyMap<string, Customer>): string[] {
-  const ids = [...books.running].flatMap(([customerId, subscriptions]) =>
+export function couponsNeeded({ running }: Books, customers: ReadonlyMap<string, Customer>): string[] {
+  const ids = [...running].flatMap(([customerId, subscriptions]) =>
     subscriptions.flatMap((one) => couponIdsOf(one, customers.get(customerId)?.discount ?? null)),
   );
   return [...new Set(ids)].filter((id) => id !== "");
@@ -1106,44 +1093,39 @@ export function couponsNeeded(books: Books, customers: ReadonlyMap<string, Custo
  * customers of whom it cannot be told are in none of the four.
  */
 export function closeSubscriptions(
-  books: Books,
+  { mrr, untold, currency, running, paysNow }: Books,
   customers: ReadonlyMap<string, Customer>,
   coupons: ReadonlyMap<string, Coupon | undefined>,
 ): void {
-  const { mrr, untold, currency } = books;
-  for (const [customerId, subscriptions] of books.running) {
+  for (const [customerId, subscriptions] of running) {
     const worth = { currency, coupons, customerDiscount: customers.get(customerId)?.discount ?? null };
     const explained = subscriptions.map((one) => explainSubscription(one, worth));
     const reason = explained.find((one) => one.counts === "counted" && one.reason !== undefined)?.reason;
     if (reason !== undefined) untold.set(reason, (untold.get(reason) ?? 0) + 1);
     const told = reason === undefined ? explained.filter((one) => one.reason === undefined) : [];
-    for (const one of told) enterWorth(mrr, one);
-    const net = told.filter(({ counts }) => counts === "counted").map(netOf);
-    mrr.net = sumMinor([mrr.net, ...net]);
-    books.paysNow.set(customerId, {
-      mrrMinor: reason === undefined ? sumMinor(net) : undefined,
-      renewsAtUnix: Math.min(...explained.map(({ renewsAtUnix = Infinity }) => renewsAtUnix)),
-      cancelsAtUnix: Math.min(...explained.map(({ cancelsAtUnix = Infinity }) => cancelsAtUnix)),
-    });
+    const net = sumMinor(told.map((one) => enterWorth(mrr, one)));
+    mrr.net = addMinor(mrr.net, net);
+    const renewsAtUnix = Math.min(...explained.map((one) => one.renewsAtUnix ?? Infinity));
+    const cancelsAtUnix = Math.min(...explained.map((one) => one.cancelsAtUnix ?? Infinity));
+    paysNow.set(customerId, { mrrMinor: reason === undefined ? net : undefined, renewsAtUnix, cancelsAtUnix });
   }
   if (mrr.list - mrr.coupons - mrr.paused !== mrr.net) throw notClosed("between list price and mrr");
 }
 
-type Explained = ReturnType<typeof explainSubscription>;
-
-function netOf({ items }: Explained): Minor {
-  return sumMinor(items.map(({ mrrMinor }) => mrrMinor));
-}
-
-function enterWorth(mrr: Books["mrr"], explained: Explained): void {
-  const { counts, items, cancelsAtUnix } = explained;
-  const net = netOf(explained);
-  if (counts === "trial") return addTo(mrr.trials, net);
+/** Enters what can be told of one subscription. Returns what it adds to its customer's `mrr`. */
+function enterWorth(
+  mrr: Books["mrr"],
+  { counts, items, cancelsAtUnix }: ReturnType<typeof explainSubscription>,
+): Minor {
+  const net = sumMinor(items.map(({ mrrMinor }) => mrrMinor));
   const list = sumMinor(items.map(({ listMinor }) => listMinor));
+  if (counts === "trial") addTo(mrr.trials, net);
+  if (counts === "trial") return ZERO;
   mrr.list = addMinor(mrr.list, list);
   mrr.coupons = minor(mrr.coupons + list - net);
   if (counts === "paused") mrr.paused = addMinor(mrr.paused, net);
   else if (cancelsAtUnix !== undefined) addTo(mrr.ending, net);
+  return counts === "counted" ? net : ZERO;
 }
 
 // ------------------------------------------------------------------ Plan ----
@@ -2230,7 +2212,6 @@ const OFFSET_PAGE = 500;
 const FILTER_BATCH = 100;
 const READ_WORKERS = 20;
 const WRITE_WORKERS = 16;
-const ATTIO_KEYS_PAGE = "Attio › Workspace settings › Developers";
 const SELF = { method: "GET", path: "/v2/self", lane: "read" } as const;
 
 /** Attio allows 100 reads and 25 writes a second per workspace: https://docs.attio.com/rest-api/guides/rate-limiting */

@@ -107,7 +107,7 @@ describe("process: exit codes and streams", { concurrency: 4 }, () => {
     const run = await start("sync.ts", [], env).ended;
 
     assert.equal(run.code, 2);
-    assert.match(run.err, /^5 settings are wrong:$/m);
+    assert.match(run.err, /^5 things to put right:$/m);
     for (const name of ["ATTIO_API_KEY", ...Object.keys(env)]) assert.match(run.err, new RegExp(`^  - ${name} `, "m"));
   });
 

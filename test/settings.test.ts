@@ -69,7 +69,7 @@ describe("a wrong setting", () => {
   for (const [env, said] of WRONG)
     it(`such as ${JSON.stringify(env)} is named with what is right, and no secret is shown`, () => {
       const message = faultOf(env);
-      assert.match(message, /^1 setting is wrong:\n  - .+\nNothing was requested\.$/);
+      assert.match(message, /^1 thing to put right:\n  - .+\nNothing was requested\.$/);
       for (const part of said) assert.ok(message.includes(part), `${part} is missing in:\n${message}`);
       assert.ok(!message.includes(SECRET), message);
     });
@@ -90,7 +90,7 @@ describe("a wrong setting", () => {
     const message = faultOf(env, ["--dryrun", "cus_1"]);
     const lines = message.split("\n").filter((line) => line.startsWith("  - "));
     assert.equal(lines.length, 13, message);
-    assert.match(message, /^wrong usage:\n(  - .+\n){2}11 settings are wrong:\n(  - .+\n){11}Nothing was requested\.$/);
+    assert.match(message, /^13 things to put right:\n(  - .+\n){13}Nothing was requested\.$/);
     for (const name of [...Object.keys(env), "prod_1", "prod_2", "--dryrun", "cus_1"])
       assert.ok(message.includes(name), `${name} is missing in:\n${message}`);
     assert.ok(!message.includes(SECRET), message);
@@ -100,7 +100,7 @@ describe("a wrong setting", () => {
     const message = faultOf({ CURRENCY: `e\u001b[31mu\r\n::error::\u202e${"x".repeat(5000)}` });
     assert.match(
       message,
-      /^1 setting is wrong:\n  - CURRENCY is "\P{C}{1,60}": expected .+\nNothing was requested\.$/u,
+      /^1 thing to put right:\n  - CURRENCY is "\P{C}{1,60}": expected .+\nNothing was requested\.$/u,
     );
   });
 });
@@ -130,7 +130,7 @@ describe("keys", () => {
 
   it("that were swapped are both named", () => {
     const message = faultOf({ STRIPE_API_KEY: SECRET, ATTIO_API_KEY: `rk_live_${SECRET}` });
-    assert.match(message, /^2 settings are wrong:/);
+    assert.match(message, /^2 things to put right:/);
     assert.match(message, /STRIPE_API_KEY is no Stripe key/);
     assert.match(message, /ATTIO_API_KEY holds a Stripe key.+swapped/);
     assert.ok(!message.includes(SECRET), message);
