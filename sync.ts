@@ -2705,7 +2705,6 @@ function revenueRows(findings: Findings, { columns, unallocated, totalMinor, wit
   ];
 }
 
-/** What customers pay a month. */
 function mrrRows(findings: Findings, { mrrWithoutRecord }: Plan): Row[] {
   const { mrr, untold, running } = findings.books;
   const money = (label: string, sum: Minor): Row => ({ label, amount: shownAmount(sum, findings) });
@@ -2784,8 +2783,8 @@ export function productsToName({ books, settings }: Pick<Findings, "books" | "se
 function fallbackRows(findings: Findings): Row[] {
   const { books, productNames, settings } = findings;
   const rows = fallbackOf(books).map(([label, sum]): Row => {
-    const remark = settings.showsAmounts ? productNames.get(label) : undefined;
-    return { label, amount: shownAmount(sum, findings), remark: remark ?? "" };
+    const remark = (settings.showsAmounts && productNames.get(label)) || "";
+    return { label, amount: shownAmount(sum, findings), remark };
   });
   const hint = { label: `suggest products: ${settings.commands.suggestProducts}` };
   const isMappable = rows.some(({ label }) => !NOT_PRODUCTS.has(label));
@@ -2804,15 +2803,14 @@ export function warningsOf(findings: Findings): string[] {
   };
   const [aside, bills, guests] = [told("setAside", "charge"), told("noRate", "paid invoice"), told("guests", "charge")];
   const better = adviseCurrency(books)?.currency;
-  const warnings = [
+  const isNobodys = guests !== "" && told("counted", "charge") === "";
+  return [
     aside && `Not included: ${aside}, not settled in ${books.currency}. CURRENCY=${better} would count most of it.`,
     bills && `Not included: ${bills}, as no charge of their customers tells a rate.`,
-    guests && !told("counted", "charge") && `Nobody gets a record: all ${guests} are without a customer.`,
-  ];
-  return warnings.filter((warning) => typeof warning === "string").filter(Boolean);
+    isNobodys ? `Nobody gets a record: all ${guests} are without a customer. Let your checkout create customers.` : "",
+  ].filter(Boolean);
 }
 
-/** A row as text: label, count, amount, remark. */
 function cellsOf({ label, count, amount = "", remark = "" }: Row): string[] {
   return [label, String(count ?? ""), amount, remark];
 }
@@ -2865,7 +2863,6 @@ function markdown(cell: string): string {
   return clean(cell).replace(/[\\`*_{}[\]<>#|~@&:]|(?<=www)\./g, (mark) => `&#${mark.codePointAt(0)};`);
 }
 
-/** A section as a table, without the columns that are empty throughout. */
 function markdownOf({ title, rows, place }: Section): string {
   const cells = rows.map(cellsOf);
   const used = [0, 1, 2, 3].filter((at) => at === 0 || cells.some((row) => row[at] !== ""));
