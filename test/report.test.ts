@@ -101,6 +101,11 @@ function labelled(findings: Findings, title: string, label: string): string | un
   return row && inShort(row);
 }
 
+/** The lines that GitHub's runner would take for a command: `::` at the start, spaces aside, or `##[` anywhere. */
+function commandsIn(printed: string): string[] {
+  return printed.split(/\r?\n|\r/).filter((line) => /^\s*::|##\[/.test(line));
+}
+
 describe("the first line, and the last but one", () => {
   const lineOf = (scene: Scene) => headlineOf(findingsOf(scene), planOf(scene));
   const before: Scene = { charges: payers(3, 1000) };
@@ -402,13 +407,7 @@ describe("the step summary", () => {
       "<details><summary>What they pay now, a month, in usd",
       "<details><summary>In spend&#95;other",
     ]);
-    for (const row of [
-      "create | 2",
-      "captured | 4 | 20246.20 usd",
-      "= total revenue |  | 21179.53 usd",
-      "new payers | 2",
-    ])
-      assert.ok(summary.includes(row), row);
+    assert.ok(summary.includes("\n| = total revenue |  | 21179.53 usd |  |\n"), summary);
   });
 
   it("says in its heading that a run was a dry one", () => {
@@ -422,89 +421,58 @@ describe("the step summary", () => {
     const quoted = summary.split("\n").filter((text) => text.startsWith("> "));
     assert.deepEqual(quoted, ["> **error** 2 things&#58;  ", "> - &#60;b&#62;one&#60;/b&#62;  ", "> - &#96;two&#96;"]);
     assert.ok(summary.indexOf("> **error**") < summary.indexOf("### What changes"));
-    const alone = { heading: "Stripe to Attio", lines: [], sections: [] };
-    assert.equal(
-      stepSummary([{ kind: "error", line: "It failed." }], alone),
-      "## Stripe to Attio: needs attention\n\n> **error** It failed.\n",
-    );
   });
+});
 
-  /** An account whose one product has this name or, without a name, this id. Names come to the report cleaned. */
-  const withProduct = (id: string, name?: string) => {
-    const scene: Scene = { charges: [aCharge()], invoices: [anInvoice([aLine(6000, id)])] };
-    const findings = findingsOf(scene, { productNames: new Map(name === undefined ? [] : [[id, clean(name)]]) });
-    return { summary: summaryOf(findings), log: reportOf(findings) };
-  };
+describe("a product's name or id", () => {
   /** What Markdown makes of a summary: headings, tags, fences, quotations, and each table row's number of bars. */
   const structureOf = (summary: string): string[] =>
     summary
       .split("\n")
       .map((line) => /^\s*(#+|<[^>]*>|```\w*|>|[-+*] )/.exec(line)?.[1] ?? line.replace(/[^|]/g, ""))
       .filter(Boolean);
-  for (const name of [
-    "a|b||c",
-    "`code` ```",
-    "<script>alert(1)</script><img src=x>",
-    "[link](https://evil.example) ![i](x)",
-    "line\r\n## heading\n\n| x |",
-    "@everyone #1 ~~x~~ **b** _i_",
-    "&lt;b&gt;",
-  ])
-    it(`takes no Markdown or HTML from a product called ${JSON.stringify(name)}`, () => {
-      const cases = [
-        [withProduct("prod_1", name), withProduct("prod_1", "Pro")],
-        [withProduct(name, "Pro"), withProduct("prod_1", "Pro")],
-        [withProduct(name), withProduct("prod_1")],
-      ] as const;
-      for (const [{ summary }, harmless] of cases) {
-        assert.deepEqual(structureOf(summary), structureOf(harmless.summary));
+  const withProduct = (id: string, name: string) => {
+    const scene: Scene = { charges: [aCharge()], invoices: [anInvoice([aLine(6000, id)])] };
+    const findings = findingsOf(scene, { productNames: new Map(name === "" ? [] : [[id, clean(name)]]) });
+    return { summary: summaryOf(findings), report: reportOf(findings) };
+  };
+  // prettier-ignore
+  const HOSTILE = [
+    "a|b||c", "`code` ```", "<script>alert(1)</script><img src=x>", "[link](https://evil.example) ![i](x)", "&lt;b&gt;",
+    "line\r\n## heading\n\n| x |", "@everyone #1 ~~x~~ **b** _i_", "p\u001b[31m\u0007\u009b2J\u202e\u2028q",
+    "::error::x", "::stop-commands::x", "%0A::error::x", "a\n::error::x", "##[error]x", "b ##[add-mask]1",
+  ];
+  for (const text of HOSTILE)
+    it(`is no Markdown, HTML or command, and steers no terminal: ${JSON.stringify(text)}`, () => {
+      for (const [id, name] of [
+        ["prod_1", text],
+        [text, "Pro"],
+        [text, ""],
+      ] as const) {
+        // prettier-ignore
+        const { summary, report } = withProduct(id, name);
+        assert.deepEqual(structureOf(summary), structureOf(withProduct("prod_1", name && "Pro").summary));
         const rows = summary.split("\n").filter((line) => line.startsWith("|") && line.includes("60.00"));
         for (const row of rows) assert.doesNotMatch(row, /[<>`*_[\]~@]|&(?!#\d+;)/);
+        assert.match(report, /60\.00 usd/);
+        assert.deepEqual(commandsIn(report), []);
+        assert.doesNotMatch(summary + report, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2028\u2029]/);
       }
     });
-
-  it("and the log hold no character that could steer a terminal", () => {
-    const hostile = "p\u001b[31m\u0007\u009b2J\u202e\u2028q";
-    for (const { summary, log } of [withProduct("prod_1", hostile), withProduct(hostile)])
-      assert.doesNotMatch(summary + log, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2028\u2029]/);
-  });
 });
 
 describe("the log in GitHub Actions", () => {
-  /** The lines that the runner would take for a command: `::` at the start, spaces aside, or `##[` anywhere. */
-  const commandsIn = (printed: string) => printed.split(/\r?\n|\r/).filter((line) => /^\s*::|##\[/.test(line));
-
   it("marks a problem as an annotation, on one line and with its percent signs escaped", () => {
     const { log, printed } = aLog({ GITHUB_ACTIONS: "true" });
+    const elsewhere = aLog();
     log.error("20 % less\r\nin cus_1");
     log.warn("slow");
-    const elsewhere = aLog();
     elsewhere.log.error("It failed.");
-    assert.equal(elsewhere.printed(), "It failed.\n");
     assert.deepEqual(commandsIn(printed()), [
       "::error title=stripe-attio-sync::20 %25 less%0D%0Ain cus_1",
       "::warning title=stripe-attio-sync::slow",
     ]);
-    assert.deepEqual(log.problems.map(({ kind }) => kind), ["error", "warning"]); // prettier-ignore
-  });
-
-  it("takes no command from a product, whatever its id or name", () => {
-    const hostile = [
-      "::error::x",
-      "::stop-commands::x",
-      "%0A::error::x",
-      "a\n::error::x",
-      "##[error]x",
-      "b ##[add-mask]1",
-    ];
-    for (const [id, name] of hostile.flatMap((text) => [[text, "Pro"] as const, ["prod_1", text] as const])) {
-      const scene: Scene = { charges: [aCharge()], invoices: [anInvoice([aLine(6000, id)])] };
-      const { log, printed } = aLog({ GITHUB_ACTIONS: "true" });
-      const findings = findingsOf(scene, { productNames: new Map([[id, clean(name)]]) });
-      log.tell(...reportSections(findings, planChanges(findings)));
-      assert.match(printed(), /60\.00 usd/);
-      assert.deepEqual(commandsIn(printed()), [], JSON.stringify([id, name]));
-    }
+    assert.equal(elsewhere.printed(), "It failed.\n");
   });
 
   it("never shows a key", () => {
