@@ -1536,6 +1536,8 @@ export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, 
   }
 
   return {
+    /** How many wait for their turn. */
+    waiting: (): number => waiting.values().reduce((sum, line) => sum + line.length, 0),
     pause: (ms: number): void => void (pausedUntil = Math.max(pausedUntil, clock.elapsed() + ms)),
     turn(lane: string): Promise<void> {
       const turn = Promise.withResolvers<void>();
@@ -1946,9 +1948,16 @@ type Cursor = string | undefined;
 
 /**
  * What one worker reads, newest first: on from `created` down to `keep`, with the filters of its first page. `span`: the
- * seconds its last page covered, or, before its first, the last page of the window it was cut from.
+ * seconds its last page covered, or, while it is `isNew`, the last page of the window it was cut from.
  */
-type Window = { keep: number; created: number; span: number; readonly reach: number; readonly filter: Query };
+type Window = {
+  keep: number;
+  created: number;
+  span: number;
+  isNew: boolean;
+  reach: number;
+  readonly filter: Query;
+};
 
 /** What is wanted of a list. */
 export type Wanted<T> = {
@@ -1985,8 +1994,8 @@ type Listed = { readonly id: string; readonly created: number };
  * with the same filters and cursor, and stops at the cut), the free one starts on the older part. So the windows
  * partition time, every object belongs to exactly one, and a second that fills many pages is simply paged.
  *
- * A cut costs at most one request more than reading on. Cuts are rationed to 5 and 3 for every 10 pages' worth of
- * objects, so that a list takes no more than 1.3 × its pages + 6 requests, however its objects lie in time.
+ * A cut costs at most one request more than reading on. Cuts are rationed to 4 and 3 for every 10 pages' worth of
+ * objects, so that a list takes no more than 1.3 × its pages + 5 requests, however its objects lie in time.
  */
 export async function readList<T extends Listed>(
   stripe: Service,
@@ -1996,8 +2005,8 @@ export async function readList<T extends Listed>(
 ): Promise<void> {
   const crew = createCrew(LIST_WORKERS);
   const expands = list.expand?.isAlways === true;
-  const reading: Listing<T> = { stripe, list, use, take, crew, open: new Set(), cuts: 5, expands };
-  openWindow(reading, { keep: 0, created: use.t0 - 1, span: Infinity, reach: 8 });
+  const reading: Listing<T> = { stripe, list, use, take, crew, open: new Set(), cuts: 4, expands };
+  openWindow(reading, { keep: 0, created: use.t0 - 1, span: Infinity, isNew: true, reach: 8 });
   await crew.done();
 }
 
@@ -2064,6 +2073,8 @@ function takePage<T extends Listed>(reading: Listing<T>, window: Window, { objec
     reading.cuts += 0.3 / PAGE;
   }
   window.span = newest - window.created;
+  window.isNew = false;
+  window.reach = 8;
   const isOver = !hasMore || window.created < window.keep;
   if (isOver) reading.open.delete(window);
   cutWhileFree(reading);
@@ -2071,32 +2082,39 @@ function takePage<T extends Listed>(reading: Listing<T>, window: Window, { objec
 }
 
 function cutWhileFree<T extends Listed>(reading: Listing<T>): void {
-  while (reading.open.size < LIST_WORKERS && reading.cuts >= 1) {
+  // Where so many wait for their turn already, the pace is the limit: more windows would only cost part-filled pages.
+  const isFree = (): boolean => reading.stripe.pace.waiting() < 10;
+  while (reading.open.size < LIST_WORKERS && reading.cuts >= 1 && isFree()) {
     const [widest] = [...reading.open].toSorted((a, b) => pagesLeft(b) - pagesLeft(a));
     const cut = widest === undefined ? 0 : cutBelow(widest.created, widest.keep, widest.span, widest.reach);
     if (widest === undefined || cut === 0) return;
     reading.cuts -= 1;
     // How much lies beyond the cut nobody knows: there, the next cut may look twice as far.
-    openWindow(reading, { keep: widest.keep, created: cut - 1, span: widest.span, reach: widest.reach * 2 });
+    const { keep, span, reach } = widest;
+    openWindow(reading, { keep, created: cut - 1, span, isNew: true, reach: reach * 2 });
     widest.keep = cut;
   }
 }
 
-/** How many pages a window still holds, by the measure of its last one. */
-function pagesLeft({ created, keep, span }: Window): number {
+/**
+ * How many pages a window still holds, by the measure of its last one. One that is open below may hold any number; one
+ * that is new may hold nothing, and is trusted only as far as the first page opens windows: 8, 16, 32, 64 pages.
+ */
+function pagesLeft({ created, keep, span, isNew, reach }: Window): number {
+  if (isNew && reach > 64) return 0;
   return keep === 0 ? Infinity : (created - keep) / Math.max(1, span);
 }
 
 /**
  * Where to cut the unread rest of a window, which goes from `from` (0: open below) up to `oldest`, after a page that
  * spanned `span` seconds: in the middle, but no more than `reach` such pages down, since what lies further is a guess.
- * 0 where either part would hold less than a page, by that page's measure.
+ * 0 where either part would hold less than two pages, by that page's measure.
  */
 export function cutBelow(oldest: number, from: number, span: number, reach: number): number {
   const pageSeconds = Math.max(1, span);
   const middle = from === 0 ? 0 : Math.ceil((from + oldest) / 2);
   const cut = Math.max(middle, oldest - pageSeconds * reach, 0);
-  return oldest - cut >= pageSeconds && cut - from >= pageSeconds ? cut : 0;
+  return oldest - cut >= 2 * pageSeconds && cut - from >= 2 * pageSeconds ? cut : 0;
 }
 
 /**

@@ -22,7 +22,15 @@ export type Size = ReturnType<typeof SIZE>;
 /** How long both services take to answer, from now on. */
 export const LATENCY = shape({ latencyMs: int });
 
-const SEEN = shape({ requests: int, refused: int, busiestSecond: int, busiestRouteSecond: int });
+/** Requests to a route in each second since the first to either service. */
+const ROUTE = shape({ route: text, perSecond: listOf(int) });
+const SEEN = shape({
+  requests: int,
+  refused: int,
+  busiestSecond: int,
+  busiestRouteSecond: int,
+  routes: listOf(ROUTE),
+});
 const OBSERVATION = shape({ stripe: SEEN, attio: SEEN, writes: int });
 /** What the services saw; `writes` are Attio's. */
 export type Observation = ReturnType<typeof OBSERVATION>;

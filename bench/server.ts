@@ -44,10 +44,22 @@ function busiestSecond(exchanges: readonly Exchange[]): number {
   return busiest;
 }
 
-function observe(service: SandboxServer): Observation["stripe"] {
-  const { log } = service;
-  const byRoute = [...Map.groupBy(log, ({ route }) => route).values()];
+/** How many requests there were in each second since `startMs`. */
+function countsPerSecond(exchanges: readonly Exchange[], startMs: number): number[] {
+  const counts: number[] = [];
+  for (const { atMs } of exchanges) {
+    const second = Math.floor((atMs - startMs) / 1000);
+    while (counts.length <= second) counts.push(0);
+    counts[second] = (counts[second] ?? 0) + 1;
+  }
+  return counts;
+}
+
+function observe({ log }: SandboxServer, startMs: number): Observation["stripe"] {
+  const routes = Map.groupBy(log, ({ route }) => route);
+  const byRoute = [...routes.values()];
   return {
+    routes: [...routes].map(([route, of]) => ({ route, perSecond: countsPerSecond(of, startMs) })),
     requests: log.length,
     refused: log.filter(({ status }) => status === 429).length,
     busiestSecond: busiestSecond(log),
@@ -74,7 +86,12 @@ let writesBefore = 0;
 
 process.on("message", (message) => {
   const writes = attio.writes.requests;
-  const seen: Observation = { stripe: observe(stripe), attio: observe(attio), writes: writes - writesBefore };
+  const startMs = Math.min(...[stripe, attio].map(({ log }) => log[0]?.atMs ?? Infinity));
+  const seen: Observation = {
+    stripe: observe(stripe, startMs),
+    attio: observe(attio, startMs),
+    writes: writes - writesBefore,
+  };
   writesBefore = writes;
   for (const { log } of [stripe, attio]) log.length = 0;
   latencyMs = readAs("message", LATENCY, message).latencyMs;
