@@ -1456,10 +1456,7 @@ const TRIES = 6;
 const SHORTEST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 const TIMEOUT_MS = 60_000;
-/**
- * A 429 says nothing of the request: somebody else is using the limit up, and does so while there is work. So it costs
- * no try. Five minutes of them, for one request, are no crowd but a quota.
- */
+/** For so long a 429 costs no try: somebody else uses the limit up. After that it is no crowd but a quota. */
 const CROWDED_MS = 300_000;
 
 /** Time and chance come in from outside, so that a test can own them. */
@@ -1499,40 +1496,36 @@ export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, 
   const last = (key: string): number => lastAt.get(key) ?? -Infinity;
   const gapOf = (key: string): number => 1000 / (key === "all" ? rates.all : rates.lane(key));
   const opensAt = (key: string): number => last(key) + gapOf(key);
+  const passesAt = (lane: string): number => Math.max(pausedUntil, opensAt("all"), opensAt(lane));
   const rankOf = (lane: string, now: number): number => {
     const rank = rates.first?.indexOf(lane) ?? -1;
     return now - last(lane) > 1000 ? -1 : rank < 0 ? Infinity : rank;
   };
-  const passesAt = (lane: string): number => Math.max(pausedUntil, opensAt("all"), opensAt(lane));
 
+  /** Gives out all turns that are due, then sets one timer for the next: many timers would cost more than the work. */
   function serve(): void {
     const now = clock.elapsed();
+    const isDue = (lane: string): boolean => passesAt(lane) <= now;
+    const byRank = (a: string, b: string): number => rankOf(a, now) - rankOf(b, now) || last(a) - last(b);
     for (;;) {
-      const lanes = [...waiting.keys()];
-      const open = lanes.filter((lane) => passesAt(lane) <= now);
-      const [lane] = open.toSorted((a, b) => rankOf(a, now) - rankOf(b, now) || last(a) - last(b));
-      if (lane === undefined) return wakeAt(Math.min(...lanes.map(passesAt)), now);
+      const [lane] = [...waiting.keys()].filter(isDue).toSorted(byRank);
+      if (lane === undefined) break;
       // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
       for (const key of ["all", lane]) lastAt.set(key, now - opensAt(key) < gapOf(key) ? opensAt(key) : now);
-      const line = waiting.get(lane);
-      line?.shift()?.resolve();
-      if (line?.length === 0) waiting.delete(lane);
+      const [turn, ...others] = waiting.get(lane) ?? [];
+      if (others.length > 0) waiting.set(lane, others);
+      else waiting.delete(lane);
+      turn?.resolve();
     }
-  }
-
-  /** One timer for all who wait, unless an earlier one is set: a crowd of timers would cost more than the work. */
-  function wakeAt(at: number, now: number): void {
-    if (at >= alarmAt) return;
-    alarmAt = at;
+    const next = Math.min(...[...waiting.keys()].map(passesAt));
+    if (next >= alarmAt) return;
+    alarmAt = next;
     const wake = (): void => {
-      if (alarmAt === at) alarmAt = Infinity;
+      if (alarmAt === next) alarmAt = Infinity;
       serve();
     };
-    const end = (reason: unknown): void => {
-      for (const turn of [...waiting.values()].flat()) turn.reject(reason);
-      waiting.clear();
-    };
-    void clock.sleep(at - now, stop).then(wake, end);
+    const end = (reason: unknown): void => [...waiting.values()].flat().forEach(({ reject }) => reject(reason));
+    void clock.sleep(next - now, stop).then(wake, end);
   }
 
   return {
@@ -1548,8 +1541,6 @@ export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, 
   };
 }
 
-type Stats = { requests: number; retries: number; throttled: number };
-
 export type Service = Connection & {
   readonly name: "Stripe" | "Attio";
   readonly base: string;
@@ -1557,7 +1548,7 @@ export type Service = Connection & {
   /** False where its words may quote what was sent, and the log has other readers. */
   readonly quotesWords: boolean;
   readonly pace: ReturnType<typeof createPace>;
-  readonly stats: Stats;
+  readonly stats: { requests: number; retries: number; throttled: number };
   /** Whether a stop cuts off what is in flight too: so while reading. */
   readonly cutsInFlight: boolean;
   /** Asked after a 401: true if the service still calls the key active. Absent where a 401 is always final. */
@@ -1584,13 +1575,8 @@ export function connect(
   return { ...connection, ...own, onRetry, stats, pace: createPace(connection, rates), cutsInFlight: true };
 }
 
-/** True of what passes by itself: no answer, a crowd, a service that fails. */
-export function isOutage(error: unknown): error is ApiError {
-  return error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
-}
-
 /** Parameters of a request, by name. */
-type Query = Readonly<Record<string, string | readonly string[]>>;
+type Query = Readonly<Record<string, string>>;
 
 export type Call = {
   readonly method: "GET" | "POST" | "PUT" | "PATCH";
@@ -1620,12 +1606,11 @@ export class RunError extends Error {}
 /** The run was told to stop, by a signal. */
 export class StoppedError extends RunError {}
 
-/** A request that failed for good. `status` 0: no answer came. */
+/** A request that failed for good. */
 export class ApiError extends RunError {
+  /** 0: no answer came. */
   readonly status: number;
   readonly code: string;
-  /** What happened: the service's own words, or, where they may not be quoted, the fields it named. */
-  readonly detail: string;
   /** The attributes, by slug, or parameters that the service named. */
   readonly fields: readonly string[];
   /** What it would have taken in the place of a value, where it names that. */
@@ -1636,41 +1621,42 @@ export class ApiError extends RunError {
   constructor(service: Service, call: Call, { status, headers, json, why, isUnsure }: Failure) {
     const error = isObject(json?.["error"]) ? json["error"] : json;
     const code = clean(String(error?.["code"] ?? error?.["type"] ?? ""));
-    const fields = fieldsOf(error);
-    const detail = why || (service.quotesWords ? wordsOf(error) : fields.join(", "));
+    const faults = faultsOf(error);
+    const fields = fieldsOf([{ path: [error?.["param"]] }, ...faults]);
+    const words = [error?.["message"] ?? "no message", ...faults.map(wordsOf)].join(" ");
+    const detail = why || (service.quotesWords ? clean(words) : fields.join(", "));
     const requestId = headers.get("request-id") ?? headers.get("x-attio-execution-id");
     const outcome = [status === 0 ? "no answer" : status, code].filter(Boolean).join(" ");
     const at = `[${call.method} ${call.path} -> ${outcome}${requestId === null ? "" : `, request ${clean(requestId)}`}]`;
-    const what = status === 0 ? "gave no answer" : "refused";
-    super(`${service.name} ${what}${detail && `: ${detail}`} ${at}`);
+    super(`${service.name} ${status === 0 ? "gave no answer" : "refused"}${detail && `: ${detail}`} ${at}`);
     this.status = status;
     this.code = code;
-    this.detail = detail;
     this.fields = fields;
-    this.options = faultsOf(error).flatMap(({ options }) =>
-      Array.isArray(options) ? options.map(String).map(clean) : [],
-    );
+    this.options = faults.flatMap(({ options }) => (Array.isArray(options) ? options.map(String).map(clean) : []));
     this.mayHaveTakenEffect = isUnsure;
+  }
+
+  /** True of what passes by itself: no answer, a crowd, a service that fails. */
+  get isOutage(): boolean {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 }
 
-/** Attio's faults, each with the path of a field and a message. */
+/** What Attio found wrong, each with the path of a field and a message. */
 function faultsOf(error: Json | undefined): Json[] {
   const faults = error?.["validation_errors"];
   return Array.isArray(faults) ? faults.filter(isObject).slice(0, 5) : [];
 }
 
-/** The fields that Stripe or Attio found wrong, by name: `data.values.name` is the attribute `name`. */
-function fieldsOf(error: Json | undefined): string[] {
-  const paths = faultsOf(error).map(({ path }) => (Array.isArray(path) ? path.map(String) : []));
-  const slugs = paths.map((path) => (path[0] === "data" && path[1] === "values" ? path[2] : path.join(".")));
-  return [error?.["param"], ...slugs].map(String).filter((name) => /^[\w.$[\]-]+$/.test(name) && name !== "undefined");
+function wordsOf({ path, message }: Json): string {
+  return `${JSON.stringify(path)}: ${String(message)}`;
 }
 
-/** The service's own message, Stripe's or Attio's. */
-function wordsOf(error: Json | undefined): string {
-  const faults = faultsOf(error).map(({ path, message }) => `${JSON.stringify(path)}: ${String(message)}`);
-  return clean([String(error?.["message"] ?? "no message"), ...faults].join(" "));
+/** The names in the paths: of `data.values.name` the attribute `name`. What does not look like a name is left out. */
+function fieldsOf(faults: readonly Json[]): string[] {
+  const paths = faults.map(({ path }) => (Array.isArray(path) ? path.filter((part) => part !== undefined) : []));
+  const names = paths.map((path) => (path[0] === "data" && path[1] === "values" ? String(path[2]) : path.join(".")));
+  return names.filter((name) => /^[\w.$[\]-]+$/.test(name));
 }
 
 /**
@@ -1698,10 +1684,7 @@ async function attempt<T>(
   read: (json: Json) => T,
 ): Promise<Failure | { readonly value: T }> {
   const timeout = AbortSignal.timeout(service.timeoutMs);
-  const pairs = Object.entries(call.query ?? {}).flatMap(([name, value]) =>
-    [value].flat().map((one): [string, string] => [name, one]),
-  );
-  const query = pairs.length === 0 ? "" : `?${new URLSearchParams(pairs)}`;
+  const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query)}`;
   let response: Response;
   let json: Json | undefined;
   try {
@@ -1836,60 +1819,46 @@ const PAGE = 100;
 const LIST_WORKERS = 10;
 const LINES_LANE = "/v1/invoices/{id}/lines";
 
-/** A list, and the permission it takes: what the dashboard calls it, and its slug. */
+type Permission = { readonly name: string; readonly slug: string };
 export type StripeList<T> = {
   readonly path: string;
   readonly kind: string;
   readonly reader: Reader<T, unknown>;
-  readonly permission?: { readonly name: string; readonly slug: string };
   readonly query?: Query;
   readonly lane?: string;
   /**
-   * What comes only where it is asked for: in every page, or once an object needs it. A refusal stops the run where it
-   * is vital, naming that permission; else the list is read on without.
+   * What comes only where it is asked for: in every page, or once an object needs it. A refusal stops the run where that
+   * is vital; else the list is read on without.
    */
   readonly expand?: { readonly fields: readonly string[]; readonly isAlways?: true; readonly isVital?: true };
 };
 
-/** The lists that every account needs, and what is read of others. */
+/** A list that every account needs, and its permission by the dashboard's name. */
+function listed<T>(kind: string, reader: Reader<T, unknown>, name: string, more: Partial<StripeList<T>> = {}) {
+  return { path: `/v1/${kind}s`, kind, reader, permission: { name, slug: `rak_${kind}_read` }, ...more };
+}
+
 export const STRIPE_LISTS = {
-  charges: {
-    path: "/v1/charges",
-    kind: "charge",
-    reader: CHARGE,
-    permission: { name: "Charges and Refunds", slug: "rak_charge_read" },
+  charges: listed("charge", CHARGE, "Charges and Refunds", {
     expand: { fields: ["data.balance_transaction"], isVital: true },
-  },
-  customers: {
-    path: "/v1/customers",
-    kind: "customer",
-    reader: CUSTOMER,
-    permission: { name: "Customers", slug: "rak_customer_read" },
-  },
-  invoices: {
-    path: "/v1/invoices",
-    kind: "invoice",
-    reader: INVOICE,
-    permission: { name: "Invoices", slug: "rak_invoice_read" },
+  }),
+  customers: listed("customer", CUSTOMER, "Customers"),
+  invoices: listed("invoice", INVOICE, "Invoices", {
     query: { status: "paid" },
     expand: { fields: ["data.amount_paid_off_stripe"], isAlways: true },
-  },
-  subscriptions: {
-    path: "/v1/subscriptions",
-    kind: "subscription",
-    reader: SUBSCRIPTION,
-    permission: { name: "Subscriptions", slug: "rak_subscription_read" },
+  }),
+  subscriptions: listed("subscription", SUBSCRIPTION, "Subscriptions", {
     query: { status: "all" }, // without it the list hides the canceled ones
     expand: { fields: ["data.discounts", "data.items.data.discounts"] },
-  },
-} as const satisfies Readonly<Record<string, StripeList<unknown>>>;
+  }),
+};
 
 /** Permissions that only some accounts need. */
 export const STRIPE_EXTRAS = {
   products: { name: "Products", slug: "rak_product_read" },
   balances: { name: "Balance transaction sources", slug: "rak_balance_transaction_source_read" },
   coupons: { name: "Coupons", slug: "rak_coupon_read" },
-} as const;
+} satisfies Record<string, Permission>;
 
 /**
  * Stripe allows 25 requests/s per endpoint and 100 over a live account, 25 over a test account, all shared with the
@@ -2031,21 +2000,20 @@ function openWindow<T extends Listed>(reading: Listing<T>, part: Omit<Window, "f
 
 /** Reads a page of the window and takes it; again, with all that the list can expand, if an object needs that. */
 async function readOn<T extends Listed>(reading: Listing<T>, window: Window, after: Query): Promise<Cursor> {
-  const { stripe, list, use } = reading;
-  const { expands } = reading;
-  const expand: Query = expands === true ? { "expand[]": list.expand?.fields ?? [] } : {};
+  const { stripe, list, use, expands } = reading;
+  const fields = expands === true ? (list.expand?.fields ?? []) : [];
+  const expand = Object.fromEntries(fields.map((field, at) => [`expand[${at}]`, field]));
   const isUnclear = expands === false ? use.isUnclear : undefined;
-  const refusals: ApiError[] = [];
   const read = (query: Query): Promise<Cursor | null> =>
     readPage(stripe, list, { ...window.filter, ...query, ...after }, (page) =>
       isUnclear !== undefined && page.objects.some(isUnclear) ? null : takePage(reading, window, page),
     );
-  const cursor = await read(expand).catch((error: unknown) => {
+  const cursor = await read(expand).catch(async (error: unknown) => {
     if (expands !== true || !(error instanceof ApiError) || ![400, 403].includes(error.status)) throw error;
-    refusals.push(error);
-    return read({}); // if this fails as well, it was not the expansion's fault
+    const without = await read({}); // if this fails as well, it was not the expansion's fault
+    noteRefusal(reading, error);
+    return without;
   });
-  if (refusals[0] !== undefined) noteRefusal(reading, refusals[0]);
   if (cursor !== null) return cursor;
   reading.expands ||= true;
   return readOn(reading, window, after);
@@ -2151,8 +2119,6 @@ async function readCustomer(stripe: Service, id: string, take: (customer: Custom
   if (found["deleted"] !== true) take(readAs("customer", CUSTOMER, found));
 }
 
-const COUPONS = { name: "Coupons", slug: "rak_coupon_read" };
-
 /** Coupons by id, each once; those that cannot be read are left out, of which `warn` is told. */
 export async function readCoupons(stripe: Service, ids: readonly string[], warn: (line: string) => void) {
   const coupons = new Map<string, Coupon | undefined>();
@@ -2160,13 +2126,11 @@ export async function readCoupons(stripe: Service, ids: readonly string[], warn:
   const tasks = ids.map((id) => async (): Promise<void> => {
     const call: Call = { method: "GET", path: `/v1/coupons/${encodeURIComponent(id)}`, lane: "/v1/coupons/{id}" };
     try {
-      coupons.set(
-        id,
-        readAs("coupon", COUPON, await request(stripe, { ...call, query: { "expand[]": "applies_to" } })),
-      );
+      const found = await request(stripe, { ...call, query: { "expand[]": "applies_to" } });
+      coupons.set(id, readAs("coupon", COUPON, found));
     } catch (error) {
       if (!(error instanceof ApiError) || ![403, 404].includes(error.status)) throw error;
-      refusals.push(error.status === 403 ? keyProblem(error, COUPONS) : error.message);
+      refusals.push(error.status === 403 ? keyProblem(error, STRIPE_EXTRAS.coupons) : error.message);
     }
   });
   await createCrew(LIST_WORKERS, tasks).done();
@@ -2211,7 +2175,7 @@ function isOfWholeKey({ status, code }: ApiError): boolean {
 }
 
 /** A refused key in words that name the page to open and the box to tick. */
-export function keyProblem(error: ApiError, wanted: { readonly name: string; readonly slug: string }): string {
+export function keyProblem(error: ApiError, wanted: Permission): string {
   const page = "https://dashboard.stripe.com/apikeys";
   const say = (what: string): string => `${what} ${error.message}`;
   if (!isOfWholeKey(error))
@@ -3044,7 +3008,7 @@ export async function runProgram(
     failure.abort(error);
     const isTold = [RunError, UnexpectedError, SettingsError].some((kind) => error instanceof kind);
     const what = error instanceof Error ? (isTold ? error.message : error.stack) : String(error);
-    const later = isOutage(error) ? " Run it again later." : "";
+    const later = error instanceof ApiError && error.isOutage ? " Run it again later." : "";
     const count = plural(log.written, "record was", "records were");
     const written = log.written === 0 ? "Nothing was written." : `${count} written. A re-run is safe.`;
     if (error instanceof SettingsError) log.error(error.message);
@@ -3260,7 +3224,7 @@ async function checkServices(stripe: Service, attio: Service, settings: Settings
   const checks = [checkStripe(stripe), checkAttio(attio, settings)] as const;
   const [ofStripe, ofAttio] = await Promise.allSettled(checks);
   const reasons: unknown[] = [ofStripe, ofAttio].flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
-  const outages = reasons.filter(isOutage);
+  const outages = reasons.filter((reason) => reason instanceof ApiError).filter(({ isOutage }) => isOutage);
   if (outages.length === 2)
     throw new RunError(
       `${outages.map(({ message }) => message).join("\n")}\nBoth are out of reach. Run it again later.`,
