@@ -1484,47 +1484,63 @@ export type Connection = {
 type Rates = { readonly all: number; readonly lane: (name: string) => number; readonly first?: readonly string[] };
 
 /**
- * Paces the requests to one service: `turn` waits for a request's turn, `pause` holds everybody. Each lane, and all of
- * them together, let a request through every 1/rate seconds: there is no bucket to empty, so no burst at the start.
- * Where lanes compete, those named `first` go first, in that order; but every lane has a turn a second.
+ * When whose turn it is. Each lane, and all of them together, let a request through every 1/rate seconds: there is no
+ * bucket to empty, so no burst at the start. Where lanes compete, those named `first` go first, in that order; but every
+ * lane has a turn a second.
  */
-export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, rates: Rates) {
+function createLimits(rates: Rates) {
   const lastAt = new Map<string, number>();
-  const waiting = new Map<string, PromiseWithResolvers<void>[]>();
-  let pausedUntil = 0;
-  let alarmAt = Infinity;
   const last = (key: string): number => lastAt.get(key) ?? -Infinity;
   const gapOf = (key: string): number => 1000 / (key === "all" ? rates.all : rates.lane(key));
   const opensAt = (key: string): number => last(key) + gapOf(key);
-  const passesAt = (lane: string): number => Math.max(pausedUntil, opensAt("all"), opensAt(lane));
   const rankOf = (lane: string, now: number): number => {
     const rank = rates.first?.indexOf(lane) ?? -1;
     return now - last(lane) > 1000 ? -1 : rank < 0 ? Infinity : rank;
   };
+  return {
+    opensAt: (lane: string): number => Math.max(opensAt("all"), opensAt(lane)),
+    /** Below 0 where lane `a` goes before lane `b`. */
+    order: (a: string, b: string, now: number): number => rankOf(a, now) - rankOf(b, now) || last(a) - last(b),
+    pass(lane: string, now: number): void {
+      // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
+      for (const key of ["all", lane]) lastAt.set(key, now - opensAt(key) < gapOf(key) ? opensAt(key) : now);
+    },
+  };
+}
+
+/** Paces the requests to one service: `turn` waits for a request's turn, `pause` holds everybody. */
+export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, rates: Rates) {
+  const limits = createLimits(rates);
+  const waiting = new Map<string, PromiseWithResolvers<void>[]>();
+  let pausedUntil = 0;
+  let alarmAt = Infinity;
+  const dueAt = (lane: string): number => Math.max(pausedUntil, limits.opensAt(lane));
 
   /** Gives out all turns that are due, then sets one timer for the next: many timers would cost more than the work. */
   function serve(): void {
     const now = clock.elapsed();
-    const isDue = (lane: string): boolean => passesAt(lane) <= now;
-    const byRank = (a: string, b: string): number => rankOf(a, now) - rankOf(b, now) || last(a) - last(b);
     for (;;) {
-      const [lane] = [...waiting.keys()].filter(isDue).toSorted(byRank);
+      const due = [...waiting.keys()].filter((one) => dueAt(one) <= now);
+      const [lane] = due.toSorted((a, b) => limits.order(a, b, now));
       if (lane === undefined) break;
-      // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
-      for (const key of ["all", lane]) lastAt.set(key, now - opensAt(key) < gapOf(key) ? opensAt(key) : now);
+      limits.pass(lane, now);
       const [turn, ...others] = waiting.get(lane) ?? [];
       if (others.length > 0) waiting.set(lane, others);
       else waiting.delete(lane);
       turn?.resolve();
     }
-    const next = Math.min(...[...waiting.keys()].map(passesAt));
+    const next = Math.min(...[...waiting.keys()].map(dueAt));
     if (next >= alarmAt) return;
     alarmAt = next;
     const wake = (): void => {
       if (alarmAt === next) alarmAt = Infinity;
       serve();
     };
-    const end = (reason: unknown): void => [...waiting.values()].flat().forEach(({ reject }) => reject(reason));
+    const end = (reason: unknown): void => {
+      for (const turn of [...waiting.values()].flat()) turn.reject(reason);
+      waiting.clear();
+      alarmAt = Infinity;
+    };
     void clock.sleep(next - now, stop).then(wake, end);
   }
 

@@ -423,6 +423,7 @@ describe("HTTP: Attio's 401", () => {
 });
 
 describe("HTTP: told to stop", () => {
+  const settled = (answer: string) => new Promise((resolve) => setTimeout(resolve, 200, answer));
   const reason = new StoppedError("Stopped by SIGTERM");
 
   test("a wait for the next try ends at once", async (t) => {
@@ -451,6 +452,18 @@ describe("HTTP: told to stop", () => {
 
     assert.equal(await waiting, reason);
     assert.equal(server.counts.requests, 0);
+  });
+
+  test("whoever asks for a turn after that is told so too, also where others had waited", async () => {
+    const stop = new AbortController();
+    const pace = createPace({ clock: heldClock(), stop: stop.signal }, { all: 1, lane: () => 1 });
+    await pace.turn("a");
+    const waiting = failureOf(pace.turn("a"));
+
+    stop.abort(reason);
+
+    assert.equal(await waiting, reason);
+    assert.equal(await Promise.race([failureOf(pace.turn("a")), settled("no answer")]), reason);
   });
 
   test("nothing new is sent", async (t) => {

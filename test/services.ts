@@ -62,6 +62,7 @@ export function heldClock(): HeldClock {
     random: () => 0.5,
     sleep: (ms, signal) =>
       new Promise((wake, reject) => {
+        if (signal.aborted) return reject(signal.reason);
         const sleeper = { until: nowMs + ms, wake };
         sleepers.add(sleeper);
         signal.addEventListener("abort", () => (sleepers.delete(sleeper), reject(signal.reason)));
