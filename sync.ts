@@ -1487,46 +1487,54 @@ type Rates = { readonly all: number; readonly lane: (name: string) => number; re
 function openLane(rate: number, rank: number) {
   return { gapMs: 1000 / rate, rank, lastAt: -Infinity, waiting: [] as PromiseWithResolvers<void>[] };
 }
+type Lane = ReturnType<typeof openLane>;
+
+function opensAt({ lastAt, gapMs }: Lane): number {
+  return lastAt + gapMs;
+}
+
+/**
+ * Gives those in line the turns that are due, by the rank of their lanes; but every lane has a turn a second. Returns
+ * how long to sleep until the next may be due; undefined once nobody waits.
+ */
+function giveTurns(lanes: readonly Lane[], together: Lane, now: number): number | undefined {
+  const rankOf = ({ lastAt, rank }: Lane): number => (now - lastAt > 1000 ? -1 : rank);
+  for (;;) {
+    const inLine = lanes.filter(({ waiting }) => waiting.length > 0);
+    if (inLine.length === 0) return undefined;
+    if (opensAt(together) > now) return opensAt(together) - now;
+    const due = inLine.filter((one) => opensAt(one) <= now);
+    const [next] = due.toSorted((a, b) => rankOf(a) - rankOf(b) || a.lastAt - b.lastAt);
+    // Who comes meanwhile may be due before those in line: no sleep is longer than the gap between any two.
+    if (next === undefined) return Math.min(together.gapMs, ...inLine.map((one) => opensAt(one) - now));
+    // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
+    for (const one of [together, next]) one.lastAt = now - opensAt(one) < one.gapMs ? opensAt(one) : now;
+    next.waiting.shift()?.resolve();
+  }
+}
 
 /**
  * Paces the requests to one service, by the rates of all lanes together and of each: `turn` waits for a request's turn,
- * `pause` holds everybody. Where lanes compete, those named `first` go first, in that order; but each has a turn a second.
+ * `pause` holds everybody. Where lanes compete, those named `first` go first, in that order.
  */
 export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, { all, lane, first = [] }: Rates) {
-  type Lane = ReturnType<typeof openLane>;
   const lanes = new Map<string, Lane>();
   const together = openLane(all, 0);
-  let pausedUntil = 0;
-  let isServing = false;
   const laneOf = (name: string): Lane =>
     valueAt(lanes, name, () => openLane(lane(name), [...first, name].indexOf(name)));
-  const opensAt = ({ lastAt, gapMs }: Lane): number => lastAt + gapMs;
-
-  /** Gives out the turns that are due. Returns how long to sleep until the next may be; undefined once nobody waits. */
-  function giveTurns(): number | undefined {
+  let pausedUntil = 0;
+  let isServing = false;
+  const give = (): number | undefined => {
     const now = clock.elapsed();
-    const rankOf = ({ lastAt, rank }: Lane): number => (now - lastAt > 1000 ? -1 : rank);
-    for (;;) {
-      const inLine = [...lanes.values()].filter(({ waiting }) => waiting.length > 0);
-      if (inLine.length === 0) return undefined;
-      // Who comes meanwhile may be due before those in line: no sleep is longer than the gap between any two.
-      const allOpenAt = Math.max(pausedUntil, opensAt(together));
-      if (allOpenAt > now) return allOpenAt - now;
-      const due = inLine.filter((one) => opensAt(one) <= now);
-      const [next] = due.toSorted((a, b) => rankOf(a) - rankOf(b) || a.lastAt - b.lastAt);
-      if (next === undefined) return Math.min(together.gapMs, ...inLine.map((one) => opensAt(one) - now));
-      // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
-      for (const one of [together, next]) one.lastAt = now - opensAt(one) < one.gapMs ? opensAt(one) : now;
-      next.waiting.shift()?.resolve();
-    }
-  }
+    return pausedUntil > now ? pausedUntil - now : giveTurns([...lanes.values()], together, now);
+  };
 
   /** One timer for all who wait: many would cost more than the work. */
   async function serve(): Promise<void> {
-    if (isServing) return void giveTurns();
+    if (isServing) return void give();
     isServing = true;
     try {
-      for (let ms = giveTurns(); ms !== undefined; ms = giveTurns()) await clock.sleep(ms, stop);
+      for (let ms = give(); ms !== undefined; ms = give()) await clock.sleep(ms, stop);
     } catch (reason) {
       for (const { waiting } of lanes.values()) for (const turn of waiting.splice(0)) turn.reject(reason);
     }
@@ -1534,7 +1542,6 @@ export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, 
   }
 
   return {
-    /** How many wait for their turn in a lane. */
     waiting: (name: string): number => laneOf(name).waiting.length,
     pause: (ms: number): void => void (pausedUntil = Math.max(pausedUntil, clock.elapsed() + ms)),
     turn(name: string): Promise<void> {
@@ -1941,6 +1948,8 @@ function createReader<T extends { readonly id: string }>(stripe: Service, list: 
   };
 }
 
+type Listed = { readonly id: string; readonly created: number };
+
 /**
  * What one worker reads, newest first: on from `created` down to `keep`. A page covered `pageSeconds` by its last one,
  * or, so many `guesses` ago, by that of the window it was cut from.
@@ -1964,6 +1973,22 @@ function cutWidest(windows: Iterable<Window>, reach: number): Window | undefined
   return { keep, created: cut - 1, pageSeconds, guesses: guesses + 1 };
 }
 
+/** Takes those of a page's objects that are the window's own, and moves it on. Returns how many they were. */
+function takeOwn<T extends Listed>(window: Window, objects: readonly T[], take: (object: T) => void): number {
+  const newest = objects[0]?.created ?? 0;
+  let own = 0;
+  for (const object of objects) {
+    if (object.created > window.created) throw new UnexpectedError(`Stripe did not list newest first at ${object.id}`);
+    window.created = object.created;
+    if (object.created < window.keep) continue; // another worker's
+    take(object);
+    own += 1;
+  }
+  window.pageSeconds = Math.max(1, newest - window.created);
+  window.guesses = 0;
+  return own;
+}
+
 /**
  * Calls `take` once for every object of a list created before `t0`, in no particular order.
  *
@@ -1973,10 +1998,10 @@ function cutWidest(windows: Iterable<Window>, reach: number): Window | undefined
  * partition time, every object belongs to exactly one, and a second that fills many pages is simply paged.
  *
  * A cut costs at most one request more than reading on. Cuts are rationed to 4 and 3 for every 10 pages' worth of
- * objects, so that a list takes no more than 1.3 × its pages + 5 requests, however its objects lie in time; and where
- * requests wait for their turn already, none is made.
+ * objects, so that a list takes no more than 1.3 × its pages + 5 requests, however its objects lie in time; and none is
+ * made where requests wait for their turn already.
  */
-export async function readList<T extends { readonly id: string; readonly created: number }>(
+export async function readList<T extends Listed>(
   stripe: Service,
   list: StripeList<T>,
   use: Wanted<T>,
@@ -1985,13 +2010,13 @@ export async function readList<T extends { readonly id: string; readonly created
   const read = createReader(stripe, list, use);
   const crew = createCrew(LIST_WORKERS);
   const open = new Set<Window>();
-  let taken = 0;
+  let pages = 0;
   let cuts = 0;
 
   function readWindow(window: Window): void {
-    const { created, keep } = window;
-    const only = { ...(use.customer && { customer: use.customer }), ...(keep > 0 && { "created[gte]": String(keep) }) };
-    const filter = { ...only, "created[lt]": String(created + 1) };
+    const { keep, created } = window;
+    const customer = use.customer && { customer: use.customer };
+    const filter = { ...customer, ...(keep > 0 && { "created[gte]": `${keep}` }), "created[lt]": `${created + 1}` };
     open.add(window);
     crew.add(async () => {
       let last: T | undefined;
@@ -2003,22 +2028,12 @@ export async function readList<T extends { readonly id: string; readonly created
     });
   }
 
-  /** Takes what is the window's own. Returns the object to read on after; undefined where there is no more. */
+  /** Returns the object to read on after; undefined where there is no more. */
   function takePage(window: Window, { objects, hasMore }: Page<T>): T | undefined {
-    const newest = objects[0]?.created ?? 0;
-    for (const object of objects) {
-      if (object.created > window.created)
-        throw new UnexpectedError(`${list.path} is not newest first at ${object.id}`);
-      window.created = object.created;
-      if (object.created < window.keep) continue; // another worker's
-      take(object);
-      taken += 1;
-    }
-    Object.assign(window, { pageSeconds: Math.max(1, newest - window.created), guesses: 0 });
+    pages += takeOwn(window, objects, take) / PAGE;
     const isOver = !hasMore || window.created < window.keep;
     if (isOver) open.delete(window);
-    const pages = taken / PAGE;
-    const isFree = () => open.size < LIST_WORKERS && stripe.pace.waiting(list.path) < 3;
+    const isFree = (): boolean => open.size < LIST_WORKERS && stripe.pace.waiting(list.path) < 3;
     while (isFree() && cuts + 1 <= 4 + 0.3 * pages) {
       const older = cutWidest(open, Math.max(8, pages / 4));
       if (older === undefined) break;
