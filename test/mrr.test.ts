@@ -228,7 +228,8 @@ describe("what a customer pays now", () => {
     assert.deepEqual(valuesOf(), ["0.00", undefined, undefined]);
     assert.deepEqual(valuesOf(aMonthly(4900, { status: "canceled" })), ["0.00", undefined, undefined]);
     assert.deepEqual(valuesOf(aMonthly(100), aMonthly(null))[0], undefined);
-    assert.deepEqual(valuesOf(aMonthly(100), aMonthly(null, { pause_collection: { behavior: "void" } }))[0], "0.50");
+    for (const paused of [null, 200])
+      assert.equal(valuesOf(aMonthly(100), aMonthly(paused, { pause_collection: { behavior: "void" } }))[0], "0.50");
   });
 
   it("stops where list price, coupons and paused do not add up to it", () => {
