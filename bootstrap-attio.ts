@@ -9,18 +9,19 @@ import {
   FALLBACK_SLUG,
   OBJECT,
   RunError,
+  STATUSES,
   attioCurrency,
-  attioWrite,
   connectAttio,
   connectStripe,
-  currencyRemedy,
   helpText,
   inspectObject,
   keyProblem,
+  orIfRefused,
   processIo,
   readAttioKey,
   readPage,
   readProducts,
+  request,
   runProgram,
   writeStepSummary,
 } from "./sync.ts";
@@ -50,21 +51,21 @@ export async function bootstrap(io: Io): Promise<number> {
     const { problems, scopes, workspace } = await readAttioKey(attio, [scope]);
     if (problems.length > 0) throw new RunError(problems.join("\n"));
     if (settings.isDryRun) log.line("dry run: nothing will be created");
-    let state: State | undefined = await inspectObject(attio, settings);
-    const remedy = currencyRemedy(state.differences, settings.currency);
+    const before = await inspectObject(attio, settings);
+    const { hasObject, remedy } = before;
     const isRight = remedy !== undefined || settings.stripeKey === "" || (await checkCurrency(stripe, settings, log));
-    if (!isRight && !state.hasObject && (io.env["CURRENCY"] ?? "").trim() === "")
+    if (!isRight && !hasObject && (io.env["CURRENCY"] ?? "").trim() === "")
       throw new RunError("Set CURRENCY, to either, and run again.");
-    const parts = partsOf(state, settings);
-    const rows = parts.map(({ what, kind, state: now }) => ({ label: what, amount: kind, remark: now }));
+    const parts = partsOf(before, settings);
+    const rows = parts.map(({ what, kind, state }) => ({ label: what, amount: kind, remark: state }));
     log.tell({ title: `Attio workspace "${workspace}"`, rows });
     const toDo = parts.filter(({ steps }) => steps).length;
-    log.line(`${toDo} to create${state.hasObject ? "" : `, the object ${OBJECT} among them`}`);
+    log.line(`${toDo} to create${hasObject ? "" : `, the object ${OBJECT} among them`}`);
     if (remedy !== undefined) throw new RunError(`${remedy} Attio cannot change that.`);
     if (settings.isDryRun) log.line("dry run: nothing was created");
-    else if (toDo > 0) state = await makeAll(attio, state, settings, log);
-    if (state === undefined) return 1;
-    const faults = state.differences.filter(({ fault }) => !settings.isDryRun || !MENDABLE.includes(fault));
+    const after = settings.isDryRun || toDo === 0 ? before : await makeAll(attio, before, settings, log);
+    if (after === undefined) return 1;
+    const faults = after.differences.filter(({ fault }) => !settings.isDryRun || !MENDABLE.includes(fault));
     for (const fault of faults) log.error(explain(fault));
     if (faults.length > 0) return 1;
     if (!settings.isDryRun && scopes.includes("object_configuration:read-write")) log.line(REDUCE);
@@ -74,12 +75,8 @@ export async function bootstrap(io: Io): Promise<number> {
 }
 
 const HOW = { POST: "created ", PATCH: "restored", exists: "exists  " };
-const MENDABLE: readonly string[] = ["missing", "archived"];
+const MENDABLE: readonly string[] = ["missing", "archived", "options"];
 const REDUCE = "Reduce the key's scopes: object_configuration:read and record_permission:read-write are enough now.";
-
-function undefinedIfRefused(error: unknown): undefined {
-  if (!(error instanceof ApiError)) throw error;
-}
 
 type State = Awaited<ReturnType<typeof inspectObject>>;
 
@@ -101,14 +98,18 @@ function partsOf({ hasObject, specs, differences, options }: State, settings: Se
     const kind = type + detail;
     const fault = differences.find(({ slug }) => slug === what)?.fault;
     if (fault === "archived") return [{ what, kind, ...restore(`${path}/${what}`) }];
-    if (fault !== "missing") return [{ what, kind, state: fault === undefined ? "exists" : "DIFFERS, see below" }];
+    if (fault === undefined || fault === "options") return [{ what, kind, state: "exists" }];
+    if (fault !== "missing") return [{ what, kind, state: "DIFFERS, see below" }];
     const own = { what, kind, ...create(path, creationOf(spec, settings.currency)) };
     const other = { ...own, what: `${OBJECT} on ${target}`, steps: [] };
     return target === undefined ? [own] : [own, other];
   });
-  const ofOptions = options.map(({ title, isArchived }) => {
+  // An attribute of another type takes no options.
+  const isOther = differences.some(({ slug, fault }) => slug === "subscription_status" && fault === "type");
+  const lacking = STATUSES.filter((title) => !isOther && options.get(title) !== false);
+  const ofOptions = lacking.map((title) => {
     const at = `${path}/subscription_status/options`;
-    const own = isArchived ? restore(`${at}/${encodeURIComponent(title)}`) : create(at, { title });
+    const own = options.has(title) ? restore(`${at}/${encodeURIComponent(title)}`) : create(at, { title });
     return { what: title, kind: "option", ...own };
   });
   // The total first: Attio may refuse its currency, and then nothing stands half made.
@@ -120,16 +121,18 @@ function partsOf({ hasObject, specs, differences, options }: State, settings: Se
 /** Makes what is to be made, and returns what there is then; undefined, and says why, where something was refused. */
 async function makeAll(attio: Service, before: State, settings: Settings, log: Log): Promise<State | undefined> {
   const made: string[] = [];
-  // A conflict says that it exists by now, or that something else is in its place: what is listed then decides.
-  const existsIfConflict = (error: unknown): string => {
-    if (error instanceof ApiError && error.code === "slug_conflict") return HOW.exists;
-    throw error;
-  };
   const make = async (parts: readonly Part[]): Promise<void> => {
     let how = HOW.exists;
     for (const { what, steps = [] } of parts) {
       for (const [method, path, given] of steps)
-        how = await attioWrite(attio, method, path, given).then(() => HOW[method], existsIfConflict);
+        how = await request(attio, { method, path, lane: "write", body: { data: given } }).then(
+          () => HOW[method],
+          // It exists by now, or something else is in its place: what is listed then decides.
+          (error: unknown) => {
+            if (error instanceof ApiError && error.code === "slug_conflict") return HOW.exists;
+            throw error;
+          },
+        );
       log.line(`${how}  ${what}`);
       if (how !== HOW.exists) made.push(what);
     }
@@ -189,9 +192,9 @@ async function checkCurrency(stripe: Service, settings: Settings, log: Log): Pro
   const list = { path: "/v1/charges", kind: "charge", reader: CHARGE };
   const read = (query: Readonly<Record<string, string>>): Promise<readonly Charge[]> =>
     readPage(stripe, list, query, ({ objects }) => objects.filter(({ amount_captured }) => amount_captured > 0));
-  const settled = await read({ "expand[]": "data.balance_transaction" }).catch(undefinedIfRefused);
+  const settled = await read({ "expand[]": "data.balance_transaction" }).catch(orIfRefused(undefined));
   // Whatever else is wrong with this key, the sync's own check will say.
-  const newest = settled ?? (await read({}).catch(undefinedIfRefused)) ?? [];
+  const newest = settled ?? (await read({}).catch(orIfRefused([])));
   const currencies = newest.map(({ currency, balance_transaction: settlement }) =>
     typeof settlement === "object" && settlement !== null ? settlement.currency : currency,
   );

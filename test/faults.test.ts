@@ -9,7 +9,7 @@ import { atRate, script } from "../sandbox/server.ts";
 import type { Fault, SandboxServer } from "../sandbox/server.ts";
 import { stripeFaults } from "../sandbox/stripe.ts";
 import { payerId, payers, recordOf, whenSeen } from "./ground.ts";
-import { aReadyWorld, inScope } from "./services.ts";
+import { aReadyWorld, inScope, refusal } from "./services.ts";
 import type { Ends } from "./services.ts";
 import { NOW_MS, summaryOf } from "./world.ts";
 import type { World } from "./world.ts";
@@ -27,11 +27,6 @@ function inject(server: SandboxServer, route: string, fault: Fault): void {
 /** What the CRM holds, but for the instants of writing. */
 function crmOf({ attio }: World): string {
   return attio.dump("stripe_customers", { omit: ["last_synced_at"] }) + attio.dump("people");
-}
-
-function refusal(code: string): Fault {
-  const text = JSON.stringify({ status_code: 400, type: "invalid_request_error", code, message: "Not like this." });
-  return { name: code, before: { status: 400, text } };
 }
 
 describe("faults that stay, before the first write", () => {
