@@ -75,7 +75,6 @@ export async function bootstrap(io: Io): Promise<number> {
   });
 }
 
-const HOW = { POST: "created", PATCH: "restored" };
 const MENDABLE: readonly string[] = ["missing", "archived", "options"];
 const REDUCE = "Reduce the key's scopes: object_configuration:read and record_permission:read-write are enough now.";
 
@@ -105,8 +104,7 @@ function partsOf({ hasObject, specs, differences, options }: State, { currency }
     return target === undefined ? [own] : [own, { ...own, what: `${OBJECT} on ${target}`, steps: [] }];
   });
   // The total first: Attio may refuse its currency, and then nothing stands half made.
-  const isTotal = ({ what }: Part): number => Number(what === "total_revenue");
-  ofAttributes.sort((a, b) => isTotal(b) - isTotal(a));
+  ofAttributes.sort((a, b) => Number(b.what === "total_revenue") - Number(a.what === "total_revenue"));
   const takesOptions = faults.get("subscription_status") !== "type";
   const lacking = STATUSES.filter((title) => takesOptions && options.get(title) !== false);
   const ofOptions = lacking.map((title) => {
@@ -121,12 +119,11 @@ function partsOf({ hasObject, specs, differences, options }: State, { currency }
 async function makeAll(attio: Service, before: State, settings: Settings, log: Log): Promise<State | undefined> {
   const made: string[] = [];
   // A conflict says that it exists by now, or that something else is in its place: what is listed then decides.
-  const existsIfConflict = (error: unknown): string => {
-    if (error instanceof ApiError && error.code === "slug_conflict") return "exists";
-    throw error;
-  };
   const send = ([method, path, data]: Step): Promise<string> =>
-    request(attio, { method, path, lane: "write", body: { data } }).then(() => HOW[method], existsIfConflict);
+    request(attio, { method, path, lane: "write", body: { data } }).then(
+      () => (method === "POST" ? "created" : "restored"),
+      orIfRefused("exists", 409),
+    );
   const make = async (parts: readonly Part[]): Promise<void> => {
     let how = "exists";
     for (const { what, steps = [] } of parts) {

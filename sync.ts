@@ -2361,10 +2361,9 @@ const ADDRESS = shape({ email_address: maybe(text), original_email_address: mayb
 /** Calls `take` once for each record of an object that a filter lets through, oldest first: new ones land at the end. */
 async function queryRecords(attio: Service, object: string, filter: Json, take: (one: AttioRecord) => void) {
   const path = `/v2/objects/${object}/records/query`;
-  const sorts = [{ attribute: "created_at", direction: "asc" }];
   const seen = new Set<string>();
   for (let offset = 0, isLast = false; !isLast; offset += LIST_LIMIT) {
-    const body = { ...filter, sorts, limit: LIST_LIMIT, offset };
+    const body = { ...filter, sorts: [{ attribute: "created_at", direction: "asc" }], limit: LIST_LIMIT, offset };
     isLast = await requestAs(attio, { method: "POST", path, lane: "read", body }, (json) => {
       const page = readAs(`page of ${path}`, shape({ data: listOf(RECORD) }), json).data;
       const unseen = page.filter(({ id }) => !seen.has(id.record_id));
@@ -2393,10 +2392,8 @@ export async function readCrm(attio: Service, place: CrmPlace, customerIds?: rea
   };
   const some = [...batches(customerIds ?? [], FILTER_BATCH)].map((ids) => ({ filter: { [MATCH_KEY]: { $in: ids } } }));
   const filters = customerIds === undefined ? [{}] : some;
-  await createCrew(
-    READ_WORKERS,
-    filters.map((filter) => () => queryRecords(attio, OBJECT, filter, take)),
-  ).done();
+  const tasks = filters.map((filter) => () => queryRecords(attio, OBJECT, filter, take));
+  await createCrew(READ_WORKERS, tasks).done();
   return crm;
 }
 
@@ -2481,13 +2478,13 @@ export const noPeople = () => ({ people: new Map<string, Person | null>(), refus
 
 /** Looks up who has each of a hundred addresses (exact, trimmed, lower-cased). Throws where all look-ups are refused. */
 export async function lookUpPeople(attio: Service, addresses: Iterable<string>, found = noPeople()) {
-  const { people } = found;
   const wanted = new Set([...addresses].filter((address) => /^[^\s@]+@[^\s@]+$/.test(address)));
+  const take = (person: AttioRecord): void => takePerson(person, wanted, found.people);
   let refusal: ApiError | undefined;
   const lookUp = async (batch: readonly string[]): Promise<void> => {
     const $or = batch.map((address) => ({ email_addresses: { email_address: { $eq: address } } }));
     try {
-      await queryRecords(attio, "people", { filter: { $or } }, (person) => takePerson(person, wanted, people));
+      await queryRecords(attio, "people", { filter: { $or } }, take);
       found.answered += 1;
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 400) throw error;
@@ -2496,14 +2493,14 @@ export async function lookUpPeople(attio: Service, addresses: Iterable<string>, 
       const half = batch.length >> 1;
       if (half > 0 && found.refused <= (found.answered === 0 ? 10 : 100))
         return lookUp(batch.slice(0, half)).then(() => lookUp(batch.slice(half)));
-      for (const address of batch) people.set(address, null);
+      for (const address of batch) found.people.set(address, null);
       found.refused += batch.length;
       refusal = error;
     }
   };
   if (wanted.size > 0) await lookUp([...wanted]);
   if (refusal !== undefined && found.answered === 0 && found.refused > 10) throw refusal;
-  return people;
+  return found.people;
 }
 
 /** Enters a person under each of the wanted addresses; null where another has it too. */
