@@ -2203,10 +2203,9 @@ export function keyProblem(error: ApiError, wanted: Permission): string {
 }
 
 // ----------------------------------------------------------------- Attio ----
-// Records in and out. A record's values are a Map of slug → canonical text ("12.50", an ISO instant, a record id), so
-// that equal means equal whatever the wire format; an empty value has no entry. Knows no charge and no Stripe.
+// The key, the object beside what it must be, and records in and out. Knows no charge and no Stripe.
 
-const OFFSET_PAGE = 500;
+const LIST_LIMIT = 500;
 const FILTER_BATCH = 100;
 const READ_WORKERS = 20;
 const WRITE_WORKERS = 16;
@@ -2223,119 +2222,64 @@ export function connectAttio(settings: Settings, connection: Connection): Servic
   return { ...service, isKeyActive };
 }
 
-/** Creates with POST, changes with PATCH: the bootstrap's configuration, and people. Our records: `assertRecord`. */
-export function attioWrite(attio: Service, method: "POST" | "PATCH", path: string, given: Json): Promise<Json> {
-  return request(attio, { method, path, lane: "write", body: { data: given } });
+/** For `catch`: what stands in for an answer that was refused, with one of these where there are any. */
+export function orIfRefused<T>(instead: T, ...statuses: readonly number[]): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof ApiError && (statuses.length === 0 || statuses.includes(error.status))) return instead;
+    throw error;
+  };
 }
 
 const KEY = shape({ active: flag, scope: maybe(text), workspace_name: maybe(text) });
 
 /** What the key may do; `problems` say what it lacks of `needed`. A read-write scope implies its read scope. */
 export async function readAttioKey(attio: Service, needed: readonly string[]) {
-  const key = await request(attio, SELF).catch((error: unknown) => {
-    // A malformed token is answered with 400, a wrong one with 200 and `active: false`.
-    if (error instanceof ApiError && [400, 401, 403].includes(error.status)) return { active: false };
-    throw error;
-  });
-  const { active, scope, workspace_name } = readAs("Attio key", KEY, key);
+  // A malformed token is answered with 400, a wrong one with 200 and `active: false`.
+  const answer = await request(attio, SELF).catch(orIfRefused({ active: false }, 400, 401, 403));
+  const { active, scope, workspace_name } = readAs("Attio key", KEY, answer);
   const scopes = (scope ?? "").split(/\s+/);
-  const has = (name: string): boolean =>
-    scopes.includes(name) || scopes.includes(name.replace(/:read$/, ":read-write"));
-  const lacking = active ? needed.filter((name) => !has(name)) : [];
-  const problems = lacking.map((name) => `ATTIO_API_KEY lacks the scope ${name}. Grant it in ${ATTIO_KEYS_PAGE}.`);
-  const inactive = "ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create a new one in";
-  if (!active) problems.push(`${inactive} ${ATTIO_KEYS_PAGE}. [GET /v2/self]`);
-  return { scopes, workspace: clean(workspace_name ?? ""), problems };
-}
-
-/** Reads a list that comes whole. */
-async function readWhole<T>(attio: Service, path: string, reader: Reader<T, unknown>, query: Query = {}): Promise<T[]> {
-  const answer = await request(attio, { method: "GET", path, query, lane: "read" });
-  return readAs(`list of ${path}`, shape({ data: listOf(reader) }), answer).data;
-}
-
-/** Calls `take` once for each element of a list that is paged by offset. */
-async function readByOffset<T extends { readonly id: object }>(
-  attio: Service,
-  { method, path, query, body }: Call,
-  reader: Reader<T, unknown>,
-  take: (element: T) => void,
-): Promise<void> {
-  const seen = new Set<string>();
-  for (let offset = 0; ; offset += OFFSET_PAGE) {
-    const place = { limit: OFFSET_PAGE, offset };
-    const inQuery = { query: { ...query, limit: String(OFFSET_PAGE), offset: String(offset) } };
-    const paged = method === "GET" ? inQuery : { body: { ...body, ...place } };
-    const known = seen.size;
-    const isLast = await requestAs(attio, { method, path, lane: "read", ...paged }, (json) => {
-      const page = readAs(`page of ${path}`, shape({ data: listOf(reader) }), json).data;
-      for (const element of page) {
-        const id = JSON.stringify(element.id);
-        if (!seen.has(id)) take(element);
-        seen.add(id);
-      }
-      return page.length < OFFSET_PAGE;
-    });
-    // A configuration list that ignores the offset has sent all it has; records that come again hide others.
-    if (isLast || (seen.size === known && method === "GET")) return;
-    if (seen.size === known) throw new UnexpectedError(`Attio repeated a page of ${path} at offset ${offset}`);
-  }
+  const granted = [...scopes, ...scopes.map((name) => name.replace(/:read-write$/, ":read"))];
+  const lacking = needed.filter((name) => !granted.includes(name));
+  const where = "in Attio › Workspace settings › Developers.";
+  const inactive = `ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create a new one ${where} [GET /v2/self]`;
+  const problems = lacking.map((name) => `ATTIO_API_KEY lacks the scope ${name}. Grant it ${where}`);
+  return { scopes, workspace: clean(workspace_name ?? ""), problems: active ? problems : [inactive] };
 }
 
 const OBJECT_NAME = shape({ id: shape({ object_id: text }), api_slug: maybe(text) });
 const OPTION = shape({ title: text, is_archived: flag });
-const CONFIG = shape({
-  currency: maybe(shape({ default_currency_code: maybe(text) })),
-  record_reference: maybe(shape({ allowed_object_ids: listOrNone(text) })),
-});
-const ATTRIBUTE = shape({
-  id: shape({ attribute_id: text }),
-  api_slug: text,
-  type: text,
-  is_unique: flag,
-  is_multiselect: flag,
-  is_archived: flag,
-  is_writable: flag,
-  config: maybe(CONFIG),
-});
+const CURRENCY_CONFIG = shape({ default_currency_code: maybe(text) });
+const LINK_CONFIG = shape({ allowed_object_ids: listOrNone(text) });
+const CONFIG = shape({ currency: maybe(CURRENCY_CONFIG), record_reference: maybe(LINK_CONFIG) });
+const TRAITS = { is_unique: flag, is_multiselect: flag, is_archived: flag, is_writable: flag };
+const ATTRIBUTE = shape({ api_slug: text, type: text, ...TRAITS, config: maybe(CONFIG) });
 type Attribute = ReadBy<typeof ATTRIBUTE>;
 
-/** What is wrong with an attribute, in a few words; `held` is the currency it has. The bootstrap mends the first two. */
-export type Difference = {
-  readonly slug: string;
-  readonly fault: Fault;
-  readonly words: string;
-  readonly held: string;
-};
-type Fault = "missing" | "archived" | "type" | "several" | "fixed" | "not unique" | "currency" | "target";
+/** What is wrong with an attribute, in a few words. The bootstrap mends what is missing, archived, or lacks options. */
+export type Difference = NonNullable<ReturnType<typeof differenceOf>>;
+type Place = { readonly currency: string; readonly ids: ReadonlyMap<string, string>; readonly lacking: string[] };
 
-/** Compares an attribute with its spec; `objectIds` are the workspace's by slug, for what references point to. */
-function differenceOf(
-  { slug, type, isUnique, target }: AttributeSpec,
-  attribute: Attribute | undefined,
-  { currency, objectIds }: { readonly currency: string; readonly objectIds: ReadonlyMap<string, string> },
-): Difference | undefined {
-  const held = clean(attribute?.config?.currency?.default_currency_code ?? "no currency");
-  const is = (fault: Fault, words: string): Difference => ({ slug, fault, words, held });
-  if (attribute === undefined) return is("missing", "is missing");
-  const allowed = attribute.config?.record_reference?.allowed_object_ids ?? [];
-  const pointsTo = (object: string): boolean => allowed.length === 0 || allowed.includes(objectIds.get(object) ?? "");
-  if (attribute.type !== type) return is("type", `is of type ${clean(attribute.type)}, must be ${type}`);
-  if (attribute.is_multiselect) return is("several", "takes several values, must take one");
-  if (!attribute.is_writable) return is("fixed", "cannot be written");
-  if (isUnique && !attribute.is_unique) return is("not unique", "is not unique");
-  if (type === "currency" && held !== attioCurrency(currency))
-    return is("currency", `is in ${held}, but CURRENCY says ${currency}`);
-  if (target !== undefined && !pointsTo(target)) return is("target", `does not point to ${target}`);
-  return attribute.is_archived ? is("archived", "is archived") : undefined;
-}
-
-/** Where the whole object is in another currency than CURRENCY says: what to do, said once for all its amounts. */
-export function currencyRemedy(differences: readonly Difference[], currency: string): string | undefined {
-  const total = differences.find(({ slug, fault }) => slug === "total_revenue" && fault === "currency");
-  if (total === undefined || !/^[A-Z]{3}$/.test(total.held)) return undefined;
-  const setting = total.held === "NTD" ? "twd" : total.held.toLowerCase();
-  return `Set CURRENCY=${setting}: CURRENCY is ${currency}, but the object ${OBJECT} in Attio is in ${total.held}.`;
+/** The first fault of an attribute. `ids` are the workspace's objects, by slug, `lacking` the options to be added. */
+function differenceOf(spec: AttributeSpec, attribute: Attribute | undefined, { currency, ids, lacking }: Place) {
+  const { slug, type, isUnique, target } = spec;
+  if (attribute === undefined) return { slug, fault: "missing", words: "is missing", held: "" } as const;
+  const { config } = attribute;
+  const held = clean(config?.currency?.default_currency_code ?? "no currency");
+  const allowed = config?.record_reference?.allowed_object_ids ?? [];
+  const isElsewhere = target !== undefined && allowed.length > 0 && !allowed.includes(ids.get(target) ?? "");
+  const isForeign = type === "currency" && held !== attioCurrency(currency);
+  const faults = [
+    ["type", attribute.type !== type, `is of type ${clean(attribute.type)}, must be ${type}`],
+    ["several", attribute.is_multiselect, "takes several values, must take one"],
+    ["fixed", !attribute.is_writable, "cannot be written"],
+    ["not unique", isUnique && !attribute.is_unique, "is not unique"],
+    ["currency", isForeign, `is in ${held}, but CURRENCY says ${currency}`],
+    ["target", isElsewhere, `does not point to ${target}`],
+    ["archived", attribute.is_archived, "is archived"],
+    ["options", type === "select" && lacking.length > 0, `lacks the option ${lacking.join(", ")}`],
+  ] as const;
+  const found = faults.find(([, isSo]) => isSo);
+  return found && { slug, fault: found[0], words: found[2], held };
 }
 
 /** Attio's name of a currency: ISO 4217 but for Taiwan's. */
@@ -2343,41 +2287,44 @@ export function attioCurrency(currency: string): string {
   return currency === "twd" ? "NTD" : currency.toUpperCase();
 }
 
+/** Reads a list of the configuration, which has far fewer elements than a page may have. */
+async function readWhole<T>(attio: Service, path: string, reader: Reader<T, unknown>, query: Query = {}): Promise<T[]> {
+  const answer = await request(attio, { method: "GET", path, query, lane: "read" });
+  const { data } = readAs(`list of ${path}`, shape({ data: listOf(reader) }), answer);
+  if (data.length >= LIST_LIMIT) throw new UnexpectedError(`${path} lists ${data.length}, so there may be more`);
+  return data;
+}
+
 /**
  * The object beside what it must be. `spendSlugs` are all that will be written: every currency attribute `spend_*`
- * belongs to the sync; `unmappedSlugs` are those that no mapping names. `options` are those that cannot be chosen.
+ * belongs to the sync; `unmappedSlugs` are those that no mapping names. `options`, by title: true for an archived one.
  */
-export async function inspectObject(attio: Service, settings: Settings) {
+export async function inspectObject(attio: Service, { productSlugs, currency }: Settings) {
   const path = `/v2/objects/${OBJECT}/attributes`;
-  const query = { show_archived: "true" }; // they still hold their slug
-  const call: Call = { method: "GET", path, query };
-  const bySlug = new Map<string, Attribute>();
-  const [objects, held] = await Promise.all([
+  const archived = { show_archived: "true" }; // they still hold their slug
+  const noneIfAbsent = orIfRefused([], 400, 404); // what is missing shows in the comparison
+  const [objects, attributes, titles] = await Promise.all([
     readWhole(attio, "/v2/objects", OBJECT_NAME),
-    readWhole(attio, `${path}/subscription_status/options`, OPTION, query).catch(noneIfAbsent),
-    readByOffset(attio, call, ATTRIBUTE, (one) => void bySlug.set(one.api_slug, one)).catch(noneIfAbsent),
+    readWhole(attio, path, ATTRIBUTE, { ...archived, limit: String(LIST_LIMIT) }).catch(noneIfAbsent),
+    readWhole(attio, `${path}/subscription_status/options`, OPTION, archived).catch(noneIfAbsent),
   ]);
-  const mapped = slugsOf(settings.productSlugs);
-  const spend = [...bySlug.values()].filter(({ type, is_archived }) => type === "currency" && !is_archived);
-  const ours = spend.map(({ api_slug }) => api_slug).filter((slug) => SLUG_PATTERN.test(slug));
-  const unmappedSlugs = ours.filter((slug) => !mapped.includes(slug)).toSorted();
+  const mapped = slugsOf(productSlugs);
+  const money = attributes.filter(({ type, is_archived }) => type === "currency" && !is_archived);
+  const spend = money.map(({ api_slug }) => api_slug).filter((slug) => SLUG_PATTERN.test(slug));
+  const unmappedSlugs = spend.filter((slug) => !mapped.includes(slug)).toSorted();
   const spendSlugs = [...mapped, ...unmappedSlugs];
   const specs = attributeSpecs(spendSlugs);
-  const objectIds = new Map(objects.map(({ id, api_slug }) => [api_slug ?? "", id.object_id]));
-  const place = { currency: settings.currency, objectIds };
+  const ids = new Map(objects.map(({ id, api_slug }) => [api_slug ?? "", id.object_id]));
+  const bySlug = new Map(attributes.map((attribute) => [attribute.api_slug, attribute]));
+  const options = new Map(titles.map(({ title, is_archived }) => [title, is_archived]));
+  const place = { currency, ids, lacking: STATUSES.filter((title) => options.get(title) !== false) };
   const differences = specs.flatMap((spec) => differenceOf(spec, bySlug.get(spec.slug), place) ?? []);
-  // An attribute of another type takes no options: it is named as wrong.
-  const isOther = differences.some(({ slug, fault }) => slug === "subscription_status" && fault === "type");
-  const lacking = STATUSES.filter((status) => !held.some(({ title, is_archived }) => title === status && !is_archived));
-  const options = lacking.map((title) => ({ title, isArchived: held.some((option) => option.title === title) }));
-  return {
-    hasObject: objectIds.has(OBJECT),
-    specs,
-    spendSlugs,
-    unmappedSlugs,
-    differences,
-    options: isOther ? [] : options,
-  };
+  // Where the whole object is in another currency than CURRENCY says, that is said once for all its amounts.
+  const total = differences.find(({ slug, fault }) => slug === "total_revenue" && fault === "currency")?.held;
+  const setting = total === "NTD" ? "twd" : total?.toLowerCase();
+  const what = `CURRENCY is ${currency}, but the object ${OBJECT} in Attio is in ${total}.`;
+  const remedy = total === undefined ? undefined : `Set CURRENCY=${setting}: ${what}`;
+  return { hasObject: ids.has(OBJECT), specs, spendSlugs, unmappedSlugs, differences, remedy, options };
 }
 
 /** Key, scopes, object, attributes with types, match key, currencies, options: everything that is wrong, at once. */
@@ -2388,23 +2335,14 @@ export async function checkAttio(attio: Service, settings: Settings) {
   const { workspace, scopes, problems } = await readAttioKey(attio, ["object_configuration:read", records]);
   if (!scopes.some((scope) => scope.startsWith("object_configuration:")))
     return { problems, workspace, spendSlugs: slugsOf(settings.productSlugs), unmappedSlugs: [] };
-  const { hasObject, spendSlugs, unmappedSlugs, differences, options } = await found;
-  const remedy = currencyRemedy(differences, settings.currency);
+  const { hasObject, spendSlugs, unmappedSlugs, differences, remedy } = await found;
   const listed = differences.filter(({ fault }) => remedy === undefined || fault !== "currency");
   const wrong = listed.map(({ slug, words }) => `${slug} ${words}`);
-  if (options.length > 0 && !differences.some(({ slug }) => slug === "subscription_status"))
-    wrong.push(`subscription_status lacks the option ${options.map(({ title }) => title).join(", ")}`);
   const head = `Object ${OBJECT} in Attio; what to do: ${settings.commands.bootstrapDryRun}`;
   if (!hasObject) problems.push(`There is no object ${OBJECT} in Attio. Next: ${settings.commands.bootstrap}`);
   else if (wrong.length > 0) problems.push([head, ...wrong].join("\n      "));
   if (remedy !== undefined) problems.push(remedy);
   return { problems, workspace, spendSlugs, unmappedSlugs };
-}
-
-/** What hangs on an object or attribute that is not there; that it is missing shows in the comparison. */
-function noneIfAbsent(error: unknown): [] {
-  if (error instanceof ApiError && [400, 404].includes(error.status)) return [];
-  throw error;
 }
 
 const RECORD = shape({ id: shape({ record_id: text }), values: anyObject });
@@ -2414,46 +2352,48 @@ const ACTOR = shape({ created_by_actor: maybe(shape({ type: maybe(text) })) });
 const VALUES = {
   text: shape({ value: maybe(text) }),
   select: shape({ option: shape({ title: text }) }),
-  timestamp: shape({ value: text }),
+  timestamp: shape({ value: leaf("an instant", (value): value is string => !Number.isNaN(Date.parse(String(value)))) }),
   currency: shape({ currency_value: decimalOrText }),
   reference: shape({ target_record_id: text }),
 };
 const ADDRESS = shape({ email_address: maybe(text), original_email_address: maybe(text) });
 
-/** Reads the records of an object that a filter lets through, oldest first: new ones land at the end. */
-function queryRecords(attio: Service, object: string, filter: Json, take: (one: AttioRecord) => void): Promise<void> {
-  const body = { ...filter, sorts: [{ attribute: "created_at", direction: "asc" }] };
-  return readByOffset(attio, { method: "POST", path: `/v2/objects/${object}/records/query`, body }, RECORD, take);
+/** Calls `take` once for each record of an object that a filter lets through, oldest first: new ones land at the end. */
+async function queryRecords(attio: Service, object: string, filter: Json, take: (one: AttioRecord) => void) {
+  const path = `/v2/objects/${object}/records/query`;
+  const seen = new Set<string>();
+  for (let offset = 0, isLast = false; !isLast; offset += LIST_LIMIT) {
+    const body = { ...filter, sorts: [{ attribute: "created_at", direction: "asc" }], limit: LIST_LIMIT, offset };
+    isLast = await requestAs(attio, { method: "POST", path, lane: "read", body }, (json) => {
+      const page = readAs(`page of ${path}`, shape({ data: listOf(RECORD) }), json).data;
+      const unseen = page.filter(({ id }) => !seen.has(id.record_id));
+      unseen.forEach(take);
+      for (const { id } of unseen) seen.add(id.record_id);
+      if (unseen.length > 0 || page.length < LIST_LIMIT) return page.length < LIST_LIMIT;
+      throw new UnexpectedError(`Attio repeated a page of ${path} at offset ${offset}`);
+    });
+  }
 }
 
-/** Calls `read` for a hundred at a time, which a filter is known to take; twenty wait for answers at once. */
-async function inBatches(all: Iterable<string>, read: (batch: readonly string[]) => Promise<void>): Promise<void> {
-  const tasks = [...batches([...all], FILTER_BATCH)].map((batch) => () => read(batch));
-  await createCrew(READ_WORKERS, tasks).done();
-}
+const noCrm = (): Crm => ({ records: new Map(), duplicates: new Map(), withoutKey: 0 });
+type CrmPlace = { readonly spendSlugs: readonly string[]; readonly currency: string };
 
 /** Reads the object's records into `crm`: all of them, or those of some customers. */
-export async function readCrm(
-  attio: Service,
-  { spendSlugs, currency }: { readonly spendSlugs: readonly string[]; readonly currency: string },
-  customerIds?: readonly string[],
-  crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 },
-): Promise<Crm> {
-  const specs = attributeSpecs(spendSlugs);
-  const wanted = customerIds && new Set(customerIds);
+export async function readCrm(attio: Service, place: CrmPlace, customerIds?: readonly string[], crm = noCrm()) {
+  const specs = attributeSpecs(place.spendSlugs);
   const take = (read: AttioRecord): void => {
-    const record = comparableRecord(read, specs, currency);
-    const { recordId } = record;
-    const key = record.values.get(MATCH_KEY);
+    const record = comparableRecord(read, specs, place.currency);
+    const { recordId, values } = record;
+    const key = values.get(MATCH_KEY);
+    const other = crm.records.get(key ?? "");
     if (key === undefined) crm.withoutKey += 1;
-    if (key === undefined || wanted?.has(key) === false) return; // filters ignore case
-    const other = crm.records.get(key);
-    if (other === undefined) crm.records.set(key, record);
+    else if (other === undefined) crm.records.set(key, record);
     else if (other.recordId !== recordId) valueAt(crm.duplicates, key, () => [other.recordId]).push(recordId);
   };
-  if (customerIds === undefined) await queryRecords(attio, OBJECT, {}, take);
-  const filterOf = (batch: readonly string[]): Json => ({ filter: { [MATCH_KEY]: { $in: batch } } });
-  await inBatches(customerIds ?? [], (batch) => queryRecords(attio, OBJECT, filterOf(batch), take));
+  const some = [...batches(customerIds ?? [], FILTER_BATCH)].map((ids) => ({ filter: { [MATCH_KEY]: { $in: ids } } }));
+  const filters = customerIds === undefined ? [{}] : some;
+  const tasks = filters.map((filter) => () => queryRecords(attio, OBJECT, filter, take));
+  await createCrew(READ_WORKERS, tasks).done();
   return crm;
 }
 
@@ -2464,7 +2404,7 @@ function comparableRecord(read: AttioRecord, specs: readonly AttributeSpec[], cu
   const setByOthers = new Set<string>();
   for (const spec of specs) {
     const kind = `record ${recordId} ${spec.slug}`;
-    const value = readAs(kind, listOrNone(anyObject), read.values[spec.slug])[0];
+    const [value] = readAs(kind, listOrNone(anyObject), read.values[spec.slug]);
     if (value === undefined) continue;
     const written = readAs(kind, (wire) => canonical(spec, wire, currency), value);
     if (written !== "") values.set(spec.slug, written);
@@ -2475,14 +2415,11 @@ function comparableRecord(read: AttioRecord, specs: readonly AttributeSpec[], cu
 }
 
 /** One value as text that can be compared: "12.50" however Attio writes 12.5, an instant in ISO form, ids and titles. */
-function canonical(spec: AttributeSpec, value: unknown, currency: string): string {
-  if (spec.type === "text") return VALUES.text(value).value ?? "";
-  if (spec.type === "select") return VALUES.select(value).option.title;
-  if (spec.type === "record-reference") return VALUES.reference(value).target_record_id;
-  if (spec.type === "timestamp") {
-    const at = new Date(VALUES.timestamp(value).value);
-    return Number.isNaN(at.getTime()) ? "an unreadable time" : at.toISOString();
-  }
+function canonical({ type }: AttributeSpec, value: unknown, currency: string): string {
+  if (type === "text") return VALUES.text(value).value ?? "";
+  if (type === "select") return VALUES.select(value).option.title;
+  if (type === "record-reference") return VALUES.reference(value).target_record_id;
+  if (type === "timestamp") return new Date(VALUES.timestamp(value).value).toISOString();
   // Attio sends a number, its documentation shows text. What is finer than the minor unit never equals ours.
   const amountText = String(VALUES.currency(value).currency_value);
   const amount = parseMinor(amountText, currency);
@@ -2490,26 +2427,30 @@ function canonical(spec: AttributeSpec, value: unknown, currency: string): strin
 }
 
 /** A value as Attio's published schema has it, an array of one; `[]` clears. The attribute has the currency. */
-function encode(spec: AttributeSpec, value: string | undefined): unknown[] {
+function encode({ type, target }: AttributeSpec, value: string | undefined): unknown[] {
   if (value === undefined) return [];
-  if (spec.type === "currency") return [{ currency_value: Number(value) }];
-  return [spec.target === undefined ? value : { target_object: spec.target, target_record_id: value }];
+  if (type === "currency") return [{ currency_value: Number(value) }];
+  return [target === undefined ? value : { target_object: target, target_record_id: value }];
+}
+
+/** Writes one record; every write of a run goes through here. Returns its id, which only an answer that shows it has. */
+async function writeRecord(attio: Service, place: Omit<Call, "body" | "lane">, values: Json): Promise<string> {
+  const answer = await request(attio, { ...place, lane: "write", body: { data: { values } } });
+  return readAs("answer to a write", WRITTEN, answer).data.id.record_id;
 }
 
 /**
- * Writes one record, found or created by its customer id; attributes that are not among `values` stay as they are.
- * Returns false where that took leaving out its links, as one leads to a record that is gone. Throws `ApiError`, or
- * `UnexpectedError` where the answer does not show the record.
+ * Writes a customer's record, found or created by its id; attributes that are not among `values` stay as they are.
+ * Returns false where that took leaving out its links, as one leads to a record that is gone.
  * https://docs.attio.com/rest-api/endpoint-reference/records/assert-a-record
  */
 export async function assertRecord(attio: Service, values: ReadonlyMap<string, string | undefined>): Promise<boolean> {
-  const specs = attributeSpecs([...values.keys()].filter((slug) => SLUG_PATTERN.test(slug)));
-  const given = specs.filter(({ slug }) => values.has(slug));
-  const assert = (some: readonly AttributeSpec[]): Promise<unknown> => {
-    const encoded = Object.fromEntries(some.map((spec) => [spec.slug, encode(spec, values.get(spec.slug))]));
+  const spend = [...values.keys()].filter((slug) => SLUG_PATTERN.test(slug));
+  const given = attributeSpecs(spend).filter(({ slug }) => values.has(slug));
+  const assert = (specs: readonly AttributeSpec[]): Promise<string> => {
     const place = { path: `/v2/objects/${OBJECT}/records`, query: { matching_attribute: MATCH_KEY } };
-    const call: Call = { method: "PUT", ...place, lane: "write", body: { data: { values: encoded } } };
-    return requestAs(attio, call, (json) => readAs("answer to a write", WRITTEN, json));
+    const encoded = specs.map((spec) => [spec.slug, encode(spec, values.get(spec.slug))]);
+    return writeRecord(attio, { method: "PUT", ...place }, Object.fromEntries(encoded));
   };
   try {
     await assert(given);
@@ -2522,7 +2463,8 @@ export async function assertRecord(attio: Service, values: ReadonlyMap<string, s
     // A conflict: another run created the record between our reading and our write. Now it is there to be found.
     if (!mayLackLink && error.code !== "uniqueness_conflict") throw error;
     await assert(mayLackLink ? given.filter(({ target }) => target === undefined) : given).catch((later: unknown) => {
-      throw later instanceof Error ? Object.assign(later, { cause: error }) : later;
+      if (later instanceof ApiError && error.mayHaveTakenEffect) Object.assign(later, { mayHaveTakenEffect: true });
+      throw later;
     });
     return !mayLackLink;
   }
@@ -2532,17 +2474,17 @@ export async function assertRecord(attio: Service, values: ReadonlyMap<string, s
  * Who has which address. No entry: nobody. Null: unknown, as two people claim it or Attio would not search for it
  * (`refused` of them; `answered` look-ups worked). What is unknown changes no link.
  */
-type PeopleFound = ReturnType<typeof noPeople>;
 export const noPeople = () => ({ people: new Map<string, Person | null>(), refused: 0, answered: 0 });
 
-/** Looks up who has each address (exact, trimmed, lower-cased). Throws where Attio refuses every look-up. */
+/** Looks up who has each of a hundred addresses (exact, trimmed, lower-cased). Throws where all look-ups are refused. */
 export async function lookUpPeople(attio: Service, addresses: Iterable<string>, found = noPeople()) {
-  const { people } = found;
   const wanted = new Set([...addresses].filter((address) => /^[^\s@]+@[^\s@]+$/.test(address)));
+  const take = (person: AttioRecord): void => takePerson(person, wanted, found.people);
+  let refusal: ApiError | undefined;
   const lookUp = async (batch: readonly string[]): Promise<void> => {
     const $or = batch.map((address) => ({ email_addresses: { email_address: { $eq: address } } }));
     try {
-      await queryRecords(attio, "people", { filter: { $or } }, (person) => takePerson(person, wanted, people));
+      await queryRecords(attio, "people", { filter: { $or } }, take);
       found.answered += 1;
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 400) throw error;
@@ -2551,24 +2493,24 @@ export async function lookUpPeople(attio: Service, addresses: Iterable<string>, 
       const half = batch.length >> 1;
       if (half > 0 && found.refused <= (found.answered === 0 ? 10 : 100))
         return lookUp(batch.slice(0, half)).then(() => lookUp(batch.slice(half)));
-      for (const address of batch) people.set(address, null);
+      for (const address of batch) found.people.set(address, null);
       found.refused += batch.length;
       refusal = error;
     }
   };
-  let refusal: ApiError | undefined;
-  await inBatches(wanted, lookUp);
+  if (wanted.size > 0) await lookUp([...wanted]);
   if (refusal !== undefined && found.answered === 0 && found.refused > 10) throw refusal;
-  return people;
+  return found.people;
 }
 
 /** Enters a person under each of the wanted addresses; null where another has it too. */
-function takePerson({ id, values }: AttioRecord, wanted: ReadonlySet<string>, people: PeopleFound["people"]): void {
-  const { record_id: recordId } = id;
+function takePerson(person: AttioRecord, wanted: Set<string>, people: Map<string, Person | null>): void {
+  const { values } = person;
+  const recordId = person.id.record_id;
   const [company] = readAs(`person ${recordId} company`, listOrNone(VALUES.reference), values["company"]);
   const held = readAs(`person ${recordId} email_addresses`, listOrNone(ADDRESS), values["email_addresses"]);
   const spellings = held.flatMap((address) => [address.email_address, address.original_email_address]);
-  for (const address of new Set(spellings.map((spelling) => (spelling ?? "").trim().toLowerCase()))) {
+  for (const address of spellings.map((spelling) => (spelling ?? "").trim().toLowerCase())) {
     if (!wanted.has(address)) continue;
     const other = people.get(address);
     const isClaimedTwice = other === null || (other !== undefined && other.recordId !== recordId);
@@ -2585,8 +2527,7 @@ export async function createPerson(attio: Service, address: string, name: string
   const fullName = [{ first_name: first, last_name: others.join(" "), full_name: name }];
   const values = { email_addresses: [address], ...(name !== "" && { name: fullName }) };
   try {
-    const created = await attioWrite(attio, "POST", "/v2/objects/people/records", { values });
-    const { record_id: recordId } = readAs("answer to a write", WRITTEN, created).data.id;
+    const recordId = await writeRecord(attio, { method: "POST", path: "/v2/objects/people/records" }, values);
     return { recordId, companyId: undefined, isNew: true };
   } catch (error) {
     if (!(error instanceof ApiError) || error.code !== "uniqueness_conflict") throw error;
@@ -3116,28 +3057,22 @@ async function readProductNames(stripe: Service, books: Books, settings: Setting
 async function applyPlan(attio: Service, plan: Plan, log: Log): Promise<Applied> {
   const done = { created: 0, updated: 0, refreshed: 0, unchanged: plan.counts.unchanged, failed: 0 };
   const writes = plan.changes.filter(({ values }) => values.size > 0);
-  const written = (): number => done.created + done.updated + done.refreshed;
-  log.follow(() => `writing  ${written()} of ${writes.length} records written`);
-
-  const apply = async (change: Change): Promise<void> => {
-    const id = clean(change.customerId);
-    if (!(await assertRecord(attio, change.values)))
-      log.warn(`${id} was written without its person: it was deleted meanwhile. The next run looks again.`);
-    done[change.outcome === "create" ? "created" : change.outcome === "update" ? "updated" : "refreshed"] += 1;
+  log.follow(() => `writing  ${log.written} of ${writes.length} records written`);
+  const write = async ({ customerId, outcome, values }: Change): Promise<void> => {
+    const isWhole = await assertRecord(attio, values);
+    const without = `${clean(customerId)} was written without its person: it was deleted meanwhile.`;
+    if (!isWhole) log.warn(`${without} The next run looks again.`);
+    done[outcome === "create" ? "created" : outcome === "update" ? "updated" : "refreshed"] += 1;
     log.written += 1;
   };
-  const ending = await writeEach(attio, writes, apply, ({ customerId }, error) => {
+  const ending = await writeEach(attio, writes, write, ({ customerId }, error) => {
+    const isUnsure = error instanceof ApiError ? error.mayHaveTakenEffect : error instanceof UnexpectedError;
+    log.error(`${clean(customerId)} ${isUnsure ? "may not have been" : "was not"} written. ${error.message}`);
     done.failed += 1;
-    const id = clean(customerId);
-    const why = error instanceof Error ? error.message : String(error);
-    log.error(mayBeWritten(error) ? `${id} may not have been written. ${why}` : `${id} was not written. ${why}`);
   });
   log.endProgress();
-  const notTried = writes.length - written() - done.failed;
-  if (ending !== "")
-    log.error(
-      `${ending}: ${written()} of ${writes.length} changes were written, ${notTried} were not tried. A re-run is safe and writes the rest.`,
-    );
+  const rest = `${writes.length - log.written - done.failed} were not tried. A re-run is safe and writes the rest.`;
+  if (ending !== "") log.error(`${ending}: ${log.written} of ${writes.length} changes were written, ${rest}`);
   return { done, isGood: done.failed === 0 && ending === "", notes: [] };
 }
 
@@ -3149,45 +3084,32 @@ async function writeEach<T>(
   attio: Service,
   all: readonly T[],
   write: (one: T) => Promise<void>,
-  fail: (one: T, error: unknown) => void,
+  fail: (one: T, error: Error) => void,
 ): Promise<string> {
   let reasons: string[] = [];
-  let ending = "";
+  const isOver = (): boolean => reasons.length >= 10;
   const work = async (one: T): Promise<void> => {
-    if (ending !== "" || attio.stop.aborted) return;
-    try {
-      await write(one);
-      reasons = [];
-    } catch (error) {
-      if (error instanceof StoppedError) return;
-      fail(one, error);
-      const reason = outsideReason(error);
-      reasons = reason === "" ? [] : [...reasons, reason];
-      if (reasons.length >= 10)
-        ending ||= `10 records in a row failed for reasons that are not theirs (${[...new Set(reasons)].join(", ")})`;
-    }
+    if (isOver() || attio.stop.aborted) return;
+    const error: unknown = await write(one).catch((thrown: unknown) => thrown);
+    if (error instanceof StoppedError) return;
+    if (error instanceof Error) fail(one, error);
+    const reason = outsideReason(error);
+    if (!isOver()) reasons = reason === "" ? [] : [...reasons, reason];
   };
   const tasks = all.map((one) => () => work(one));
   await createCrew(WRITE_WORKERS, tasks).done();
-  return ending || (attio.stop.aborted ? String(attio.stop.reason.message) : "");
+  if (!isOver()) return attio.stop.aborted ? String(attio.stop.reason.message) : "";
+  return `10 records in a row failed for reasons that are not theirs (${[...new Set(reasons)].join(", ")})`;
 }
 
-/** Why other records would fail as well; "" where the failure is the record's own. */
+/** Why other records would fail as well; "" where the failure, if it is one, is the record's own. */
 function outsideReason(error: unknown): string {
   if (error instanceof UnexpectedError) return "an answer that does not show the record";
   if (!(error instanceof ApiError)) return "";
   const { status, code } = error;
-  if (status === 0) return "no answer";
-  if (status < 300) return `${status} without JSON`;
-  const isPlans = /quota|billing|particle_gate/.test(code);
-  const isOutside = status < 400 || status >= 500 || [401, 403, 429].includes(status) || isPlans;
-  return isOutside ? `${status} ${code}`.trim() : "";
-}
-
-/** A failed write of which some try may have had its effect. */
-function mayBeWritten(error: unknown): boolean {
-  if (error instanceof ApiError) return error.mayHaveTakenEffect || mayBeWritten(error.cause);
-  return error instanceof UnexpectedError;
+  const isOwn = status >= 400 && status < 500 && ![401, 403, 429].includes(status);
+  if (isOwn && !/quota|billing|particle_gate/.test(code)) return "";
+  return status === 0 ? "no answer" : `${status} ${code || "without JSON"}`;
 }
 
 /** Somebody to create, with the first customer who asks for it; customers who share an address share the person. */
@@ -3211,14 +3133,8 @@ function findNewcomers({ settings, books, customers, crm, people }: Findings): N
 }
 
 /** Creates them. Returns the people with them, an address that is refused staying nobody's, and how many are new. */
-async function createPeople(
-  attio: Service,
-  newcomers: readonly Newcomer[],
-  known: ReadonlyMap<string, Person | null>,
-  log: Log,
-): Promise<{ people: Map<string, Person | null>; created: number }> {
-  const people = new Map(known);
-  for (const { address } of newcomers) people.delete(address);
+async function createPeople(attio: Service, newcomers: Newcomer[], known: Findings["people"], log: Log) {
+  const people = new Map([...known].filter(([, person]) => person?.recordId !== NEW_PERSON));
   let created = 0;
   log.follow(() => `writing  ${created} of ${newcomers.length} people created`);
   const create = async ({ address, name }: Newcomer): Promise<void> => {
@@ -3226,10 +3142,9 @@ async function createPeople(
     if (person !== undefined) people.set(address, person);
     if (person?.isNew === true) created += 1;
   };
-  const ending = await writeEach(attio, newcomers, create, ({ customerId }, error) => {
-    const why = error instanceof Error ? error.message : String(error);
-    log.warn(`${clean(customerId)} gets no person: none could be created. ${why}`);
-  });
+  const ending = await writeEach(attio, newcomers, create, ({ customerId }, { message }) =>
+    log.warn(`${clean(customerId)} gets no person: none could be created. ${message}`),
+  );
   log.endProgress();
   if (ending !== "") log.warn(`${ending}: ${created} of ${newcomers.length} people were created.`);
   return { people, created };
