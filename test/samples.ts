@@ -7,11 +7,9 @@ import {
   addSubscription,
   closeBooks,
   closeSubscriptions,
-  createLog,
   openBooks,
   planChanges,
   readSettings,
-  reportSections,
 } from "../sync.ts";
 import type {
   Books,
@@ -25,7 +23,6 @@ import type {
   Invoice,
   Plan,
   PlanInput,
-  Row,
   Settings,
   Subscription,
   Usage,
@@ -231,28 +228,6 @@ export function aRecord(values: Readonly<Record<string, string>>): CrmRecord {
 /** `count` customers who each paid `amount`, one charge each. */
 export function payers(count: number, amount: number): Charge[] {
   return Array.from({ length: count }, (_, at) => aCharge({ id: `ch_${at}`, customer: `cus_${at}`, amount }));
-}
-
-/** The rows of the report section whose title starts like this. */
-export function rowsOf(findings: Findings, title: string): readonly Row[] {
-  return reportSections(findings, planChanges(findings)).find((section) => section.title.startsWith(title))?.rows ?? [];
-}
-
-/** A log that keeps what it prints. */
-export function aLog(env: Environment = {}): { log: ReturnType<typeof createLog>; printed: () => string } {
-  let printed = "";
-  const log = createLog({
-    args: [],
-    env,
-    clock: { now: () => NOW_MS, elapsed: () => 0, random: () => 0, sleep: () => Promise.resolve() },
-    stop: new AbortController().signal,
-    out: (text) => void (printed += text),
-    err: (text) => void (printed += text),
-    isTerminal: false,
-    every: () => () => undefined,
-    timeoutMs: 1000,
-  });
-  return { log, printed: () => printed };
 }
 
 // -------------------------------------------------------- Random accounts ----

@@ -42,10 +42,15 @@ export type Program = keyof typeof PROGRAMS;
 export const printed: string[] = [];
 
 /** Runs a program in this process, its output kept. */
-export async function runProgramWith(program: Program, io: Partial<Io> & Pick<Io, "env">): Promise<Run> {
+export function runProgramWith(program: Program, io: Partial<Io> & Pick<Io, "env">): Promise<Run> {
+  return runIn(PROGRAMS[program], io);
+}
+
+/** The same for anything that runs as a program does. */
+export async function runIn(run: (io: Io) => Promise<number>, io: Partial<Io> & Pick<Io, "env">): Promise<Run> {
   let out = "";
   let err = "";
-  const code = await PROGRAMS[program]({
+  const code = await run({
     args: [],
     clock: virtualClock(),
     stop: new AbortController().signal,
