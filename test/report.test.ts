@@ -17,10 +17,8 @@ import {
   aPartialCapture,
   anInvoice,
   findingsOf,
-  holds,
   payers,
   planOf,
-  randomAccount,
   recordsAfter,
 } from "./samples.ts";
 import type { Scene } from "./samples.ts";
@@ -135,39 +133,37 @@ describe("the first line, and the last but one", () => {
 });
 
 describe("SHOW_AMOUNTS=0", () => {
-  const everything = (env: Environment, scene = EVERYTHING) => everyText(told({ ...scene, env }, NAMES));
-  const instants = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g;
-
-  it("leaves no amount, no share and no picture anywhere", async () => {
-    assert.match(await everything({}), /\d\.\d\d usd[^]*█[^]*New plan/);
-    for (const env of [{ SHOW_AMOUNTS: "0" }, { SHOW_AMOUNTS: "false", CI: "true" }]) {
-      const text = (await everything(env)).replace(instants, "");
-      assert.doesNotMatch(text, /\d[.,]\d|\d (usd|eur)|% of revenue|█/);
-      assert.match(text, /prod_new/);
-    }
-  });
-
-  it("leaves none in currencies without decimals, where an amount looks like a count", async () => {
-    const charges = [aCharge({ amount: 1_234_567, currency: "jpy" }), aCharge({ amount: 765_432, currency: "krw" })];
-    const invoices = [anInvoice([aLine(345_678, "prod_new")], { currency: "jpy" })];
-    const scene = { charges, invoices, currency: "jpy" };
-    assert.match(await everything({}, scene), /1234567/);
-    assert.doesNotMatch((await everything({ SHOW_AMOUNTS: "0" }, scene)).replace(instants, ""), /\d{4}/);
-  });
+  const yen = {
+    charges: [aCharge({ amount: 1_234_567, currency: "jpy" }), aCharge({ amount: 765_432, currency: "krw" })],
+    invoices: [anInvoice([aLine(345_678, "prod_new")], { currency: "jpy" })],
+    currency: "jpy",
+  };
+  const TOLD: readonly (readonly [what: string, scene: Scene, shown: RegExp, hidden: RegExp])[] = [
+    ["no share and no picture", EVERYTHING, /\d\.\d\d usd[^]*█/, /\d[.,]\d|\d (usd|eur)|% of revenue|█/],
+    ["none without decimals, which looks like a count", yen, /1234567/, /\d{4}/],
+  ];
+  for (const [what, scene, shown, hidden] of TOLD)
+    it(`leaves no amount anywhere: ${what}`, async () => {
+      assert.match(await everyText(told(scene)), shown);
+      for (const env of [{ SHOW_AMOUNTS: "0" }, { SHOW_AMOUNTS: "false", CI: "true" }]) {
+        const text = await everyText(told({ ...scene, env }));
+        assert.doesNotMatch(text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, ""), hidden);
+        assert.match(text, /prod_new/);
+      }
+    });
 
   test("asks for no product's name, else for those of the 20 that are shown", async (t) => {
     const world = await aWorld(t, { account: payersIn(30, (n) => ({ product: `prod_${n}` })), hasPeople: false });
-    const asked: string[][] = [];
+    const asked: string[] = [];
     for (const SHOW_AMOUNTS of ["0", "1"]) {
       Object.assign(world.env, { SHOW_AMOUNTS });
       await world.run("sync", ["--dry-run"]);
+      const requests = world.stripe.log.filter(({ path }) => path === "/v1/products");
       asked.push(
-        world.stripe.log.flatMap(({ query }) =>
-          [...query].filter(([name]) => name.startsWith("ids")).map(([, id]) => id),
-        ),
+        requests.map(({ query }) => [...query.values()].filter((id) => id.startsWith("prod_")).join()).join("; "),
       );
     }
-    assert.deepEqual(asked, [[], Array.from({ length: 20 }, (_, n) => `prod_${29 - n}`)]);
+    assert.deepEqual(asked, ["", Array.from({ length: 20 }, (_, n) => `prod_${29 - n}`).join()]);
   });
 });
 
@@ -178,13 +174,9 @@ describe("where others may read the log", () => {
   it("no ids stand in what changes, nor the amount of one customer", () => {
     const byHand = ["new payers | 1 | +7654.32 | cus_2", "paid more | 1 | +8525.21 | cus_1", "changes of status | 1 |  | 1 Active; cus_1"]; // prettier-ignore
     const inCi = ["new payers | 1", "paid more | 1", "changes of status | 1 |  | 1 Active"];
-    // Any value of CI but an empty one, 0 and false.
-    for (const [values, rows] of [
-      [["", "0", "false"], byHand],
-      [["true", "1", "woodpecker"], inCi],
-    ] as const)
-      for (const CI of values)
-        assert.deepEqual(rowsOf(told({ ...scene, env: { CI } }), "What changes").map(inShort), rows, CI);
+    const rowsWith = (CI: string) => rowsOf(told({ ...scene, env: { CI } }), "What changes").map(inShort);
+    for (const CI of ["", "0", "false"]) assert.deepEqual(rowsWith(CI), byHand);
+    for (const CI of ["true", "1", "woodpecker"]) assert.deepEqual(rowsWith(CI), inCi);
   });
 
   it("no single customer's amount, name or address stands anywhere", async () => {
@@ -274,14 +266,6 @@ describe("the report", () => {
       const row = rowsOf(report, title).find((one) => one.label === label);
       assert.equal(row === undefined ? "" : bars(row), line);
     });
-
-  it("closes to the cent as it is printed, for every account", () => {
-    holds(randomAccount(), (account) => {
-      const rows = rowsOf(told(account), "Revenue by product").filter(({ count }) => count === undefined);
-      const cents = rows.map(({ amount = "" }) => Number(amount.replace(/\.| usd/g, "")));
-      assert.equal(cents.at(-1), cents.slice(0, -1).reduce((sum, amount) => sum + amount, 0)); // prettier-ignore
-    });
-  });
 
   it("shows at most 20 products of spend_other", () => {
     const invoices = Array.from({ length: 30 }, (_, at) => anInvoice([aLine(100 + at, `prod_${at}`)]));
