@@ -13,7 +13,6 @@ import {
   attioCurrency,
   connectAttio,
   connectStripe,
-  helpText,
   inspectObject,
   isObject,
   keyProblem,
@@ -24,17 +23,18 @@ import {
   readProducts,
   request,
   runProgram,
+  usageOf,
   writeStepSummary,
 } from "./sync.ts";
 import type { AttributeSpec, Charge, Difference, Io, Json, Log, Product, Service, Settings } from "./sync.ts";
 
-const HELP = helpText(
-  "node bootstrap-attio.ts [--dry-run] [--suggest-products]",
+const USAGE = usageOf(
+  "node bootstrap-attio.ts",
   `Creates the object ${OBJECT} with its attributes in Attio. A second run creates nothing.`,
-  [
-    ["--dry-run", "show what exists, what is missing and what differs; create nothing"],
-    ["--suggest-products", "list the Stripe account's products as JSON for PRODUCT_SLUGS, and stop"],
-  ],
+  {
+    "--dry-run": "show what exists, what is missing and what differs; create nothing",
+    "--suggest-products": "list the Stripe account's products as JSON for PRODUCT_SLUGS, and stop",
+  },
   ["npm run bootstrap -- --suggest-products", "npm run bootstrap -- --dry-run", "npm run bootstrap"],
   "ATTIO_API_KEY STRIPE_API_KEY CURRENCY PRODUCT_SLUGS DRY_RUN SHOW_AMOUNTS STRIPE_API_BASE ATTIO_API_BASE".split(" "),
 );
@@ -43,8 +43,7 @@ const HELP = helpText(
 export async function bootstrap(io: Io): Promise<number> {
   const suggests = io.args.includes("--suggest-products");
   const requires = [suggests ? "STRIPE_API_KEY" : "ATTIO_API_KEY"];
-  const usage = { flags: ["--dry-run", "--suggest-products"], requires, help: HELP };
-  return runProgram(io, usage, async (settings, log, connection) => {
+  return runProgram(io, { ...USAGE, requires }, async (settings, log, connection) => {
     const stripe = connectStripe(settings, connection);
     if (suggests) return suggestProducts(stripe, settings, log);
     const attio = connectAttio(settings, connection);

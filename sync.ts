@@ -2564,18 +2564,12 @@ function shownMove(changes: readonly Change[], currency: string): string {
   return `${moved > 0 ? "+" : ""}${formatMinor(moved, currency)}`;
 }
 
-/** What a founder looks for: the total, of how many, and how that differs from what the CRM held. */
-export function headlineOf(findings: Findings, { changes, totalMinor }: Plan): string {
-  const payers = plural(changes.filter(({ afterMinor }) => afterMinor > 0).length, "customer");
-  if (!findings.settings.showsAmounts) return `total revenue of ${payers}`;
-  const isFirst = findings.crm.records.size === 0;
-  const change = isFirst ? "no record before" : `${shownMove(changes, findings.books.currency)} since the last run`;
-  return `total revenue ${shownAmount(totalMinor, findings)} of ${payers}, ${change}`;
-}
-
-/** The report before anything is written: what was read, the bridge, the plan, what a person may want to mend. */
-export function reportSections(findings: Findings, plan: Plan, isVerbose = findings.settings.isVerbose): Section[] {
-  const { books, crm, customers, stripeRequests } = findings;
+/**
+ * All that a run tells before anything is written: what was read, the bridge, the plan, what a person may want to mend;
+ * and the `changes` that a dry run lists.
+ */
+export function reportOf(findings: Findings, plan: Plan) {
+  const { books, crm, customers, settings, stripeRequests } = findings;
   const { charges, invoices, longInvoices, subscriptions, paidLater } = books.counts;
   const monthly = stripeRequests * 30;
   const read: Row[] = [
@@ -2590,79 +2584,87 @@ export function reportSections(findings: Findings, plan: Plan, isVerbose = findi
   ];
   const sections: Section[] = [
     { title: "Read", rows: read },
-    ...bridgeSections(findings, isVerbose),
+    ...bridgeSections(findings),
     { title: `Revenue by product, in ${books.currency}`, rows: revenueRows(findings, plan), place: 2 },
     { title: `What they pay now, a month, in ${books.currency}`, rows: mrrRows(findings, plan) },
-    { title: "Plan", rows: planRows(findings, plan, isVerbose), place: 3 },
-    { title: "What changes", rows: newsRows(findings, plan, isVerbose), place: 1 },
+    { title: "Plan", rows: planRows(findings, plan), place: 3 },
+    { title: "What changes", rows: newsRows(findings, plan), place: 1 },
     { title: `In ${FALLBACK_SLUG}`, rows: fallbackRows(findings) },
   ];
+  const payers = plural(plan.changes.filter(({ afterMinor }) => afterMinor > 0).length, "customer");
+  const move = `${shownMove(plan.changes, books.currency)} since the last run`;
+  const change = crm.records.size === 0 ? "no record before" : move;
+  const total = `total revenue ${shownAmount(plan.totalMinor, findings)} of ${payers}, ${change}`;
   const kept = sections.map((section) => ({ ...section, rows: section.rows.filter(({ count }) => count !== 0) }));
-  return kept.filter(({ rows }) => rows.length > 0);
+  return {
+    /** What a founder looks for. */
+    headline: settings.showsAmounts ? total : `total revenue of ${payers}`,
+    sections: kept.filter(({ rows }) => rows.length > 0),
+    changes: changeSection(findings, plan),
+    warnings: warningsOf(findings),
+  };
 }
 
 /** From captured to counted: the account's currency term by term; the others so as well, or in a line each. */
-function bridgeSections(findings: Findings, isVerbose: boolean): Section[] {
+function bridgeSections(findings: Findings): Section[] {
   const { currency: home, bridge } = findings.books;
+  const { isVerbose } = findings.settings;
   const lines = [...bridge].toSorted(([a], [b]) => Number(b === home) - Number(a === home) || (a < b ? -1 : 1));
   const full = lines.filter(([currency]) => currency === home || isVerbose);
   const terms = full.map(([currency, line]): Section => {
     const own = BRIDGE.filter(([kind]) => kind !== "countedAs" || currency !== home);
     const rows = own.map(([kind, label, why, where]): Row => {
-      const { count, minor: sum } = line[kind];
       const remark = [why, isVerbose ? where : ""].filter(Boolean).join("; ");
-      return { label, count, amount: shownAmount(sum, findings, kind === "countedAs" ? home : currency), remark };
+      return { ...tallyRow(label, line[kind], findings, kind === "countedAs" ? home : currency), remark };
     });
     return { title: `Charges in ${currency}`, rows };
   });
   const others = lines.slice(full.length).map(([currency, line]): Row => {
-    const way = BRIDGE.slice(0, 5).filter(([kind]) => line[kind].count > 0);
-    const told = ({ count, minor: sum }: Tally): string => shownAmount(sum, findings, currency) || String(count);
-    const remark = way.map(([kind, label]) => `${label} ${told(line[kind])}`).join(" ");
-    return { label: currency, count: line.captured.count, amount: shownAmount(line.countedAs.minor, findings), remark };
+    const way = BRIDGE.slice(0, 5).map(([kind, label]) => tallyRow(label, line[kind], findings, currency));
+    const words = way.filter(({ count }) => count > 0).map(({ label, count, amount }) => `${label} ${amount || count}`);
+    const { amount } = tallyRow("", line.countedAs, findings);
+    return { label: currency, count: line.captured.count, amount, remark: words.join(" ") };
   });
   return [...terms, { title: "Charges in other currencies, counted as Stripe settled them", rows: others }];
 }
 
+function tallyRow(label: string, { count, minor: sum }: Tally, findings: Findings, currency?: string) {
+  return { label, count, amount: shownAmount(sum, findings, currency) };
+}
+
 /** What the total consists of, with bars: no pie could show a part below 0. */
 function revenueRows(findings: Findings, { columns, unallocated, totalMinor, withoutRecord }: Plan): Row[] {
-  const { settings, unmappedSlugs } = findings;
-  const largest = Math.max(1, Math.abs(unallocated), ...columns.values());
-  const row = (label: string, amount: Minor, why: string): Row => {
+  const unmapped = findings.unmappedSlugs.map((slug) => [slug, "no mapping names it any more"] as const);
+  const remarks = new Map([...unmapped, ["unallocated", "paid without an invoice, less refunds"]]);
+  const parts = [...columns, ["unallocated", unallocated] as const];
+  const largest = Math.max(1, ...parts.map(([, amount]) => Math.abs(amount)));
+  const rows = parts.map(([label, amount]): Row => {
     const bar = (amount < 0 ? "░" : "█").repeat(Math.ceil((20 * Math.abs(amount)) / largest));
-    return { label, amount: shownAmount(amount, findings), remark: `${bar} ${why}`.trim() };
-  };
-  const why = (slug: string): string => (unmappedSlugs.includes(slug) ? "no mapping names it any more" : "");
-  const { count, minor: sum } = withoutRecord;
-  const beside = { label: "· no record", count, amount: shownAmount(sum, findings), remark: "paid invoices" };
-  if (!settings.showsAmounts) return [...unmappedSlugs.map((slug) => ({ label: slug, remark: why(slug) })), beside];
-  return [
-    ...[...columns].map(([slug, amount]) => row(slug, amount, why(slug))),
-    row("unallocated", unallocated, "paid without an invoice, less refunds"),
-    { label: "= total revenue", amount: shownAmount(totalMinor, findings) },
-    beside,
-  ];
+    return { label, amount: shownAmount(amount, findings), remark: `${bar} ${remarks.get(label) ?? ""}`.trim() };
+  });
+  rows.push({ label: "= total revenue", amount: shownAmount(totalMinor, findings) });
+  const shown = findings.settings.showsAmounts ? rows : unmapped.map(([label, remark]) => ({ label, remark }));
+  return [...shown, { ...tallyRow("· no record", withoutRecord, findings), remark: "paid invoices" }];
 }
 
 function mrrRows(findings: Findings, { mrrWithoutRecord }: Plan): Row[] {
   const { mrr, untold, running } = findings.books;
-  const money = (label: string, sum: Minor): Row => ({ label, amount: shownAmount(sum, findings) });
-  const beside = (label: string, { count, minor: sum }: Tally): Row => ({ ...money(label, sum), count });
-  const way = [money("list price", mrr.list), money("- coupons", mrr.coupons), money("- paused", mrr.paused)];
+  const terms = { "list price": mrr.list, "- coupons": mrr.coupons, "- paused": mrr.paused, "= mrr": mrr.net };
+  const way = Object.entries(terms).map(([label, sum]) => ({ label, amount: shownAmount(sum, findings) }));
   return [
-    ...(findings.settings.showsAmounts && running.size > 0 ? [...way, money("= mrr", mrr.net)] : []),
-    beside("· scheduled to end", mrr.ending),
-    beside("· trials", mrr.trials),
+    ...(findings.settings.showsAmounts && running.size > 0 ? way : []),
+    tallyRow("· scheduled to end", mrr.ending, findings),
+    tallyRow("· trials", mrr.trials, findings),
     ...[...untold].map(([why, count]) => ({ label: `· cannot be told: ${why}`, count, remark: "customers" })),
-    beside("· no record", mrrWithoutRecord),
+    tallyRow("· no record", mrrWithoutRecord, findings),
   ];
 }
 
-function planRows({ settings, crm, people }: Findings, { changes, counts, ...plan }: Plan, isVerbose: boolean): Row[] {
+function planRows({ settings, crm, people }: Findings, { changes, counts, leftAlone, totalMinor }: Plan): Row[] {
   const newPeople = [...people.values()].filter((person) => person?.recordId === NEW_PERSON).length;
   const alone = changes.filter(({ afterMinor, hasPerson }) => afterMinor > 0 && !hasPerson);
   alone.sort((a, b) => b.afterMinor - a.afterMinor);
-  const share = (100 * sumMinor(alone.map(({ afterMinor }) => afterMinor))) / plan.totalMinor;
+  const share = (100 * sumMinor(alone.map(({ afterMinor }) => afterMinor))) / totalMinor;
   const amount = settings.showsAmounts ? `${share.toFixed(1)} % of revenue` : "";
   return [
     { label: "create", count: counts.create },
@@ -2670,34 +2672,35 @@ function planRows({ settings, crm, people }: Findings, { changes, counts, ...pla
     { label: "refresh", count: counts.refresh, remark: "equal, last written over REFRESH_DAYS ago" },
     { label: "unchanged", count: counts.unchanged },
     { label: "left out", count: counts["left out"], remark: "not created because of --update-only" },
-    { label: "left alone", count: plan.leftAlone, remark: "records without a charge in this Stripe account" },
+    { label: "left alone", count: leftAlone, remark: "records without a charge in this Stripe account" },
     { label: "without a key", count: crm.withoutKey, remark: "records without a stripe_customer_id, left alone" },
     { label: "people to create", count: newPeople, remark: "for payers whose address nobody has" },
-    { label: "payers without a person", count: alone.length, amount, remark: idsOf(alone, settings, isVerbose) },
+    { label: "payers without a person", count: alone.length, amount, remark: idsOf(alone, settings) },
   ];
 }
 
 /** A few ids where only the person who started the run reads them. */
-function idsOf(changes: readonly Change[], { isCi }: Settings, isVerbose: boolean): string {
+function idsOf(changes: readonly Change[], { isCi, isVerbose }: Settings): string {
   const shown = changes.slice(0, isVerbose ? SAMPLE : 3).map(({ customerId }) => customerId);
   const more = changes.length - shown.length;
   return isCi ? "" : `${shown.join(", ")}${more > 0 ? ` +${more} more` : ""}`;
 }
 
 /** What happened since the last run: the amounts add up to the headline's difference. */
-function newsRows({ settings, books }: Findings, { changes }: Plan, isVerbose: boolean): Row[] {
+function newsRows({ settings, books: { currency } }: Findings, { changes }: Plan): Row[] {
   const news = (label: string, those: readonly Change[], details = "", isMoney = true): Row => {
     // Where others read it, the sum of one customer would be this customer's amount.
     const isShown = isMoney && settings.showsAmounts && !(settings.isCi && those.length === 1);
-    const largest = isShown && those.length > 5 ? `3 largest: ${shownMove(those.slice(0, 3), books.currency)}` : "";
-    const remark = [details, largest, idsOf(those, settings, isVerbose)].filter(Boolean).join("; ");
-    return { label, count: those.length, amount: isShown ? shownMove(those, books.currency) : "", remark };
+    const largest = isShown && those.length > 5 ? `3 largest: ${shownMove(those.slice(0, 3), currency)}` : "";
+    const remark = [details, largest, idsOf(those, settings)].filter(Boolean).join("; ");
+    return { label, count: those.length, amount: isShown ? shownMove(those, currency) : "", remark };
   };
-  const moving = (change: Change): number => change.afterMinor - change.beforeMinor;
-  const groups = Map.groupBy(changes, (change) => (change.record === undefined ? "new" : Math.sign(moving(change))));
-  const [unknown = [], more = [], less = []] = (["new", 1, -1] as const).map((kind) => groups.get(kind));
+  const unknown = changes.filter(({ record }) => record === undefined);
+  const known = changes.filter(({ record }) => record !== undefined);
+  const more = known.filter(({ beforeMinor, afterMinor }) => afterMinor > beforeMinor);
+  const less = known.filter(({ beforeMinor, afterMinor }) => afterMinor < beforeMinor);
   const toZero = less.filter(({ afterMinor }) => afterMinor === 0).length;
-  const moved = changes.filter(({ record, values }) => record !== undefined && values.has("subscription_status"));
+  const moved = known.filter(({ values }) => values.has("subscription_status"));
   const byStatus = Map.groupBy(moved, ({ values }) => values.get("subscription_status"));
   const statuses = [...byStatus].map(([status, those]) => `${those.length} ${status}`).join(", ");
   return [
@@ -2713,17 +2716,10 @@ function fallbackOf({ fallback }: Books): [id: string, amount: Minor][] {
   return [...fallback].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, SAMPLE);
 }
 
-/** The products whose names the report shows. */
-export function productsToName({ books, settings }: Pick<Findings, "books" | "settings">): string[] {
-  const ids = settings.showsAmounts ? fallbackOf(books).map(([id]) => id) : [];
-  return ids.filter((id) => !NOT_PRODUCTS.has(id));
-}
-
 function fallbackRows(findings: Findings): Row[] {
   const { books, productNames, settings } = findings;
   const rows = fallbackOf(books).map(([label, sum]): Row => {
-    const remark = (settings.showsAmounts && productNames.get(label)) || "";
-    return { label, amount: shownAmount(sum, findings), remark };
+    return { label, amount: shownAmount(sum, findings), remark: productNames.get(label) ?? "" };
   });
   const hint = { label: `suggest products: ${settings.commands.suggestProducts}` };
   const isMappable = rows.some(({ label }) => !NOT_PRODUCTS.has(label));
@@ -2732,7 +2728,7 @@ function fallbackRows(findings: Findings): Row[] {
 }
 
 /** What must not be overlooked, each in a sentence. */
-export function warningsOf(findings: Findings): string[] {
+function warningsOf(findings: Findings): string[] {
   const { books } = findings;
   const told = (kind: BridgeKind, what: string): string => {
     const held = [...books.bridge].filter(([, line]) => line[kind].count > 0);
@@ -2750,29 +2746,8 @@ export function warningsOf(findings: Findings): string[] {
   ].filter(Boolean);
 }
 
-function cellsOf({ label, count, amount = "", remark = "" }: Row): string[] {
-  return [label, String(count ?? ""), amount, remark];
-}
-
-/** Sections as lines of text, in columns; a remark that is too long for its line goes on below. */
-export function logLines(sections: readonly Section[]): string[] {
-  return sections.flatMap(({ title, rows }) => {
-    const cells = rows.map((row) => cellsOf(row).map(tame));
-    const inColumns = cells.filter((row) => row.slice(1).join("") !== ""); // a label alone may be longer
-    const width = (at: number): number => Math.max(0, ...inColumns.map((row) => row[at]?.length ?? 0));
-    const [first, second, third] = [width(0), width(1), width(2)];
-    const lines = cells.flatMap(([label = "", count = "", amount = "", remark = ""]) => {
-      const columns = [label.padEnd(first), count.padStart(second), amount.padStart(third), ""];
-      const start = `  ${columns.filter((column, at) => column !== "" || at === 3).join("  ")}`;
-      const parts = remark.match(new RegExp(`.{1,${Math.max(30, WIDTH - start.length)}}(?: |$)|\\S+`, "g")) ?? [""];
-      return parts.map((part, at) => `${at === 0 ? start : " ".repeat(start.length)}${part}`.trimEnd());
-    });
-    return [tame(title), ...lines, ""];
-  });
-}
-
 /** What a dry run shows of its changes: ids and attributes; by hand also the revenue. */
-export function changeSection({ settings, books }: Findings, plan: Plan): Section {
+function changeSection({ settings, books }: Findings, plan: Plan): Section {
   const writes = plan.changes.filter(({ values }) => values.size > 0);
   const rows = writes.slice(0, SAMPLE).map(({ outcome, customerId, values, record, afterMinor }): Row => {
     const revenue = `${record?.values.get("total_revenue") ?? "none"} -> ${formatMinor(afterMinor, books.currency)}`;
@@ -2784,17 +2759,23 @@ export function changeSection({ settings, books }: Findings, plan: Plan): Sectio
   return { title: `Changes, largest first${writes.length > SAMPLE ? `: ${SAMPLE} of ${writes.length}` : ""}`, rows };
 }
 
-/** What came of the plan. */
-type Done = { created: number; updated: number; refreshed: number; unchanged: number; failed: number };
-type Applied = { readonly done: Done; readonly isGood: boolean; readonly notes: readonly string[] };
+function cellsOf({ label, count, amount = "", remark = "" }: Row) {
+  return [tame(label), String(count ?? ""), tame(amount), tame(remark)] as const;
+}
 
-/** The last line of every run that came as far as a plan. */
-export function summaryLine(done: Done, services: readonly Pick<Service, "name" | "stats">[], notes: string[]) {
-  const counts = Object.entries(done).map(([outcome, count]) => `${outcome}=${count}`);
-  const requests = services.map(({ name, stats }) => `${name.toLowerCase()} ${plural(stats.requests, "request")}`);
-  const retries = services.reduce((sum, { stats }) => sum + stats.retries, 0);
-  const [seconds, ...others] = notes;
-  return `done: ${counts.join(" ")} (${[seconds, ...requests, plural(retries, "retry", "retries"), ...others].join(", ")})`;
+/** A section as lines of text, in columns; a remark that is too long for its line goes on below. */
+function logLines({ title, rows }: Section): string[] {
+  const cells = rows.map(cellsOf);
+  const inColumns = cells.filter((row) => row.slice(1).some(Boolean)); // a label alone may be longer
+  const width = (at: 0 | 1 | 2): number => Math.max(0, ...inColumns.map((row) => row[at].length));
+  const [first, second, third] = [width(0), width(1), width(2)];
+  const lines = cells.flatMap(([label, count, amount, remark]) => {
+    const columns = [label.padEnd(first), count.padStart(second), amount.padStart(third)].filter(Boolean);
+    const start = `  ${[...columns, ""].join("  ")}`;
+    const parts = remark.match(new RegExp(`.{1,${Math.max(30, WIDTH - start.length)}}(?: |$)|\\S+`, "g")) ?? [""];
+    return parts.map((part, at) => `${at === 0 ? start : " ".repeat(start.length)}${part}`.trimEnd());
+  });
+  return [tame(title), ...lines, ""];
 }
 
 /** Text for Markdown: nothing in it can end a table cell, start a tag, a link or a mention. */
@@ -2804,8 +2785,8 @@ function markdown(cell: string): string {
 
 function markdownOf({ title, rows, place }: Section): string {
   const cells = rows.map(cellsOf);
-  const used = [0, 1, 2, 3].filter((at) => at === 0 || cells.some((row) => row[at] !== ""));
-  const line = (row: readonly string[]): string => `| ${used.map((at) => markdown(row[at] ?? "")).join(" | ")} |`;
+  const used = ([0, 1, 2, 3] as const).filter((at) => at === 0 || cells.some((row) => row[at] !== ""));
+  const line = (row: ReturnType<typeof cellsOf>): string => `| ${used.map((at) => markdown(row[at])).join(" | ")} |`;
   const rule = `|${used.map((at) => (at === 1 || at === 2 ? "---:" : "---")).join("|")}|`;
   const table = [line(["", "Count", "Amount", ""]), rule, ...cells.map(line)].join("\n");
   if (place !== undefined) return `### ${markdown(title)}\n\n${table}`;
@@ -2813,14 +2794,8 @@ function markdownOf({ title, rows, place }: Section): string {
 }
 
 /** What a program tells in GitHub's step summary beside its problems; `lines` are Markdown. */
-type Told = { readonly heading: string; readonly lines: readonly string[]; readonly sections: readonly Section[] };
-
-/** What a run of the sync tells there. */
-export function toldOf(findings: Findings, plan: Plan, lastLine: string): Told {
-  const heading = findings.settings.isDryRun ? "Stripe to Attio, dry run" : "Stripe to Attio";
-  const lines = [`**${headlineOf(findings, plan)}**`, `\`${lastLine}\``];
-  return { heading, lines, sections: reportSections(findings, plan, true) };
-}
+type Told = Readonly<{ heading: string; lines: readonly string[]; sections: readonly Section[] }>;
+type Problem = Readonly<{ kind: "error" | "warning"; line: string }>;
 
 /** Headline, problems, the sections that have a place, then the others, folded. */
 export function stepSummary(problems: readonly Problem[], { heading, lines, sections }: Told): string {
@@ -2832,150 +2807,129 @@ export function stepSummary(problems: readonly Problem[], { heading, lines, sect
   return `${[`## ${markdown(heading)}${attention}`, ...lines, ...quoted, ...blocks].join("\n\n")}\n`;
 }
 
-/** Where a program's lines go, and where it runs. */
-export type Io = {
-  readonly args: readonly string[];
-  readonly env: Environment;
-  readonly clock: Clock;
-  /** Aborted by SIGTERM or SIGINT. */
-  readonly stop: AbortSignal;
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
-  /** A person watches: a line may be drawn over. */
-  readonly isTerminal: boolean;
-  /** Calls back every so many ms until the returned function is called. */
-  readonly every: (ms: number, callback: () => void) => () => void;
-  readonly timeoutMs: number;
-};
-
-type Problem = { readonly kind: "error" | "warning"; readonly line: string };
-export type Log = ReturnType<typeof createLog>;
-
-/** Prints lines; a key never passes. Problems are also GitHub annotations, and kept for the step summary. */
-export function createLog({ env, out, err, isTerminal, every }: Io) {
-  const problems: Problem[] = [];
-  const secrets = [env["STRIPE_API_KEY"], env["ATTIO_API_KEY"]].map((key = "") => key.trim()).filter(Boolean);
-  let isDrawn = false;
-  let endTimer = (): void => undefined;
-  const safe = (line: string): string =>
-    secrets.reduce((result, secret) => result.replaceAll(secret, "(secret)"), line);
-  const erase = (): void => {
-    if (isDrawn) out("\r\u001b[2K");
-    isDrawn = false;
-  };
-  const print = (write: (text: string) => void, line: string): void => {
-    erase();
-    write(`${safe(line)}\n`);
-  };
-  const problem = (kind: Problem["kind"], line: string): void => {
-    problems.push({ kind, line: safe(line) });
-    print(err, line);
-    // `%` and line ends would end the annotation, or start another command.
-    const escaped = safe(line).replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
-    if (env["GITHUB_ACTIONS"] === "true") print(err, `::${kind} title=stripe-attio-sync::${escaped}`);
-  };
-  return {
-    problems,
-    /** How many records were written by now: what the last sentence of a failure is about. */
-    written: 0,
-    line: (line: string): void => print(out, line),
-    tell: (...sections: readonly Section[]): void => logLines(sections).forEach((line) => print(out, line)),
-    note: (line: string): void => print(err, line),
-    warn: (line: string): void => problem("warning", line),
-    error: (line: string): void => problem("error", line),
-    /** Shows how far a step is, over one line on a terminal, else every 10 s; until `endProgress`. */
-    follow(describe: () => string): void {
-      const draw = (): void => {
-        if (!isTerminal) return print(out, describe());
-        erase();
-        out(safe(describe()));
-        isDrawn = true;
-      };
-      endTimer = every(isTerminal ? 200 : 10_000, draw);
-    },
-    endProgress: (): void => (endTimer(), erase()),
-  };
-}
-
 // ------------------------------------------------------------------ Main ----
 // The order of a run. Only this section knows everything; only `processIo` touches the process.
 
-/** The screen behind `--help`, the same for all programs. */
-export function helpText(
-  usage: string,
+/** What a program accepts, and the screen behind `--help`, which looks the same for all. */
+export function usageOf(
+  program: string,
   purpose: string,
-  options: readonly (readonly [string, string])[],
+  options: Readonly<Record<string, string>>,
   examples: readonly string[],
   settings: readonly string[] = SETTINGS.map(([name]) => name),
-): string {
+) {
+  const flags = Object.keys(options);
   const two = ([left, right]: readonly [string, string]): string => `  ${left.padEnd(20)}${right}`;
   const listed = SETTINGS.filter(([name]) => settings.includes(name));
-  return [
-    `usage: ${usage}\n\n${purpose}\n\noptions:`,
-    ...[...options, ["--help", "show this"] as const, ["--version", "show the version"] as const].map(two),
+  const help = [
+    `usage: ${[program, ...flags.map((flag) => `[${flag}]`)].join(" ")}\n\n${purpose}\n\noptions:`,
+    ...Object.entries({ ...options, "--help": "show this", "--version": "show the version" }).map(two),
     "\nsettings (environment variables, or lines of the file .env beside the program), with their defaults:",
     ...listed.map(([name, fallback, meaning]) => two([name, `${meaning} (${fallback})`])),
     "\nexamples:",
     ...examples.map((example) => `  ${example}`),
     "\nexit codes: 0 all good, 1 the run or a record failed, 2 wrong usage or settings (nothing was requested)\n",
   ].join("\n");
+  return { flags, help };
 }
 
 const USAGE: Usage = {
-  flags: ["--dry-run", "--update-only", "--force", "--verbose"],
   requires: ["STRIPE_API_KEY", "ATTIO_API_KEY"],
-  help: helpText(
-    "node sync.ts [--dry-run] [--update-only] [--force] [--verbose]",
+  ...usageOf(
+    "node sync.ts",
     "Reads what every customer paid from Stripe and keeps one record per paying customer in Attio.",
-    [
-      ["--dry-run", "everything but the writes: report, plan, up to 20 changes"],
-      ["--update-only", "write to records that exist, create none"],
-      ["--force", "go on where a brake that can be passed stopped the run"],
-      ["--verbose", "report every id, currency and remark"],
-    ],
+    {
+      "--dry-run": "everything but the writes: report, plan, up to 20 changes",
+      "--update-only": "write to records that exist, create none",
+      "--force": "go on where a brake that can be passed stopped the run",
+      "--verbose": "report every id, currency and remark",
+    },
     ["npm start -- --dry-run", "npm start", "CURRENCY=eur npm start -- --update-only"],
   ),
 };
 
-/**
- * What all programs share: `--help`, settings, and failures that end in a sentence instead of a stack trace. `body`
- * returns the exit code.
- */
+export type Log = ReturnType<typeof createLog>;
+
+/** Prints lines; a key never passes. Problems are also GitHub annotations, and kept for the step summary. */
+function createLog({ env, out, err, isTerminal, every }: Io) {
+  const problems: Problem[] = [];
+  const secrets = [env["STRIPE_API_KEY"], env["ATTIO_API_KEY"]].map((key = "") => key.trim()).filter(Boolean);
+  let isDrawn = false;
+  let endTimer = (): void => undefined;
+  const safe = (text: string): string =>
+    secrets.reduce((result, secret) => result.replaceAll(secret, "(secret)"), text);
+  const erase = (): void => {
+    if (isDrawn) out("\r\u001b[2K");
+    isDrawn = false;
+  };
+  const print = (text: string, write = out): void => {
+    erase();
+    write(`${safe(text)}\n`);
+  };
+  const problem = (kind: Problem["kind"], line: string): void => {
+    problems.push({ kind, line: safe(line) });
+    print(line, err);
+    // `%` and line ends would end the annotation, or start another command.
+    const escaped = safe(line).replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+    if (env["GITHUB_ACTIONS"] === "true") print(`::${kind} title=stripe-attio-sync::${escaped}`, err);
+  };
+  return {
+    problems,
+    /** How many records were written by now: what the last sentence of a failure is about. */
+    written: 0,
+    line: (line: string): void => print(line),
+    tell: (...sections: readonly Section[]): void => sections.flatMap(logLines).forEach((line) => print(line)),
+    note: (line: string): void => print(line, err),
+    warn: (line: string): void => problem("warning", line),
+    error: (line: string): void => problem("error", line),
+    /** Shows how far a step is, over one line on a terminal, else every 10 s; until `endProgress`. */
+    follow(describe: () => string): void {
+      endTimer = every(isTerminal ? 200 : 10_000, () => {
+        print(describe(), (line) => out(isTerminal ? line.trimEnd() : line));
+        isDrawn = isTerminal;
+      });
+    },
+    endProgress: (): void => (endTimer(), erase()),
+  };
+}
+
+/** Runs a program: `--help`, settings, and failures that end in a sentence. `body` returns the exit code. */
 export async function runProgram(
   io: Io,
   usage: Usage,
   body: (settings: Settings, log: Log, connection: Connection) => Promise<number>,
 ): Promise<number> {
-  if (io.args.includes("--help") || io.args.includes("-h")) {
-    io.out(usage.help);
-    return 0;
-  }
-  if (io.args.includes("--version")) {
-    io.out(`stripe-attio-sync ${VERSION}\n`);
+  const screens = { "--help": usage.help, "-h": usage.help, "--version": `stripe-attio-sync ${VERSION}\n` };
+  const screen = Object.entries(screens).find(([flag]) => io.args.includes(flag))?.[1];
+  if (screen !== undefined) {
+    io.out(screen);
     return 0;
   }
   const log = createLog(io);
-  const failure = new AbortController();
-  const stop = AbortSignal.any([io.stop, failure.signal]);
+  const end = new AbortController();
+  const stop = AbortSignal.any([io.stop, end.signal]);
   try {
     const settings = readSettings(io.env, io.args, usage);
     settings.warnings.forEach(log.warn);
     return await body(settings, log, { clock: io.clock, stop, onRetry: log.note, timeoutMs: io.timeoutMs });
   } catch (error) {
-    failure.abort(error);
-    const isTold = [RunError, UnexpectedError, SettingsError].some((kind) => error instanceof kind);
-    const what = error instanceof Error ? (isTold ? error.message : error.stack) : String(error);
-    const later = error instanceof ApiError && error.isOutage ? " Run it again later." : "";
-    const count = plural(log.written, "record was", "records were");
-    const written = log.written === 0 ? "Nothing was written." : `${count} written. A re-run is safe.`;
-    if (error instanceof SettingsError) log.error(error.message);
-    else log.error(`${isTold ? "" : "A bug in this program, please report it: "}${what}${later}\n${written}`);
+    log.error(failureText(error, log.written));
     writeStepSummary(io.env["GITHUB_STEP_SUMMARY"] ?? "", log, { heading: "Stripe to Attio", lines: [], sections: [] });
     return error instanceof SettingsError ? 2 : 1;
   } finally {
-    failure.abort(); // nobody goes on reading, or speaks up, after the end
+    end.abort(); // nobody goes on reading, or speaks up, after the end
     log.endProgress();
   }
+}
+
+/** What failed, what to do about it, and what was written before. */
+function failureText(error: unknown, written: number): string {
+  if (error instanceof SettingsError) return error.message;
+  const isTold = error instanceof RunError || error instanceof UnexpectedError;
+  const bug = `A bug in this program, please report it: ${error instanceof Error ? error.stack : String(error)}`;
+  const later = error instanceof ApiError && error.isOutage ? " Run it again later." : "";
+  const count = `${plural(written, "record was", "records were")} written. A re-run is safe.`;
+  return `${isTold ? error.message : bug}${later}\n${written === 0 ? "Nothing was written." : count}`;
 }
 
 /** Adds to the page of the run on GitHub; its failure fails nothing. */
@@ -2990,11 +2944,11 @@ export function writeStepSummary(path: string, log: Log, told: Told): void {
 /** Anything of which the books are made. */
 export type Found = Charge | Invoice | Customer | Subscription;
 /** What is read of Stripe by now. */
-export type SoFar = { readonly books: Books; readonly customers: ReadonlyMap<string, Customer> };
+type SoFar = { readonly books: Books; readonly customers: ReadonlyMap<string, Customer> };
 /** Of whom to read, everybody where no customer is named; and who is told of each object, and of the last customer. */
 type Whose = {
   readonly customer?: string;
-  readonly onFound: (object: Found, soFar: SoFar) => void;
+  readonly onFound: (object: Found) => void;
   readonly onCustomers?: (read: SoFar) => void;
   readonly warn: (line: string) => void;
 };
@@ -3004,54 +2958,57 @@ export async function readBooks(stripe: Service, settings: Settings, { customer,
   const scope = { t0: Math.floor(stripe.clock.now() / 1000), ...(customer !== undefined && { customer }) };
   const books = openBooks(settings, scope.t0);
   const customers = new Map<string, Customer>();
-  const found = <T extends Found>(enter: (object: T) => void) => (object: T): void => {
-    enter(object);
-    onFound(object, { books, customers });
+  const soFar = { books, customers };
+  const found = <T extends Found>(enter: (books: Books, object: T) => void) => (object: T): void => {
+    enter(books, object);
+    onFound(object);
   }; // prettier-ignore
+  const foundCustomer = found((_, one: Customer) => void customers.set(one.id, one));
   const ofCharges = { ...scope, isUnclear: (charge: Charge) => needsBalance(charge, books.currency) };
   const onRefusal = ({ message }: ApiError): void =>
     tell.warn(`Stripe does not tell what was paid outside of it: such money counts as collected. ${message}`);
   const ofInvoices = { ...scope, onRefusal, hasLines: customer !== undefined || settings.productSlugs.size > 0 };
-  const enterCustomer = found((one: Customer) => void customers.set(one.id, one));
-  if (customer !== undefined) await readCustomer(stripe, customer, enterCustomer);
-  const lists = STRIPE_LISTS;
+  const ofSubscriptions = { ...scope, isUnclear: needsDiscounts };
+  if (customer !== undefined) await readCustomer(stripe, customer, foundCustomer);
   await Promise.all([
-    readList(stripe, lists.charges, ofCharges, found((charge: Charge) => addCharge(books, charge))),
-    readInvoices(stripe, ofInvoices, found((invoice: Invoice) => addInvoice(books, invoice))),
-    readList(stripe, lists.subscriptions, { ...scope, isUnclear: needsDiscounts }, found((one: Subscription) => addSubscription(books, one))),
+    readList(stripe, STRIPE_LISTS.charges, ofCharges, found(addCharge)),
+    readInvoices(stripe, ofInvoices, found(addInvoice)),
+    readList(stripe, STRIPE_LISTS.subscriptions, ofSubscriptions, found(addSubscription)),
     customer === undefined &&
-      readList(stripe, lists.customers, scope, enterCustomer).then(() => tell.onCustomers?.({ books, customers })),
-  ]); // prettier-ignore
+      readList(stripe, STRIPE_LISTS.customers, scope, foundCustomer).then(() => tell.onCustomers?.(soFar)),
+  ]);
   closeBooks(books);
   const coupons = await readCoupons(stripe, couponsNeeded(books, customers), tell.warn);
   closeSubscriptions(books, customers, coupons);
-  return { books, customers, coupons };
+  return { ...soFar, coupons };
 }
 
 /** What a plan must not be made of: one customer with two records, or a currency that most of the money is not in. */
-function refuseToPlan(books: Books, crm: Crm): void {
-  const duplicates = [...crm.duplicates].map(
-    ([customerId, recordIds]) => `${clean(customerId)}: records ${recordIds.join(", ")}`,
-  );
-  if (duplicates.length > 0)
-    throw new RunError(
-      `${plural(duplicates.length, "customer")} with more than one record in Attio, counted twice there:\n  - ${duplicates.slice(0, SAMPLE).join("\n  - ")}\nDelete all but one record of each in Attio, then run again: the sync brings the one that stays up to date.`,
-    );
+function refuseToPlan(books: Books, { duplicates, records }: Crm): void {
+  const listed = [...duplicates].map(([customerId, ids]) => `\n  - ${clean(customerId)}: records ${ids.join(", ")}`);
+  const count = plural(duplicates.size, "customer");
+  const remedy = "Delete all but one of each there, whichever, then run again.";
+  if (duplicates.size > 0)
+    throw new RunError(`${count} with more than one record in Attio:${listed.slice(0, SAMPLE).join("")}\n${remedy}`);
   const advice = adviseCurrency(books);
-  if (advice?.isMost === true && crm.records.size === 0)
-    throw new RunError(
-      `More of this account's revenue is settled in ${advice.currency} than in ${books.currency}. Set CURRENCY=${advice.currency}, and make the object in it.`,
-    );
+  if (advice?.isMost !== true || records.size > 0) return;
+  const most = `More of this account's revenue is settled in ${advice.currency} than in ${books.currency}.`;
+  throw new RunError(`${most} Set CURRENCY=${advice.currency}, and make the object in it.`);
 }
 
 /** The names that the report shows; none where the key may not read products, which is no fault. */
-async function readProductNames(stripe: Service, books: Books, settings: Settings): Promise<Map<string, string>> {
-  const products = await readProducts(stripe, productsToName({ books, settings })).catch((error: unknown) => {
+async function readProductNames(stripe: Service, books: Books, { showsAmounts }: Settings) {
+  const ids = fallbackOf(books).flatMap(([id]) => (showsAmounts && !NOT_PRODUCTS.has(id) ? [id] : []));
+  const products = await readProducts(stripe, ids).catch((error: unknown) => {
     if (error instanceof ApiError) return [];
     throw error;
   });
   return new Map(products.map(({ id, name }) => [id, clean(name)]));
 }
+
+/** What came of a plan: how many records, and what else the last line says. */
+type Done = Readonly<Record<"created" | "updated" | "refreshed" | "unchanged" | "failed", number>>;
+type Applied = Readonly<{ done: Done; isGood: boolean; notes: readonly string[] }>;
 
 /** Writes what the plan says, largest change first. A record's refusal is named and does not stop the others. */
 async function applyPlan(attio: Service, plan: Plan, log: Log): Promise<Applied> {
@@ -3150,80 +3107,54 @@ async function createPeople(attio: Service, newcomers: Newcomer[], known: Findin
   return { people, created };
 }
 
-/** Both checks, each to its end: where neither service can be reached, both are named. */
-async function checkServices(stripe: Service, attio: Service, settings: Settings) {
-  const checks = [checkStripe(stripe), checkAttio(attio, settings)] as const;
-  const [ofStripe, ofAttio] = await Promise.allSettled(checks);
-  const reasons: unknown[] = [ofStripe, ofAttio].flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
-  const outages = reasons.filter((reason) => reason instanceof ApiError).filter(({ isOutage }) => isOutage);
-  if (outages.length === 2)
-    throw new RunError(
-      `${outages.map(({ message }) => message).join("\n")}\nBoth are out of reach. Run it again later.`,
-    );
-  const [problems, found] = await Promise.all(checks);
-  return { ...found, problems: [...problems, ...found.problems] };
-}
-
 /** What every step of a run works with. */
-type Job = {
-  readonly settings: Settings;
-  readonly log: Log;
-  readonly io: Io;
-  readonly stripe: Service;
-  readonly attio: Service;
-  readonly startedAt: number;
-};
+type Job = Readonly<{ settings: Settings; log: Log; io: Io; stripe: Service; attio: Service; startedAt: number }>;
 
-/** Step 1. Throws with everything that is wrong, at once. */
+/** Step 1. Throws with everything that is wrong, at once: where neither service can be reached, both are named. */
 async function check({ settings, log, stripe, attio }: Job) {
-  const place = await checkServices(stripe, attio, settings);
-  const { problems, workspace } = place;
-  if (problems.length > 0)
-    throw new RunError([`${plural(problems.length, "thing")} to put right before a run:`, ...problems].join("\n  - "));
+  const checks = [checkStripe(stripe), checkAttio(attio, settings)] as const;
+  const ends = await Promise.allSettled(checks);
+  const reasons: unknown[] = ends.map((end) => end.status === "rejected" && end.reason);
+  const outages = reasons.filter((reason) => reason instanceof ApiError).filter(({ isOutage }) => isOutage);
+  const said = outages.map(({ message }) => message).join("\n");
+  if (outages.length === 2) throw new RunError(`${said}\nBoth are out of reach. Run it again later.`);
+  const [ofStripe, { problems, workspace, ...place }] = await Promise.all(checks);
+  const wrong = [...ofStripe, ...problems];
+  if (wrong.length > 0)
+    throw new RunError([`${plural(wrong.length, "thing")} to put right before a run:`, ...wrong].join("\n  - "));
   const mode = `Stripe in ${settings.mode} mode`;
   log.line(`check: both keys work, ${mode}, Attio workspace "${workspace}", version ${VERSION}\n`);
   return place;
 }
 
 /** Step 2: all that both services have, as of one instant. */
-async function readServices(
-  run: Job,
-  { spendSlugs, unmappedSlugs }: Awaited<ReturnType<typeof check>>,
-): Promise<Findings> {
+async function readServices(run: Job, place: Awaited<ReturnType<typeof check>>): Promise<Findings> {
   const { settings, log, stripe, attio, io } = run;
-  let rows = 0;
-  const startedAt = io.clock.elapsed();
-  log.follow(() => {
-    const rate = (1000 * rows) / Math.max(1, io.clock.elapsed() - startedAt);
-    return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
-  });
-  const { books, customers, crm, found } = await readAll(run, spendSlugs, () => (rows += 1));
+  const { books, customers, crm, found } = await readAll(run, place.spendSlugs);
   // A record deleted in Attio while its pages were read moves others past the reader: look again before creating.
   const unseen = [...books.ledgers.values()].filter((one) => one.totalMinor > 0 && !crm.records.has(one.customerId));
   const ids = crm.records.size > 0 ? unseen.map(({ customerId }) => customerId) : [];
   const [productNames] = await Promise.all([
     readProductNames(stripe, books, settings),
-    readCrm(attio, { spendSlugs, currency: books.currency }, ids, crm),
+    readCrm(attio, { ...place, currency: books.currency }, ids, crm),
   ]);
   refuseToPlan(books, crm);
   log.endProgress();
-  if (found.refused > 0)
-    log.warn(
-      `Attio would not search for ${plural(found.refused, "e-mail address", "e-mail addresses")}: links of those customers stay as they are.`,
-    );
-  const place = { spendSlugs, unmappedSlugs, stripeRequests: stripe.stats.requests, nowMs: io.clock.now() };
-  const findings = { settings, books, customers, crm, people: found.people, productNames, ...place };
-  const planned = findNewcomers(findings).map(
-    ({ address }) => [address, { recordId: NEW_PERSON, companyId: undefined }] as const,
-  );
-  return { ...findings, people: new Map([...found.people, ...planned]) };
+  const { people, refused } = found;
+  const odd = plural(refused, "e-mail address", "e-mail addresses");
+  if (refused > 0) log.warn(`Attio would not search for ${odd}: links of those customers stay as they are.`);
+  const [stripeRequests, nowMs] = [stripe.stats.requests, io.clock.now()];
+  const findings = { settings, books, customers, crm, people, productNames, ...place, stripeRequests, nowMs };
+  const newcomers = findNewcomers(findings);
+  const planned = newcomers.map(({ address }) => [address, { recordId: NEW_PERSON, companyId: undefined }] as const);
+  return { ...findings, people: new Map([...people, ...planned]) };
 }
 
 /**
  * Reads both services. Who the payers are is asked while charges are still being read, once customers and records are
  * known: each address once, a hundred a request.
  */
-async function readAll({ settings, log, stripe, attio }: Job, spendSlugs: readonly string[], onRow: () => void) {
+async function readAll({ settings, log, io, stripe, attio }: Job, spendSlugs: readonly string[]) {
   const crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 };
   const found = noPeople();
   const asked = new Set<string>();
@@ -3238,40 +3169,47 @@ async function readAll({ settings, log, stripe, attio }: Job, spendSlugs: readon
       if (queue.push(address) === FILTER_BATCH) crew.add(send);
     }
   };
-  const customersRead = Promise.withResolvers<SoFar>();
-  let isKnown = false;
-  const onFound = (object: Found, soFar: SoFar): void => {
-    onRow();
-    if (isKnown && "amount_captured" in object && object.customer !== null) ask(soFar, [object.customer]);
-  };
-  const reading = readBooks(stripe, settings, { onFound, onCustomers: customersRead.resolve, warn: log.warn });
-  const crmRead = readCrm(attio, { spendSlugs, currency: settings.currency }, undefined, crm);
-  crew.add(async () => {
-    const [soFar] = await Promise.all([customersRead.promise, crmRead]);
-    isKnown = true;
-    ask(soFar, soFar.books.ledgers.keys());
+  const startedAt = io.clock.elapsed();
+  let rows = 0;
+  log.follow(() => {
+    const rate = (1000 * rows) / Math.max(1, io.clock.elapsed() - startedAt);
+    return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
   });
+  const crmRead = readCrm(attio, { spendSlugs, currency: settings.currency }, undefined, crm);
+  let known: SoFar | undefined;
+  const onFound = (object: Found): void => {
+    rows += 1;
+    if (known && "amount_captured" in object && object.customer !== null) ask(known, [object.customer]);
+  };
+  const askAll = async (read: SoFar): Promise<void> => {
+    await crmRead;
+    known = read;
+    ask(read, read.books.ledgers.keys());
+  };
+  const onCustomers = (read: SoFar): void => crew.add(() => askAll(read));
+  const reading = readBooks(stripe, settings, { onFound, onCustomers, warn: log.warn });
   crew.add(async () => {
     const [all] = await Promise.all([reading, crmRead]);
-    ask(all, all.books.ledgers.keys());
+    await askAll(all);
     await send();
   });
   await crew.done();
   return { ...(await reading), crm, found };
 }
 
-/** Step 4. */
+/** Step 3. */
 function report({ settings, log }: Job, findings: Findings, plan: Plan): void {
-  log.line(`${headlineOf(findings, plan)}\n`);
-  log.tell(...reportSections(findings, plan), ...(settings.isDryRun ? [changeSection(findings, plan)] : []));
-  warningsOf(findings).forEach(log.warn);
+  const { headline, sections, changes, warnings } = reportOf(findings, plan);
+  log.line(`${headline}\n`);
+  log.tell(...sections, ...(settings.isDryRun ? [changes] : []));
+  warnings.forEach(log.warn);
 }
 
 /** Step 5. Says why the run stops before its first write, or why it goes on all the same. */
 function isBraked({ settings, log }: Job, findings: Findings, plan: Plan): boolean {
   const brake = findBrake(plan, findings);
-  const isForced = brake?.isForceable === true && settings.flags.has("--force");
   if (brake === undefined) return false;
+  const isForced = brake.isForceable && settings.flags.has("--force");
   if (isForced) log.warn(`Going on because of --force. ${brake.message}`);
   else log.error(`Stopped before the first write. ${brake.message}\nNothing was written.`);
   return !isForced;
@@ -3294,14 +3232,24 @@ function applyNothing({ counts }: Plan, isDry: boolean): Applied {
   return { done, isGood: isDry, notes: isDry ? ["dry run: nothing was written"] : [] };
 }
 
-/** Step 7. */
-function sumUp(run: Job, { findings, plan, applied }: { findings: Findings; plan: Plan; applied: Applied }): void {
-  const { settings, log, io, startedAt, stripe, attio } = run;
-  const leftOut = settings.isUpdateOnly ? [`${plan.counts["left out"]} left out by --update-only`] : [];
-  const seconds = `${((io.clock.elapsed() - startedAt) / 1000).toFixed(1)} s`;
-  const lastLine = summaryLine(applied.done, [stripe, attio], [seconds, ...leftOut, ...applied.notes]);
-  writeStepSummary(settings.stepSummaryPath, log, toldOf(findings, plan, lastLine));
-  log.line(headlineOf(findings, plan));
+/** Step 7. The step summary has all that `--verbose` would say. */
+function sumUp({ settings, log, io, ...run }: Job, findings: Findings, plan: Plan, { done, notes }: Applied): void {
+  const services = [run.stripe, run.attio];
+  const retries = services.reduce((sum, { stats }) => sum + stats.retries, 0);
+  const facts = [
+    `${((io.clock.elapsed() - run.startedAt) / 1000).toFixed(1)} s`,
+    ...services.map(({ name, stats }) => `${name.toLowerCase()} ${plural(stats.requests, "request")}`),
+    plural(retries, "retry", "retries"),
+    ...(settings.isUpdateOnly ? [`${plan.counts["left out"]} left out by --update-only`] : []),
+    ...notes,
+  ];
+  const counts = Object.entries(done).map(([outcome, count]) => `${outcome}=${count}`);
+  const lastLine = `done: ${counts.join(" ")} (${facts.join(", ")})`;
+  const { headline, sections } = reportOf({ ...findings, settings: { ...settings, isVerbose: true } }, plan);
+  const heading = settings.isDryRun ? "Stripe to Attio, dry run" : "Stripe to Attio";
+  const lines = [`**${headline}**`, `\`${lastLine}\``];
+  writeStepSummary(settings.stepSummaryPath, log, { heading, lines, sections });
+  log.line(headline);
   log.line(lastLine);
 }
 
@@ -3318,41 +3266,48 @@ export async function main(io: Io): Promise<number> {
     const isStopped = isBraked(run, findings, plan);
     const isApplied = !isStopped && !settings.isDryRun;
     const applied = isApplied ? await apply(run, findings, plan) : applyNothing(plan, !isStopped);
-    sumUp(run, { findings, plan, applied });
+    sumUp(run, findings, plan, applied);
     return applied.isGood ? 0 : 1;
   });
 }
 
+/** Where a program's lines go, and where it runs. */
+export type Io = ReturnType<typeof processIo>;
+
 /** The process as a program sees it, with the settings in the file `.env` of a directory, if one is named. */
-export function processIo(directory?: string): Io {
+export function processIo(directory?: string) {
   const envFile = directory === undefined ? "" : join(directory, ".env");
   try {
     if (existsSync(envFile)) process.loadEnvFile(envFile); // what is set already wins
   } catch (error) {
     process.stderr.write(`${envFile} could not be read: ${clean(String(error))}\n`);
   }
+  const args: readonly string[] = process.argv.slice(2);
   const stop = new AbortController();
   // A reader that is gone (`| head`) is no reason to end a run half-way.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.once(signal, () => stop.abort(new StoppedError(`Stopped by ${signal}`)));
   return {
-    args: process.argv.slice(2),
+    args,
     env: process.env,
     clock: {
       now: () => Date.now(),
       elapsed: () => performance.now(),
       random: () => Math.random(),
-      sleep: async (ms, signal) => {
+      sleep: async (ms: number, signal: AbortSignal) => {
         await sleep(ms, undefined, { signal }).catch(() => undefined);
         signal.throwIfAborted();
       },
     },
+    /** Aborted by SIGTERM or SIGINT. */
     stop: stop.signal,
-    out: (line) => void process.stdout.write(line),
-    err: (line) => void process.stderr.write(line),
+    out: (text: string): void => void process.stdout.write(text),
+    err: (text: string): void => void process.stderr.write(text),
+    /** A person watches: a line may be drawn over. */
     isTerminal: process.stdout.isTTY === true && process.env["TERM"] !== "dumb",
-    every: (ms, callback) => {
+    /** Calls back every so many ms until the returned function is called. */
+    every: (ms: number, callback: () => void) => {
       const timer = setInterval(callback, ms);
       return () => clearInterval(timer);
     },

@@ -7,11 +7,9 @@ import {
   addSubscription,
   closeBooks,
   closeSubscriptions,
-  createLog,
   openBooks,
   planChanges,
   readSettings,
-  reportSections,
 } from "../sync.ts";
 import type {
   Change,
@@ -27,14 +25,14 @@ import type {
   Usage,
 } from "../sync.ts";
 import type { OracleInput } from "./oracle.ts";
-import { NOW_MS, anIo } from "./world.ts";
+import { NOW_MS } from "./world.ts";
 
 /** 2025-01-01T00:00:00Z, when the sample objects are created. */
 export const CREATED = Date.UTC(2025, 0, 1) / 1000;
 export const T0 = NOW_MS / 1000;
 export const DAY_MS = 86_400_000;
 
-type Line = Invoice["lines"]["data"][number];
+export type Line = Invoice["lines"]["data"][number];
 type Balance = Exclude<Charge["balance_transaction"], string | null>;
 
 /** A charge of 100.00 usd, captured in full. */
@@ -219,18 +217,6 @@ export function aRecord(values: Readonly<Record<string, string>>): CrmRecord {
 /** `count` customers who each paid `amount`, one charge each. */
 export function payers(count: number, amount: number): Charge[] {
   return Array.from({ length: count }, (_, at) => aCharge({ id: `ch_${at}`, customer: `cus_${at}`, amount }));
-}
-
-/** The rows of the report section whose title starts like this. */
-export function rowsOf(findings: Findings, title: string) {
-  return reportSections(findings, planChanges(findings)).find((section) => section.title.startsWith(title))?.rows ?? [];
-}
-
-/** A log that keeps what it prints. */
-export function aLog(env: Environment = {}) {
-  let printed = "";
-  const keep = (text: string): void => void (printed += text);
-  return { log: createLog(anIo({ env, out: keep, err: keep })), printed: () => printed };
 }
 
 // -------------------------------------------------------- Random accounts ----

@@ -60,11 +60,16 @@ export function anIo(io: Partial<Io> & Pick<Io, "env">): Io {
 }
 
 /** Runs a program in this process, its output kept. */
-export async function runProgramWith(program: Program, io: Partial<Io> & Pick<Io, "env">): Promise<Run> {
+export function runProgramWith(program: Program, io: Partial<Io> & Pick<Io, "env">): Promise<Run> {
+  return runIn(PROGRAMS[program], io);
+}
+
+/** The same for anything that runs as a program does. */
+export async function runIn(run: (io: Io) => Promise<number>, io: Partial<Io> & Pick<Io, "env">): Promise<Run> {
   let out = "";
   let err = "";
   const keep = { out: (text: string) => void (out += text), err: (text: string) => void (err += text) };
-  const code = await PROGRAMS[program](anIo({ ...keep, ...io }));
+  const code = await run(anIo({ ...keep, ...io }));
   printed.push(out, err);
   return { code, out, err, all: out + err };
 }
