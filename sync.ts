@@ -1483,74 +1483,62 @@ export type Connection = {
 /** Requests per second: over the whole service, and in each lane (an endpoint, or reads and writes). */
 type Rates = { readonly all: number; readonly lane: (name: string) => number; readonly first?: readonly string[] };
 
-/**
- * When whose turn it is. Each lane, and all of them together, let a request through every 1/rate seconds: there is no
- * bucket to empty, so no burst at the start. Where lanes compete, those named `first` go first, in that order; but every
- * lane has a turn a second.
- */
-function createLimits(rates: Rates) {
-  const lastAt = new Map<string, number>();
-  const last = (key: string): number => lastAt.get(key) ?? -Infinity;
-  const gapOf = (key: string): number => 1000 / (key === "all" ? rates.all : rates.lane(key));
-  const opensAt = (key: string): number => last(key) + gapOf(key);
-  const rankOf = (lane: string, now: number): number => {
-    const rank = rates.first?.indexOf(lane) ?? -1;
-    return now - last(lane) > 1000 ? -1 : rank < 0 ? Infinity : rank;
-  };
-  return {
-    opensAt: (lane: string): number => Math.max(opensAt("all"), opensAt(lane)),
-    /** Below 0 where lane `a` goes before lane `b`. */
-    order: (a: string, b: string, now: number): number => rankOf(a, now) - rankOf(b, now) || last(a) - last(b),
-    pass(lane: string, now: number): void {
-      // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
-      for (const key of ["all", lane]) lastAt.set(key, now - opensAt(key) < gapOf(key) ? opensAt(key) : now);
-    },
-  };
+/** Lets one through every 1/rate seconds: there is no bucket to empty, so no burst at the start. */
+function openLane(rate: number, rank: number) {
+  return { gapMs: 1000 / rate, rank, lastAt: -Infinity, waiting: [] as PromiseWithResolvers<void>[] };
 }
 
-/** Paces the requests to one service: `turn` waits for a request's turn, `pause` holds everybody. */
-export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, rates: Rates) {
-  const limits = createLimits(rates);
-  const waiting = new Map<string, PromiseWithResolvers<void>[]>();
+/**
+ * Paces the requests to one service, by the rates of all lanes together and of each: `turn` waits for a request's turn,
+ * `pause` holds everybody. Where lanes compete, those named `first` go first, in that order; but each has a turn a second.
+ */
+export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, { all, lane, first = [] }: Rates) {
+  type Lane = ReturnType<typeof openLane>;
+  const lanes = new Map<string, Lane>();
+  const together = openLane(all, 0);
   let pausedUntil = 0;
   let alarmAt = Infinity;
-  const dueAt = (lane: string): number => Math.max(pausedUntil, limits.opensAt(lane));
+  const opensAt = ({ lastAt, gapMs }: Lane): number => lastAt + gapMs;
+  const dueAt = (one: Lane): number => Math.max(pausedUntil, opensAt(together), opensAt(one));
 
   /** Gives out all turns that are due, then sets one timer for the next: many timers would cost more than the work. */
   function serve(): void {
     const now = clock.elapsed();
+    const rankOf = ({ lastAt, rank }: Lane): number => (now - lastAt > 1000 ? -1 : rank);
     for (;;) {
-      const due = [...waiting.keys()].filter((one) => dueAt(one) <= now);
-      const [lane] = due.toSorted((a, b) => limits.order(a, b, now));
-      if (lane === undefined) break;
-      limits.pass(lane, now);
-      const [turn, ...others] = waiting.get(lane) ?? [];
-      if (others.length > 0) waiting.set(lane, others);
-      else waiting.delete(lane);
-      turn?.resolve();
+      const inLine = [...lanes.values()].filter(({ waiting }) => waiting.length > 0);
+      const due = inLine.filter((one) => dueAt(one) <= now);
+      const [next] = due.toSorted((a, b) => rankOf(a) - rankOf(b) || a.lastAt - b.lastAt);
+      if (next === undefined) return wakeAt(Math.min(...inLine.map(dueAt)));
+      // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
+      for (const one of [together, next]) one.lastAt = now - opensAt(one) < one.gapMs ? opensAt(one) : now;
+      next.waiting.shift()?.resolve();
     }
-    const next = Math.min(...[...waiting.keys()].map(dueAt));
-    if (next >= alarmAt) return;
-    alarmAt = next;
+  }
+
+  function wakeAt(at: number): void {
+    if (at >= alarmAt) return;
+    alarmAt = at;
     const wake = (): void => {
-      if (alarmAt === next) alarmAt = Infinity;
+      if (alarmAt === at) alarmAt = Infinity;
       serve();
     };
     const end = (reason: unknown): void => {
-      for (const turn of [...waiting.values()].flat()) turn.reject(reason);
-      waiting.clear();
       alarmAt = Infinity;
+      for (const { waiting } of lanes.values()) for (const turn of waiting.splice(0)) turn.reject(reason);
     };
-    void clock.sleep(next - now, stop).then(wake, end);
+    void clock.sleep(at - clock.elapsed(), stop).then(wake, end);
   }
 
+  const laneOf = (name: string): Lane =>
+    valueAt(lanes, name, () => openLane(lane(name), [...first, name].indexOf(name)));
   return {
-    /** How many wait for their turn. */
-    waiting: (): number => waiting.values().reduce((sum, line) => sum + line.length, 0),
+    /** How many wait for their turn in a lane. */
+    waiting: (name: string): number => laneOf(name).waiting.length,
     pause: (ms: number): void => void (pausedUntil = Math.max(pausedUntil, clock.elapsed() + ms)),
-    turn(lane: string): Promise<void> {
+    turn(name: string): Promise<void> {
       const turn = Promise.withResolvers<void>();
-      valueAt(waiting, lane, () => []).push(turn);
+      laneOf(name).waiting.push(turn);
       serve();
       return turn.promise;
     },
@@ -1599,20 +1587,19 @@ export type Call = {
   readonly path: string;
   readonly query?: Query;
   readonly body?: Json;
-  /** Which limiter it passes; the path where left out. */
+  /** Whose pace it keeps; the path's where left out. */
   readonly lane?: string;
 };
 
 /**
  * An attempt that brought nothing. `status` 0: no whole answer came. `json` is the body, where that is a JSON object;
- * where it is not, `why` says what happened.
+ * where it is not, `why` says what happened. `isUnsure`: this try, or one before, may have had its effect.
  */
 type Failure = {
   readonly status: number;
   readonly headers: Headers;
   readonly why: string;
   readonly json: Json | undefined;
-  /** This try, or one before, may have had its effect. */
   readonly isUnsure: boolean;
 };
 
@@ -1635,16 +1622,18 @@ export class ApiError extends RunError {
   readonly mayHaveTakenEffect: boolean;
 
   constructor(service: Service, call: Call, { status, headers, json, why, isUnsure }: Failure) {
-    const error = isObject(json?.["error"]) ? json["error"] : json;
-    const code = clean(String(error?.["code"] ?? error?.["type"] ?? ""));
-    const faults = faultsOf(error);
-    const fields = fieldsOf([{ path: [error?.["param"]] }, ...faults]);
-    const words = [error?.["message"] ?? "no message", ...faults.map(wordsOf)].join(" ");
+    const error = (isObject(json?.["error"]) ? json["error"] : json) ?? {};
+    const code = clean(String(error["code"] ?? error["type"] ?? ""));
+    const listed = error["validation_errors"]; // Attio's: each with the path of a field
+    const faults = Array.isArray(listed) ? listed.filter(isObject).slice(0, 5) : [];
+    const fields = namesIn([[error["param"]], ...faults.map(({ path }) => path)]);
+    const told = faults.map(({ path, message }) => `${JSON.stringify(path)}: ${String(message)}`);
+    const words = [error["message"] ?? "no message", ...told].join(" ");
     const detail = why || (service.quotesWords ? clean(words) : fields.join(", "));
-    const requestId = headers.get("request-id") ?? headers.get("x-attio-execution-id");
-    const outcome = [status === 0 ? "no answer" : status, code].filter(Boolean).join(" ");
-    const at = `[${call.method} ${call.path} -> ${outcome}${requestId === null ? "" : `, request ${clean(requestId)}`}]`;
-    super(`${service.name} ${status === 0 ? "gave no answer" : "refused"}${detail && `: ${detail}`} ${at}`);
+    const requestId = headers.get("request-id") ?? headers.get("x-attio-execution-id") ?? "";
+    const outcome = `${status || "no answer"} ${code}`.trim() + (requestId && `, request ${clean(requestId)}`);
+    const what = `${service.name} ${status === 0 ? "gave no answer" : "refused"}${detail && `: ${detail}`}`;
+    super(`${what} [${call.method} ${call.path} -> ${outcome}]`);
     this.status = status;
     this.code = code;
     this.fields = fields;
@@ -1658,20 +1647,10 @@ export class ApiError extends RunError {
   }
 }
 
-/** What Attio found wrong, each with the path of a field and a message. */
-function faultsOf(error: Json | undefined): Json[] {
-  const faults = error?.["validation_errors"];
-  return Array.isArray(faults) ? faults.filter(isObject).slice(0, 5) : [];
-}
-
-function wordsOf({ path, message }: Json): string {
-  return `${JSON.stringify(path)}: ${String(message)}`;
-}
-
-/** The names in the paths: of `data.values.name` the attribute `name`. What does not look like a name is left out. */
-function fieldsOf(faults: readonly Json[]): string[] {
-  const paths = faults.map(({ path }) => (Array.isArray(path) ? path.filter((part) => part !== undefined) : []));
-  const names = paths.map((path) => (path[0] === "data" && path[1] === "values" ? String(path[2]) : path.join(".")));
+/** The names in paths: of `data.values.name` the attribute `name`. What does not look like a name is left out. */
+function namesIn(paths: readonly unknown[]): string[] {
+  const parts = paths.filter((path) => Array.isArray(path));
+  const names = parts.map((path) => (path[0] === "data" && path[1] === "values" ? String(path[2]) : path.join(".")));
   return names.filter((name) => /^[\w.$[\]-]+$/.test(name));
 }
 
@@ -1694,20 +1673,15 @@ async function textOf(response: Response): Promise<string> {
  * One attempt. The time-out covers the body too: a connection may stall half-way through a page. `read` is called once,
  * with the answer that counts; what it throws is no failure of the attempt, and never tried again.
  */
-async function attempt<T>(
-  service: Service,
-  call: Call,
-  read: (json: Json) => T,
-): Promise<Failure | { readonly value: T }> {
+async function attempt<T>(service: Service, { method, path, query, body }: Call, read: (json: Json) => T) {
   const timeout = AbortSignal.timeout(service.timeoutMs);
-  const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query)}`;
   let response: Response;
   let json: Json | undefined;
   try {
-    response = await fetch(`${service.base}${call.path}${query}`, {
-      method: call.method,
-      headers: { ...service.headers, ...(call.body && { "content-type": "application/json" }) },
-      body: call.body === undefined ? null : JSON.stringify(call.body),
+    response = await fetch(`${service.base}${path}${query === undefined ? "" : `?${new URLSearchParams(query)}`}`, {
+      method,
+      headers: { ...service.headers, ...(body && { "content-type": "application/json" }) },
+      body: body === undefined ? null : JSON.stringify(body),
       redirect: "manual",
       signal: service.cutsInFlight ? AbortSignal.any([timeout, service.stop]) : timeout,
     });
@@ -1718,9 +1692,9 @@ async function attempt<T>(
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     // Of a name with several addresses each was tried: the first failure tells what there is to know.
     const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
-    const why = first instanceof Error ? first.message || first.name : String(first);
-    const told = timeout.aborted ? `none within ${service.timeoutMs} ms` : clean(why);
-    return { status: 0, headers: new Headers(), why: told, json: undefined, isUnsure: true };
+    const told = first instanceof Error ? first.message || first.name : String(first);
+    const why = timeout.aborted ? `none within ${service.timeoutMs} ms` : clean(told);
+    return { status: 0, headers: new Headers(), why, json, isUnsure: true };
   }
   const { status, headers } = response;
   if (response.ok && json !== undefined) return { value: read(json) };
@@ -1743,10 +1717,10 @@ function retryReason({ status, headers, why, json }: Failure): string | undefine
 }
 
 /** How long to wait: what `Retry-After` says, in seconds or as a date, else doubling with jitter; 0.5 s to 30 s. */
-function retryWaitMs(failure: Failure, tries: number, clock: Clock): number {
-  const told = failure.headers.get("retry-after") ?? "";
+function retryWaitMs({ headers }: Failure, tries: number, clock: Clock): number {
+  const told = headers.get("retry-after") ?? "";
   // A date is measured by the server's own clock, where it shows one. It is exact to the second: hence the jitter.
-  const serverNow = Date.parse(failure.headers.get("date") ?? "") || clock.now();
+  const serverNow = Date.parse(headers.get("date") ?? "") || clock.now();
   const toldMs = /^\d+$/.test(told) ? Number(told) * 1000 : Date.parse(told) - serverNow;
   const backoffMs = SHORTEST_WAIT_MS * 2 ** (tries - 1) * (0.5 + clock.random());
   const waitMs = Number.isNaN(toldMs) ? backoffMs : toldMs + 100 * clock.random();
@@ -1894,30 +1868,25 @@ const PAGE_OF_ANY = shape({ data: anyList, has_more: flag });
 /** Reads one page of a list; returns what `take` makes of it. */
 export function readPage<T extends { readonly id: string }, R>(
   stripe: Service,
-  list: StripeList<T>,
-  query: Query,
+  { path, kind, reader, lane = path, query }: StripeList<T>,
+  more: Query,
   take: (page: Page<T>) => R,
 ): Promise<R> {
-  const { path, lane = path } = list;
-  const call: Call = { method: "GET", path, lane, query: { ...list.query, ...query, limit: String(PAGE) } };
+  const call: Call = { method: "GET", path, lane, query: { ...query, ...more, limit: String(PAGE) } };
   return requestAs(stripe, call, (json) => {
     const { data, has_more: hasMore } = readAs(`page of ${path}`, PAGE_OF_ANY, json);
-    const objects = data.map((object) => readAs(list.kind, list.reader, object));
-    const cursor = query["starting_after"];
+    const objects = data.map((object) => readAs(kind, reader, object));
+    const cursor = more["starting_after"];
     if (hasMore && objects.length === 0)
       throw new UnexpectedError(`Stripe said has_more with an empty page of ${path} after ${cursor ?? "the start"}`);
-    if (cursor !== undefined && objects.some(({ id }) => id === cursor))
+    if (objects.some(({ id }) => id === cursor))
       throw new UnexpectedError(`Stripe repeated ${cursor} on the page of ${path} that follows it`);
     return take({ objects, hasMore });
   });
 }
 
 /** Reads a list by cursor alone, for what is short or has no `created` filter; `after` is an id to start behind. */
-export async function readPages<T extends { readonly id: string }>(
-  stripe: Service,
-  list: StripeList<T>,
-  after?: string,
-): Promise<T[]> {
+async function readPages<T extends { readonly id: string }>(stripe: Service, list: StripeList<T>, after?: string) {
   const all: T[] = [];
   for (let cursor = after; ; cursor = all.at(-1)?.id) {
     const hasMore = await readPage(stripe, list, cursor === undefined ? {} : { starting_after: cursor }, (page) => {
@@ -1927,22 +1896,6 @@ export async function readPages<T extends { readonly id: string }>(
     if (!hasMore) return all;
   }
 }
-
-/** The id of the last object read, to read on from; undefined where there is no more to read. */
-type Cursor = string | undefined;
-
-/**
- * What one worker reads, newest first: on from `created` down to `keep`, with the filters of its first page. `span`: the
- * seconds its last page covered, or, while it is `isNew`, the last page of the window it was cut from.
- */
-type Window = {
-  keep: number;
-  created: number;
-  span: number;
-  isNew: boolean;
-  reach: number;
-  readonly filter: Query;
-};
 
 /** What is wanted of a list. */
 export type Wanted<T> = {
@@ -1958,18 +1911,60 @@ export type Wanted<T> = {
   readonly hold?: () => Promise<void> | undefined;
 };
 
-/** A list while it is read. */
-type Listing<T> = {
-  readonly stripe: Service;
-  readonly list: StripeList<T>;
-  readonly use: Wanted<T>;
-  readonly take: (object: T) => void;
-  readonly crew: ReturnType<typeof createCrew>;
-  readonly open: Set<Window>;
-  cuts: number;
-  expands: boolean | "refused";
-};
-type Listed = { readonly id: string; readonly created: number };
+/**
+ * Reads pages like `readPage`, each with what the list can expand if that is needed: the first page with an object that
+ * needs it is read again, those that follow ask at once.
+ */
+function createReader<T extends { readonly id: string }>(stripe: Service, list: StripeList<T>, use: Wanted<T>) {
+  const { fields = [], isAlways = false, isVital = false } = list.expand ?? {};
+  const expand = Object.fromEntries(fields.map((field, at) => [`expand[${at}]`, field]));
+  let expands: boolean | "refused" = isAlways;
+
+  return async function read<R>(query: Query, take: (page: Page<T>) => R): Promise<R> {
+    if (expands === true)
+      return readPage(stripe, list, { ...query, ...expand }, take).catch(async (error: unknown) => {
+        if (!(error instanceof ApiError) || ![400, 403].includes(error.status)) throw error;
+        const taken = await readPage(stripe, list, query, take); // if this fails too, it was not the expansion's fault
+        if (isVital)
+          throw new RunError(
+            `Some charges are in another currency, or captured in part: what became of them only their balance transactions tell. ${keyProblem(error, STRIPE_EXTRAS.balances)}`,
+          );
+        if (expands !== "refused") use.onRefusal?.(error);
+        expands = "refused";
+        return taken;
+      });
+    const isUnclear = expands === false ? use.isUnclear : undefined;
+    const page = await readPage(stripe, list, query, (one) =>
+      isUnclear !== undefined && one.objects.some(isUnclear) ? undefined : { taken: take(one) },
+    );
+    if (page !== undefined) return page.taken;
+    expands ||= true;
+    return read(query, take);
+  };
+}
+
+/**
+ * What one worker reads, newest first: on from `created` down to `keep`. By its last page, a page covers `pageSeconds`,
+ * which is trusted for `reach` pages down; before its first page, both are of the window it was cut from.
+ */
+type Window = { keep: number; created: number; pageSeconds: number; reach: number };
+
+/**
+ * Cuts the window with the most left in two, by time: in the middle, but no more than `reach` pages down, since what
+ * lies further is a guess. Returns the older part; undefined where no window has four pages left.
+ */
+function cutWidest(windows: Iterable<Window>): Window | undefined {
+  const pagesLeft = ({ keep, created, pageSeconds, reach }: Window): number =>
+    reach > 64 ? 0 : keep === 0 ? Infinity : (created - keep) / pageSeconds;
+  const [widest] = [...windows].toSorted((a, b) => pagesLeft(b) - pagesLeft(a));
+  if (widest === undefined || pagesLeft(widest) < 4) return undefined;
+  const { keep, created, pageSeconds, reach } = widest;
+  const middle = keep === 0 ? 0 : Math.ceil((keep + created) / 2);
+  const cut = Math.max(middle, created - pageSeconds * reach);
+  if (cut <= 0) return undefined; // a window open below may hold nothing so far down
+  widest.keep = cut;
+  return { keep, created: cut - 1, pageSeconds, reach: reach * 2 };
+}
 
 /**
  * Calls `take` once for every object of a list created before `t0`, in no particular order.
@@ -1980,125 +1975,60 @@ type Listed = { readonly id: string; readonly created: number };
  * partition time, every object belongs to exactly one, and a second that fills many pages is simply paged.
  *
  * A cut costs at most one request more than reading on. Cuts are rationed to 4 and 3 for every 10 pages' worth of
- * objects, so that a list takes no more than 1.3 × its pages + 5 requests, however its objects lie in time.
+ * objects, so that a list takes no more than 1.3 × its pages + 5 requests, however its objects lie in time; and where
+ * requests wait for their turn already, none is made.
  */
-export async function readList<T extends Listed>(
+export async function readList<T extends { readonly id: string; readonly created: number }>(
   stripe: Service,
   list: StripeList<T>,
   use: Wanted<T>,
   take: (object: T) => void,
 ): Promise<void> {
+  const read = createReader(stripe, list, use);
   const crew = createCrew(LIST_WORKERS);
-  const expands = list.expand?.isAlways === true;
-  const reading: Listing<T> = { stripe, list, use, take, crew, open: new Set(), cuts: 4, expands };
-  openWindow(reading, { keep: 0, created: use.t0 - 1, span: Infinity, isNew: true, reach: 8 });
-  await crew.done();
-}
+  const open = new Set<Window>();
+  let cuts = 4;
 
-function openWindow<T extends Listed>(reading: Listing<T>, part: Omit<Window, "filter">): void {
-  const { list, use, open, crew } = reading;
-  const filter: Query = {
-    ...list.query,
-    ...(use.customer !== undefined && { customer: use.customer }),
-    "created[lt]": String(part.created + 1),
-    ...(part.keep > 0 && { "created[gte]": String(part.keep) }),
-  };
-  const window = { ...part, filter };
-  open.add(window);
-  crew.add(async () => {
-    let cursor = await readOn(reading, window, {});
-    while (cursor !== undefined) {
-      await use.hold?.();
-      cursor = await readOn(reading, window, { starting_after: cursor });
+  function readWindow(window: Window): void {
+    const { created, keep } = window;
+    const only = { ...(use.customer && { customer: use.customer }), ...(keep > 0 && { "created[gte]": String(keep) }) };
+    const filter = { ...only, "created[lt]": String(created + 1) };
+    open.add(window);
+    crew.add(async () => {
+      let last: T | undefined;
+      do {
+        await use.hold?.();
+        const after = last && { starting_after: last.id };
+        last = await read({ ...filter, ...after }, (page) => takePage(window, page));
+      } while (last !== undefined);
+    });
+  }
+
+  /** Takes what is the window's own. Returns the object to read on after; undefined where there is no more. */
+  function takePage(window: Window, { objects, hasMore }: Page<T>): T | undefined {
+    const newest = objects[0]?.created ?? 0;
+    for (const object of objects) {
+      if (object.created > window.created)
+        throw new UnexpectedError(`${list.path} is not newest first at ${object.id}`);
+      window.created = object.created;
+      if (object.created < window.keep) continue; // another worker's
+      take(object);
+      cuts += 0.3 / PAGE;
     }
-  });
-}
-
-/** Reads a page of the window and takes it; again, with all that the list can expand, if an object needs that. */
-async function readOn<T extends Listed>(reading: Listing<T>, window: Window, after: Query): Promise<Cursor> {
-  const { stripe, list, use, expands } = reading;
-  const fields = expands === true ? (list.expand?.fields ?? []) : [];
-  const expand = Object.fromEntries(fields.map((field, at) => [`expand[${at}]`, field]));
-  const isUnclear = expands === false ? use.isUnclear : undefined;
-  const read = (query: Query): Promise<Cursor | null> =>
-    readPage(stripe, list, { ...window.filter, ...query, ...after }, (page) =>
-      isUnclear !== undefined && page.objects.some(isUnclear) ? null : takePage(reading, window, page),
-    );
-  const cursor = await read(expand).catch(async (error: unknown) => {
-    if (expands !== true || !(error instanceof ApiError) || ![400, 403].includes(error.status)) throw error;
-    const without = await read({}); // if this fails as well, it was not the expansion's fault
-    noteRefusal(reading, error);
-    return without;
-  });
-  if (cursor !== null) return cursor;
-  reading.expands ||= true;
-  return readOn(reading, window, after);
-}
-
-/** Stripe will not expand, but reads: a list is read on without, unless what is missing is vital. */
-function noteRefusal<T>(reading: Listing<T>, refusal: ApiError): void {
-  if (reading.list.expand?.isVital === true) {
-    const why = "Some charges are in another currency, or captured in part: what became of them";
-    throw new RunError(`${why} only their balance transactions tell. ${keyProblem(refusal, STRIPE_EXTRAS.balances)}`);
+    Object.assign(window, { pageSeconds: Math.max(1, newest - window.created), reach: 8 });
+    const isOver = !hasMore || window.created < window.keep;
+    if (isOver) open.delete(window);
+    while (open.size < LIST_WORKERS && cuts >= 1 && stripe.pace.waiting(list.path) < 3) {
+      const older = cutWidest(open);
+      if (older === undefined) break;
+      cuts -= 1;
+      readWindow(older);
+    }
+    return isOver ? undefined : objects.at(-1);
   }
-  if (reading.expands !== "refused") reading.use.onRefusal?.(refusal);
-  reading.expands = "refused";
-}
 
-/** Takes what is the window's own. */
-function takePage<T extends Listed>(reading: Listing<T>, window: Window, { objects, hasMore }: Page<T>): Cursor {
-  const newest = objects[0]?.created ?? window.created;
-  for (const object of objects) {
-    if (object.created > window.created)
-      throw new UnexpectedError(`${reading.list.path} is not newest first at ${object.id}`);
-    window.created = object.created;
-    if (object.created < window.keep) continue; // another worker's
-    reading.take(object);
-    reading.cuts += 0.3 / PAGE;
-  }
-  window.span = newest - window.created;
-  window.isNew = false;
-  window.reach = 8;
-  const isOver = !hasMore || window.created < window.keep;
-  if (isOver) reading.open.delete(window);
-  cutWhileFree(reading);
-  return isOver ? undefined : objects.at(-1)?.id;
-}
-
-function cutWhileFree<T extends Listed>(reading: Listing<T>): void {
-  // Where so many wait for their turn already, the pace is the limit: more windows would only cost part-filled pages.
-  const isFree = (): boolean => reading.stripe.pace.waiting() < 10;
-  while (reading.open.size < LIST_WORKERS && reading.cuts >= 1 && isFree()) {
-    const [widest] = [...reading.open].toSorted((a, b) => pagesLeft(b) - pagesLeft(a));
-    const cut = widest === undefined ? 0 : cutBelow(widest.created, widest.keep, widest.span, widest.reach);
-    if (widest === undefined || cut === 0) return;
-    reading.cuts -= 1;
-    // How much lies beyond the cut nobody knows: there, the next cut may look twice as far.
-    const { keep, span, reach } = widest;
-    openWindow(reading, { keep, created: cut - 1, span, isNew: true, reach: reach * 2 });
-    widest.keep = cut;
-  }
-}
-
-/**
- * How many pages a window still holds, by the measure of its last one. One that is open below may hold any number; one
- * that is new may hold nothing, and is trusted only as far as the first page opens windows: 8, 16, 32, 64 pages.
- */
-function pagesLeft({ created, keep, span, isNew, reach }: Window): number {
-  if (isNew && reach > 64) return 0;
-  return keep === 0 ? Infinity : (created - keep) / Math.max(1, span);
-}
-
-/**
- * Where to cut the unread rest of a window, which goes from `from` (0: open below) up to `oldest`, after a page that
- * spanned `span` seconds: in the middle, but no more than `reach` such pages down, since what lies further is a guess.
- * 0 where either part would hold less than two pages, by that page's measure.
- */
-export function cutBelow(oldest: number, from: number, span: number, reach: number): number {
-  const pageSeconds = Math.max(1, span);
-  const middle = from === 0 ? 0 : Math.ceil((from + oldest) / 2);
-  const cut = Math.max(middle, oldest - pageSeconds * reach, 0);
-  return oldest - cut >= 2 * pageSeconds && cut - from >= 2 * pageSeconds ? cut : 0;
+  readWindow({ keep: 0, created: use.t0 - 1, pageSeconds: Infinity, reach: 8 });
+  await crew.done();
 }
 
 /**
@@ -2113,20 +2043,18 @@ export async function readInvoices(
   const crew = createCrew(1 + LIST_WORKERS);
   const takeWhole = (invoice: Invoice): void => {
     if (!use.hasLines || !invoice.lines.has_more) return take(invoice);
-    crew.add(async () => take(await withAllLines(stripe, invoice)));
+    crew.add(async () => {
+      const list = { kind: `invoice ${invoice.id} line`, reader: INVOICE_LINE, lane: LINES_LANE };
+      const { data } = invoice.lines;
+      const more = await readPages(stripe, { ...list, path: `/v1/invoices/${invoice.id}/lines` }, data.at(-1)?.id);
+      take({ ...invoice, lines: { data: [...data, ...more], has_more: false } });
+    });
   };
   // Lines come more slowly than invoices: a page takes its place behind those that wait, so that they stay few.
   const hold = (): Promise<void> | undefined =>
     crew.waiting.length < PAGE ? undefined : new Promise((begin) => crew.add(async () => begin()));
   crew.add(() => readList(stripe, STRIPE_LISTS.invoices, { ...use, hold }, takeWhole));
   await crew.done();
-}
-
-async function withAllLines(stripe: Service, invoice: Invoice): Promise<Invoice> {
-  const list = { kind: `invoice ${invoice.id} line`, reader: INVOICE_LINE, lane: LINES_LANE };
-  const embedded = invoice.lines.data;
-  const more = await readPages(stripe, { ...list, path: `/v1/invoices/${invoice.id}/lines` }, embedded.at(-1)?.id);
-  return { ...invoice, lines: { data: [...embedded, ...more], has_more: false } };
 }
 
 /** Calls `take` for one customer, unless it is deleted. Throws `ApiError` where there never was one. */
@@ -2150,10 +2078,9 @@ export async function readCoupons(stripe: Service, ids: readonly string[], warn:
     }
   });
   await createCrew(LIST_WORKERS, tasks).done();
-  if (refusals.length > 0)
-    warn(
-      `${refusals.length} of ${ids.length} coupons cannot be read: mrr stays empty where it needs one. ${refusals[0]}`,
-    );
+  const [why] = refusals;
+  const count = `${refusals.length} of ${ids.length} coupons`;
+  if (why !== undefined) warn(`${count} cannot be read: mrr stays empty where it needs one. ${why}`);
   return coupons;
 }
 
@@ -2176,13 +2103,12 @@ export async function checkStripe(stripe: Service): Promise<string[]> {
       return [];
     } catch (error) {
       if (!(error instanceof ApiError) || ![401, 403].includes(error.status)) throw error;
-      return [{ text: keyProblem(error, permission), isGeneral: isOfWholeKey(error) }];
+      return [{ error, permission }];
     }
   });
-  const problems = (await Promise.all(checks)).flat();
-  // A key that is wrong altogether is wrong for each endpoint: said once.
-  const general = problems.find(({ isGeneral }) => isGeneral);
-  return (general === undefined ? problems : [general]).map((problem) => problem.text);
+  const refusals = (await Promise.all(checks)).flat();
+  const general = refusals.find(({ error }) => isOfWholeKey(error));
+  return (general ? [general] : refusals).map(({ error, permission }) => keyProblem(error, permission));
 }
 
 /** True where nothing of this key can be read, whatever its permissions: said once, not for each list. */
@@ -2191,15 +2117,13 @@ function isOfWholeKey({ status, code }: ApiError): boolean {
 }
 
 /** A refused key in words that name the page to open and the box to tick. */
-export function keyProblem(error: ApiError, wanted: Permission): string {
+export function keyProblem(error: ApiError, { name, slug }: Permission): string {
   const page = "https://dashboard.stripe.com/apikeys";
-  const say = (what: string): string => `${what} ${error.message}`;
-  if (!isOfWholeKey(error))
-    return say(`STRIPE_API_KEY lacks the permission "${wanted.name}" (${wanted.slug}). Set it to Read at ${page}.`);
-  if (error.code === "api_key_expired") return say(`STRIPE_API_KEY has expired. Create a new one at ${page}.`);
-  if (error.status === 401)
-    return say(`STRIPE_API_KEY is unknown to Stripe: mistyped, deleted, or of another account. Look at ${page}.`);
-  return say(`STRIPE_API_KEY is limited to IP addresses that are not this machine's, it seems. Look at ${page}.`);
+  const say = (what: string, todo: string): string => `STRIPE_API_KEY ${what} ${todo} at ${page}. ${error.message}`;
+  if (!isOfWholeKey(error)) return say(`lacks the permission "${name}" (${slug}).`, "Set it to Read");
+  if (error.code === "api_key_expired") return say("has expired.", "Create a new one");
+  if (error.status === 401) return say("is unknown to Stripe: mistyped, deleted, or of another account.", "Look");
+  return say("is limited to IP addresses that are not this machine's, it seems.", "Look");
 }
 
 // ----------------------------------------------------------------- Attio ----
