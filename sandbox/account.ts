@@ -315,11 +315,7 @@ function minor(cents: number, currency: string): number {
   return cents * (MINOR_PER_CENT[currency] ?? 1);
 }
 
-function adjustments(
-  discounted: number,
-  amount: number,
-  taxable_amount: number,
-): Pick<StripeInvoice, "total_discount_amounts" | "total_taxes"> {
+function adjustments(discounted: number, amount: number, taxable_amount: number) {
   const tax = {
     amount,
     tax_behavior: "exclusive",
@@ -424,12 +420,7 @@ type SubscriptionSpec = {
 };
 
 /** A subscription to the customer's plan. Returns its id. */
-function addSubscription(
-  seed: Seed,
-  customer: Customer,
-  status: SubscriptionStatus,
-  spec: SubscriptionSpec = {},
-): string {
+function addSubscription(seed: Seed, customer: Customer, status: SubscriptionStatus, spec: SubscriptionSpec = {}) {
   const plan = planOf(customer.n);
   const id = seed.id("sub");
   const product = pick(seed, [starter, pro, team]);
@@ -505,14 +496,10 @@ function addPlans(seed: Seed, customers: readonly Customer[]): void {
 
 // ------------------------------------------------------------- Customers ----
 
-const FIRST_NAMES =
-  "Ada Björn Chiara Dmitri Émile Fatima Grace Hiroshi Inês Jürgen Keiko Liam María Noor Oluwaseun Priya Quentin Renée Søren Tomás".split(
-    " ",
-  );
-const LAST_NAMES =
-  "Abe Brandt Cruz Dubois Eriksen Fischer García Hopper Ito Jansen Kowalski Lovelace Mbeki Nguyen O'Brien Petrov Quist Rossi Šimić Turing".split(
-    " ",
-  );
+const [FIRST_NAMES = [], LAST_NAMES = []] = [
+  "Ada Björn Chiara Dmitri Émile Fatima Grace Hiroshi Inês Jürgen Keiko Liam María Noor Oluwaseun Priya Quentin Renée Søren Tomás",
+  "Abe Brandt Cruz Dubois Eriksen Fischer García Hopper Ito Jansen Kowalski Lovelace Mbeki Nguyen O'Brien Petrov Quist Rossi Šimić Turing",
+].map((names) => names.split(" "));
 const FREE_MAIL = ["gmail.com", "outlook.com", "icloud.com"] as const;
 
 function firstName(n: number): string {
@@ -948,7 +935,8 @@ export function seedPeople(account: StripeAccount): SeedPerson[] {
     const emailAddresses = [own];
     if (place % 12 === 3) emailAddresses.push(known[n++] ?? `private${place}@gmail.com`);
     if (place % 10 === 4) emailAddresses.unshift(`work${place}@elsewhere.com`);
-    if (place % 8 === 1) emailAddresses[0] = capitalised(emailAddresses[0] ?? own);
+    if (place % 8 === 1)
+      emailAddresses[0] = (emailAddresses[0] ?? own).replace(/(^|\.)[a-z]/g, (start) => start.toUpperCase());
     const domain = own.split("@")[1] ?? "";
     const hasCompany = domain.startsWith("company") && place % 9 !== 4;
     const [first = "Someone", ...last] = (names.get(own) ?? "").split(" ");
@@ -960,10 +948,6 @@ export function seedPeople(account: StripeAccount): SeedPerson[] {
     people.push({ firstName, lastName: lastName(place), emailAddresses, companyDomain: null });
   }
   return people;
-}
-
-function capitalised(address: string): string {
-  return address.replace(/(^|\.)[a-z]/g, (start) => start.toUpperCase());
 }
 
 export type LargeOptions = {
@@ -1002,10 +986,6 @@ export function largeAccount(options: LargeOptions): StripeAccount {
   return seed.account;
 }
 
-function anyone(seed: Seed, { customers }: LargeOptions): string {
-  return stripeId("cus", Math.floor(seed.random() * customers));
-}
-
 function addPlainCharge(seed: Seed, options: LargeOptions, n: number, created: UnixSeconds): void {
   const amount = between(seed, 500, 20_499);
   const released = seed.random() < (options.partialCaptureShare ?? 0) ? Math.floor(amount / 5) : 0;
@@ -1018,7 +998,8 @@ function addPlainCharge(seed: Seed, options: LargeOptions, n: number, created: U
       amount_refunded: released,
       balance_transaction: transaction,
       created,
-      customer: n < options.customers ? stripeId("cus", n) : anyone(seed, options),
+      customer:
+        n < options.customers ? stripeId("cus", n) : stripeId("cus", Math.floor(seed.random() * options.customers)),
       payment_intent: stripeId("pi", n),
       refunded: false,
     }),
@@ -1033,7 +1014,14 @@ function addPlainInvoice(seed: Seed, options: LargeOptions, n: number, created: 
     const product = products[between(seed, 0, products.length - 1)] ?? pro;
     return anInvoiceLine({ id: stripeId("il", n * 32 + line), amount: between(seed, 500, 20_499), product });
   });
-  seed.account.invoices.push(anInvoice({ id: stripeId("in", n), created, customer: anyone(seed, options), lines }));
+  seed.account.invoices.push(
+    anInvoice({
+      id: stripeId("in", n),
+      created,
+      customer: stripeId("cus", Math.floor(seed.random() * options.customers)),
+      lines,
+    }),
+  );
 }
 
 function addPlainSubscription(seed: Seed, options: LargeOptions, n: number, created: UnixSeconds): void {

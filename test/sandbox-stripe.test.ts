@@ -21,7 +21,6 @@ import {
 } from "../sandbox/objects.ts";
 import type { StripeSubscriptionItem } from "../sandbox/objects.ts";
 import { script } from "../sandbox/server.ts";
-import type { Fault } from "../sandbox/server.ts";
 import {
   SANDBOX_STRIPE_KEY,
   SANDBOX_STRIPE_TEST_KEY,
@@ -364,12 +363,6 @@ describe("a key", () => {
 });
 
 describe("a fault", () => {
-  async function faulty(t: TestContext, fault: Fault, path = "charges"): Promise<Answer> {
-    const stripe = await start(t, ACCOUNT);
-    stripe.faultRules.push(script("GET /v1/charges", [fault]));
-    return ask(stripe, path);
-  }
-
   test("of the rate limiter says when to come back, and whether, only where that is asked for", async (t) => {
     const cases = [
       [stripeFaults.rateLimited, null, null],
@@ -379,7 +372,9 @@ describe("a fault", () => {
     ] as const;
 
     for (const [fault, after, should] of cases) {
-      const { status, headers } = await faulty(t, fault);
+      const stripe = await start(t, ACCOUNT);
+      stripe.faultRules.push(script("GET /v1/charges", [fault]));
+      const { status, headers } = await ask(stripe, "charges");
       const got = [status, headers.get("retry-after"), headers.get("stripe-should-retry")];
       assert.deepEqual(got, [429, after, should], fault.name);
     }
