@@ -1483,74 +1483,62 @@ export type Connection = {
 /** Requests per second: over the whole service, and in each lane (an endpoint, or reads and writes). */
 type Rates = { readonly all: number; readonly lane: (name: string) => number; readonly first?: readonly string[] };
 
-/**
- * When whose turn it is. Each lane, and all of them together, let a request through every 1/rate seconds: there is no
- * bucket to empty, so no burst at the start. Where lanes compete, those named `first` go first, in that order; but every
- * lane has a turn a second.
- */
-function createLimits(rates: Rates) {
-  const lastAt = new Map<string, number>();
-  const last = (key: string): number => lastAt.get(key) ?? -Infinity;
-  const gapOf = (key: string): number => 1000 / (key === "all" ? rates.all : rates.lane(key));
-  const opensAt = (key: string): number => last(key) + gapOf(key);
-  const rankOf = (lane: string, now: number): number => {
-    const rank = rates.first?.indexOf(lane) ?? -1;
-    return now - last(lane) > 1000 ? -1 : rank < 0 ? Infinity : rank;
-  };
-  return {
-    opensAt: (lane: string): number => Math.max(opensAt("all"), opensAt(lane)),
-    /** Below 0 where lane `a` goes before lane `b`. */
-    order: (a: string, b: string, now: number): number => rankOf(a, now) - rankOf(b, now) || last(a) - last(b),
-    pass(lane: string, now: number): void {
-      // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
-      for (const key of ["all", lane]) lastAt.set(key, now - opensAt(key) < gapOf(key) ? opensAt(key) : now);
-    },
-  };
+/** Lets one through every 1/rate seconds: there is no bucket to empty, so no burst at the start. */
+function openLane(rate: number, rank: number) {
+  return { gapMs: 1000 / rate, rank, lastAt: -Infinity, waiting: [] as PromiseWithResolvers<void>[] };
 }
 
-/** Paces the requests to one service: `turn` waits for a request's turn, `pause` holds everybody. */
-export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, rates: Rates) {
-  const limits = createLimits(rates);
-  const waiting = new Map<string, PromiseWithResolvers<void>[]>();
+/**
+ * Paces the requests to one service, by the rates of all lanes together and of each: `turn` waits for a request's turn,
+ * `pause` holds everybody. Where lanes compete, those named `first` go first, in that order; but each has a turn a second.
+ */
+export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, { all, lane, first = [] }: Rates) {
+  type Lane = ReturnType<typeof openLane>;
+  const lanes = new Map<string, Lane>();
+  const together = openLane(all, 0);
   let pausedUntil = 0;
   let alarmAt = Infinity;
-  const dueAt = (lane: string): number => Math.max(pausedUntil, limits.opensAt(lane));
+  const opensAt = ({ lastAt, gapMs }: Lane): number => lastAt + gapMs;
+  const dueAt = (one: Lane): number => Math.max(pausedUntil, opensAt(together), opensAt(one));
 
   /** Gives out all turns that are due, then sets one timer for the next: many timers would cost more than the work. */
   function serve(): void {
     const now = clock.elapsed();
+    const rankOf = ({ lastAt, rank }: Lane): number => (now - lastAt > 1000 ? -1 : rank);
     for (;;) {
-      const due = [...waiting.keys()].filter((one) => dueAt(one) <= now);
-      const [lane] = due.toSorted((a, b) => limits.order(a, b, now));
-      if (lane === undefined) break;
-      limits.pass(lane, now);
-      const [turn, ...others] = waiting.get(lane) ?? [];
-      if (others.length > 0) waiting.set(lane, others);
-      else waiting.delete(lane);
-      turn?.resolve();
+      const inLine = [...lanes.values()].filter(({ waiting }) => waiting.length > 0);
+      const due = inLine.filter((one) => dueAt(one) <= now);
+      const [next] = due.toSorted((a, b) => rankOf(a) - rankOf(b) || a.lastAt - b.lastAt);
+      if (next === undefined) return wakeAt(Math.min(...inLine.map(dueAt)));
+      // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
+      for (const one of [together, next]) one.lastAt = now - opensAt(one) < one.gapMs ? opensAt(one) : now;
+      next.waiting.shift()?.resolve();
     }
-    const next = Math.min(...[...waiting.keys()].map(dueAt));
-    if (next >= alarmAt) return;
-    alarmAt = next;
+  }
+
+  function wakeAt(at: number): void {
+    if (at >= alarmAt) return;
+    alarmAt = at;
     const wake = (): void => {
-      if (alarmAt === next) alarmAt = Infinity;
+      if (alarmAt === at) alarmAt = Infinity;
       serve();
     };
     const end = (reason: unknown): void => {
-      for (const turn of [...waiting.values()].flat()) turn.reject(reason);
-      waiting.clear();
       alarmAt = Infinity;
+      for (const { waiting } of lanes.values()) for (const turn of waiting.splice(0)) turn.reject(reason);
     };
-    void clock.sleep(next - now, stop).then(wake, end);
+    void clock.sleep(at - clock.elapsed(), stop).then(wake, end);
   }
 
+  const laneOf = (name: string): Lane =>
+    valueAt(lanes, name, () => openLane(lane(name), [...first, name].indexOf(name)));
   return {
-    /** How many wait for their turn. */
-    waiting: (): number => waiting.values().reduce((sum, line) => sum + line.length, 0),
+    /** How many wait for their turn in a lane. */
+    waiting: (name: string): number => laneOf(name).waiting.length,
     pause: (ms: number): void => void (pausedUntil = Math.max(pausedUntil, clock.elapsed() + ms)),
-    turn(lane: string): Promise<void> {
+    turn(name: string): Promise<void> {
       const turn = Promise.withResolvers<void>();
-      valueAt(waiting, lane, () => []).push(turn);
+      laneOf(name).waiting.push(turn);
       serve();
       return turn.promise;
     },
@@ -1599,20 +1587,19 @@ export type Call = {
   readonly path: string;
   readonly query?: Query;
   readonly body?: Json;
-  /** Which limiter it passes; the path where left out. */
+  /** Whose pace it keeps; the path's where left out. */
   readonly lane?: string;
 };
 
 /**
  * An attempt that brought nothing. `status` 0: no whole answer came. `json` is the body, where that is a JSON object;
- * where it is not, `why` says what happened.
+ * where it is not, `why` says what happened. `isUnsure`: this try, or one before, may have had its effect.
  */
 type Failure = {
   readonly status: number;
   readonly headers: Headers;
   readonly why: string;
   readonly json: Json | undefined;
-  /** This try, or one before, may have had its effect. */
   readonly isUnsure: boolean;
 };
 
@@ -1635,16 +1622,18 @@ export class ApiError extends RunError {
   readonly mayHaveTakenEffect: boolean;
 
   constructor(service: Service, call: Call, { status, headers, json, why, isUnsure }: Failure) {
-    const error = isObject(json?.["error"]) ? json["error"] : json;
-    const code = clean(String(error?.["code"] ?? error?.["type"] ?? ""));
-    const faults = faultsOf(error);
-    const fields = fieldsOf([{ path: [error?.["param"]] }, ...faults]);
-    const words = [error?.["message"] ?? "no message", ...faults.map(wordsOf)].join(" ");
+    const error = (isObject(json?.["error"]) ? json["error"] : json) ?? {};
+    const code = clean(String(error["code"] ?? error["type"] ?? ""));
+    const listed = error["validation_errors"]; // Attio's: each with the path of a field
+    const faults = Array.isArray(listed) ? listed.filter(isObject).slice(0, 5) : [];
+    const fields = namesIn([[error["param"]], ...faults.map(({ path }) => path)]);
+    const told = faults.map(({ path, message }) => `${JSON.stringify(path)}: ${String(message)}`);
+    const words = [error["message"] ?? "no message", ...told].join(" ");
     const detail = why || (service.quotesWords ? clean(words) : fields.join(", "));
-    const requestId = headers.get("request-id") ?? headers.get("x-attio-execution-id");
-    const outcome = [status === 0 ? "no answer" : status, code].filter(Boolean).join(" ");
-    const at = `[${call.method} ${call.path} -> ${outcome}${requestId === null ? "" : `, request ${clean(requestId)}`}]`;
-    super(`${service.name} ${status === 0 ? "gave no answer" : "refused"}${detail && `: ${detail}`} ${at}`);
+    const requestId = headers.get("request-id") ?? headers.get("x-attio-execution-id") ?? "";
+    const outcome = `${status || "no answer"} ${code}`.trim() + (requestId && `, request ${clean(requestId)}`);
+    const what = `${service.name} ${status === 0 ? "gave no answer" : "refused"}${detail && `: ${detail}`}`;
+    super(`${what} [${call.method} ${call.path} -> ${outcome}]`);
     this.status = status;
     this.code = code;
     this.fields = fields;
@@ -1658,20 +1647,10 @@ export class ApiError extends RunError {
   }
 }
 
-/** What Attio found wrong, each with the path of a field and a message. */
-function faultsOf(error: Json | undefined): Json[] {
-  const faults = error?.["validation_errors"];
-  return Array.isArray(faults) ? faults.filter(isObject).slice(0, 5) : [];
-}
-
-function wordsOf({ path, message }: Json): string {
-  return `${JSON.stringify(path)}: ${String(message)}`;
-}
-
-/** The names in the paths: of `data.values.name` the attribute `name`. What does not look like a name is left out. */
-function fieldsOf(faults: readonly Json[]): string[] {
-  const paths = faults.map(({ path }) => (Array.isArray(path) ? path.filter((part) => part !== undefined) : []));
-  const names = paths.map((path) => (path[0] === "data" && path[1] === "values" ? String(path[2]) : path.join(".")));
+/** The names in paths: of `data.values.name` the attribute `name`. What does not look like a name is left out. */
+function namesIn(paths: readonly unknown[]): string[] {
+  const parts = paths.filter((path) => Array.isArray(path));
+  const names = parts.map((path) => (path[0] === "data" && path[1] === "values" ? String(path[2]) : path.join(".")));
   return names.filter((name) => /^[\w.$[\]-]+$/.test(name));
 }
 
@@ -1694,20 +1673,15 @@ async function textOf(response: Response): Promise<string> {
  * One attempt. The time-out covers the body too: a connection may stall half-way through a page. `read` is called once,
  * with the answer that counts; what it throws is no failure of the attempt, and never tried again.
  */
-async function attempt<T>(
-  service: Service,
-  call: Call,
-  read: (json: Json) => T,
-): Promise<Failure | { readonly value: T }> {
+async function attempt<T>(service: Service, { method, path, query, body }: Call, read: (json: Json) => T) {
   const timeout = AbortSignal.timeout(service.timeoutMs);
-  const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query)}`;
   let response: Response;
   let json: Json | undefined;
   try {
-    response = await fetch(`${service.base}${call.path}${query}`, {
-      method: call.method,
-      headers: { ...service.headers, ...(call.body && { "content-type": "application/json" }) },
-      body: call.body === undefined ? null : JSON.stringify(call.body),
+    response = await fetch(`${service.base}${path}${query === undefined ? "" : `?${new URLSearchParams(query)}`}`, {
+      method,
+      headers: { ...service.headers, ...(body && { "content-type": "application/json" }) },
+      body: body === undefined ? null : JSON.stringify(body),
       redirect: "manual",
       signal: service.cutsInFlight ? AbortSignal.any([timeout, service.stop]) : timeout,
     });
@@ -1718,9 +1692,9 @@ async function attempt<T>(
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     // Of a name with several addresses each was tried: the first failure tells what there is to know.
     const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
-    const why = first instanceof Error ? first.message || first.name : String(first);
-    const told = timeout.aborted ? `none within ${service.timeoutMs} ms` : clean(why);
-    return { status: 0, headers: new Headers(), why: told, json: undefined, isUnsure: true };
+    const told = first instanceof Error ? first.message || first.name : String(first);
+    const why = timeout.aborted ? `none within ${service.timeoutMs} ms` : clean(told);
+    return { status: 0, headers: new Headers(), why, json, isUnsure: true };
   }
   const { status, headers } = response;
   if (response.ok && json !== undefined) return { value: read(json) };
@@ -1743,10 +1717,10 @@ function retryReason({ status, headers, why, json }: Failure): string | undefine
 }
 
 /** How long to wait: what `Retry-After` says, in seconds or as a date, else doubling with jitter; 0.5 s to 30 s. */
-function retryWaitMs(failure: Failure, tries: number, clock: Clock): number {
-  const told = failure.headers.get("retry-after") ?? "";
+function retryWaitMs({ headers }: Failure, tries: number, clock: Clock): number {
+  const told = headers.get("retry-after") ?? "";
   // A date is measured by the server's own clock, where it shows one. It is exact to the second: hence the jitter.
-  const serverNow = Date.parse(failure.headers.get("date") ?? "") || clock.now();
+  const serverNow = Date.parse(headers.get("date") ?? "") || clock.now();
   const toldMs = /^\d+$/.test(told) ? Number(told) * 1000 : Date.parse(told) - serverNow;
   const backoffMs = SHORTEST_WAIT_MS * 2 ** (tries - 1) * (0.5 + clock.random());
   const waitMs = Number.isNaN(toldMs) ? backoffMs : toldMs + 100 * clock.random();
@@ -1894,30 +1868,25 @@ const PAGE_OF_ANY = shape({ data: anyList, has_more: flag });
 /** Reads one page of a list; returns what `take` makes of it. */
 export function readPage<T extends { readonly id: string }, R>(
   stripe: Service,
-  list: StripeList<T>,
-  query: Query,
+  { path, kind, reader, lane = path, query }: StripeList<T>,
+  more: Query,
   take: (page: Page<T>) => R,
 ): Promise<R> {
-  const { path, lane = path } = list;
-  const call: Call = { method: "GET", path, lane, query: { ...list.query, ...query, limit: String(PAGE) } };
+  const call: Call = { method: "GET", path, lane, query: { ...query, ...more, limit: String(PAGE) } };
   return requestAs(stripe, call, (json) => {
     const { data, has_more: hasMore } = readAs(`page of ${path}`, PAGE_OF_ANY, json);
-    const objects = data.map((object) => readAs(list.kind, list.reader, object));
-    const cursor = query["starting_after"];
+    const objects = data.map((object) => readAs(kind, reader, object));
+    const cursor = more["starting_after"];
     if (hasMore && objects.length === 0)
       throw new UnexpectedError(`Stripe said has_more with an empty page of ${path} after ${cursor ?? "the start"}`);
-    if (cursor !== undefined && objects.some(({ id }) => id === cursor))
+    if (objects.some(({ id }) => id === cursor))
       throw new UnexpectedError(`Stripe repeated ${cursor} on the page of ${path} that follows it`);
     return take({ objects, hasMore });
   });
 }
 
 /** Reads a list by cursor alone, for what is short or has no `created` filter; `after` is an id to start behind. */
-export async function readPages<T extends { readonly id: string }>(
-  stripe: Service,
-  list: StripeList<T>,
-  after?: string,
-): Promise<T[]> {
+async function readPages<T extends { readonly id: string }>(stripe: Service, list: StripeList<T>, after?: string) {
   const all: T[] = [];
   for (let cursor = after; ; cursor = all.at(-1)?.id) {
     const hasMore = await readPage(stripe, list, cursor === undefined ? {} : { starting_after: cursor }, (page) => {
@@ -1927,22 +1896,6 @@ export async function readPages<T extends { readonly id: string }>(
     if (!hasMore) return all;
   }
 }
-
-/** The id of the last object read, to read on from; undefined where there is no more to read. */
-type Cursor = string | undefined;
-
-/**
- * What one worker reads, newest first: on from `created` down to `keep`, with the filters of its first page. `span`: the
- * seconds its last page covered, or, while it is `isNew`, the last page of the window it was cut from.
- */
-type Window = {
-  keep: number;
-  created: number;
-  span: number;
-  isNew: boolean;
-  reach: number;
-  readonly filter: Query;
-};
 
 /** What is wanted of a list. */
 export type Wanted<T> = {
@@ -1958,18 +1911,60 @@ export type Wanted<T> = {
   readonly hold?: () => Promise<void> | undefined;
 };
 
-/** A list while it is read. */
-type Listing<T> = {
-  readonly stripe: Service;
-  readonly list: StripeList<T>;
-  readonly use: Wanted<T>;
-  readonly take: (object: T) => void;
-  readonly crew: ReturnType<typeof createCrew>;
-  readonly open: Set<Window>;
-  cuts: number;
-  expands: boolean | "refused";
-};
-type Listed = { readonly id: string; readonly created: number };
+/**
+ * Reads pages like `readPage`, each with what the list can expand if that is needed: the first page with an object that
+ * needs it is read again, those that follow ask at once.
+ */
+function createReader<T extends { readonly id: string }>(stripe: Service, list: StripeList<T>, use: Wanted<T>) {
+  const { fields = [], isAlways = false, isVital = false } = list.expand ?? {};
+  const expand = Object.fromEntries(fields.map((field, at) => [`expand[${at}]`, field]));
+  let expands: boolean | "refused" = isAlways;
+
+  return async function read<R>(query: Query, take: (page: Page<T>) => R): Promise<R> {
+    if (expands === true)
+      return readPage(stripe, list, { ...query, ...expand }, take).catch(async (error: unknown) => {
+        if (!(error instanceof ApiError) || ![400, 403].includes(error.status)) throw error;
+        const taken = await readPage(stripe, list, query, take); // if this fails too, it was not the expansion's fault
+        if (isVital)
+          throw new RunError(
+            `Some charges are in another currency, or captured in part: what became of them only their balance transactions tell. ${keyProblem(error, STRIPE_EXTRAS.balances)}`,
+          );
+        if (expands !== "refused") use.onRefusal?.(error);
+        expands = "refused";
+        return taken;
+      });
+    const isUnclear = expands === false ? use.isUnclear : undefined;
+    const page = await readPage(stripe, list, query, (one) =>
+      isUnclear !== undefined && one.objects.some(isUnclear) ? undefined : { taken: take(one) },
+    );
+    if (page !== undefined) return page.taken;
+    expands ||= true;
+    return read(query, take);
+  };
+}
+
+/**
+ * What one worker reads, newest first: on from `created` down to `keep`. By its last page, a page covers `pageSeconds`,
+ * which is trusted for `reach` pages down; before its first page, both are of the window it was cut from.
+ */
+type Window = { keep: number; created: number; pageSeconds: number; reach: number };
+
+/**
+ * Cuts the window with the most left in two, by time: in the middle, but no more than `reach` pages down, since what
+ * lies further is a guess. Returns the older part; undefined where no window has four pages left.
+ */
+function cutWidest(windows: Iterable<Window>): Window | undefined {
+  const pagesLeft = ({ keep, created, pageSeconds, reach }: Window): number =>
+    reach > 64 ? 0 : keep === 0 ? Infinity : (created - keep) / pageSeconds;
+  const [widest] = [...windows].toSorted((a, b) => pagesLeft(b) - pagesLeft(a));
+  if (widest === undefined || pagesLeft(widest) < 4) return undefined;
+  const { keep, created, pageSeconds, reach } = widest;
+  const middle = keep === 0 ? 0 : Math.ceil((keep + created) / 2);
+  const cut = Math.max(middle, created - pageSeconds * reach);
+  if (cut <= 0) return undefined; // a window open below may hold nothing so far down
+  widest.keep = cut;
+  return { keep, created: cut - 1, pageSeconds, reach: reach * 2 };
+}
 
 /**
  * Calls `take` once for every object of a list created before `t0`, in no particular order.
@@ -1980,125 +1975,60 @@ type Listed = { readonly id: string; readonly created: number };
  * partition time, every object belongs to exactly one, and a second that fills many pages is simply paged.
  *
  * A cut costs at most one request more than reading on. Cuts are rationed to 4 and 3 for every 10 pages' worth of
- * objects, so that a list takes no more than 1.3 × its pages + 5 requests, however its objects lie in time.
+ * objects, so that a list takes no more than 1.3 × its pages + 5 requests, however its objects lie in time; and where
+ * requests wait for their turn already, none is made.
  */
-export async function readList<T extends Listed>(
+export async function readList<T extends { readonly id: string; readonly created: number }>(
   stripe: Service,
   list: StripeList<T>,
   use: Wanted<T>,
   take: (object: T) => void,
 ): Promise<void> {
+  const read = createReader(stripe, list, use);
   const crew = createCrew(LIST_WORKERS);
-  const expands = list.expand?.isAlways === true;
-  const reading: Listing<T> = { stripe, list, use, take, crew, open: new Set(), cuts: 4, expands };
-  openWindow(reading, { keep: 0, created: use.t0 - 1, span: Infinity, isNew: true, reach: 8 });
-  await crew.done();
-}
+  const open = new Set<Window>();
+  let cuts = 4;
 
-function openWindow<T extends Listed>(reading: Listing<T>, part: Omit<Window, "filter">): void {
-  const { list, use, open, crew } = reading;
-  const filter: Query = {
-    ...list.query,
-    ...(use.customer !== undefined && { customer: use.customer }),
-    "created[lt]": String(part.created + 1),
-    ...(part.keep > 0 && { "created[gte]": String(part.keep) }),
-  };
-  const window = { ...part, filter };
-  open.add(window);
-  crew.add(async () => {
-    let cursor = await readOn(reading, window, {});
-    while (cursor !== undefined) {
-      await use.hold?.();
-      cursor = await readOn(reading, window, { starting_after: cursor });
+  function readWindow(window: Window): void {
+    const { created, keep } = window;
+    const only = { ...(use.customer && { customer: use.customer }), ...(keep > 0 && { "created[gte]": String(keep) }) };
+    const filter = { ...only, "created[lt]": String(created + 1) };
+    open.add(window);
+    crew.add(async () => {
+      let last: T | undefined;
+      do {
+        await use.hold?.();
+        const after = last && { starting_after: last.id };
+        last = await read({ ...filter, ...after }, (page) => takePage(window, page));
+      } while (last !== undefined);
+    });
+  }
+
+  /** Takes what is the window's own. Returns the object to read on after; undefined where there is no more. */
+  function takePage(window: Window, { objects, hasMore }: Page<T>): T | undefined {
+    const newest = objects[0]?.created ?? 0;
+    for (const object of objects) {
+      if (object.created > window.created)
+        throw new UnexpectedError(`${list.path} is not newest first at ${object.id}`);
+      window.created = object.created;
+      if (object.created < window.keep) continue; // another worker's
+      take(object);
+      cuts += 0.3 / PAGE;
     }
-  });
-}
-
-/** Reads a page of the window and takes it; again, with all that the list can expand, if an object needs that. */
-async function readOn<T extends Listed>(reading: Listing<T>, window: Window, after: Query): Promise<Cursor> {
-  const { stripe, list, use, expands } = reading;
-  const fields = expands === true ? (list.expand?.fields ?? []) : [];
-  const expand = Object.fromEntries(fields.map((field, at) => [`expand[${at}]`, field]));
-  const isUnclear = expands === false ? use.isUnclear : undefined;
-  const read = (query: Query): Promise<Cursor | null> =>
-    readPage(stripe, list, { ...window.filter, ...query, ...after }, (page) =>
-      isUnclear !== undefined && page.objects.some(isUnclear) ? null : takePage(reading, window, page),
-    );
-  const cursor = await read(expand).catch(async (error: unknown) => {
-    if (expands !== true || !(error instanceof ApiError) || ![400, 403].includes(error.status)) throw error;
-    const without = await read({}); // if this fails as well, it was not the expansion's fault
-    noteRefusal(reading, error);
-    return without;
-  });
-  if (cursor !== null) return cursor;
-  reading.expands ||= true;
-  return readOn(reading, window, after);
-}
-
-/** Stripe will not expand, but reads: a list is read on without, unless what is missing is vital. */
-function noteRefusal<T>(reading: Listing<T>, refusal: ApiError): void {
-  if (reading.list.expand?.isVital === true) {
-    const why = "Some charges are in another currency, or captured in part: what became of them";
-    throw new RunError(`${why} only their balance transactions tell. ${keyProblem(refusal, STRIPE_EXTRAS.balances)}`);
+    Object.assign(window, { pageSeconds: Math.max(1, newest - window.created), reach: 8 });
+    const isOver = !hasMore || window.created < window.keep;
+    if (isOver) open.delete(window);
+    while (open.size < LIST_WORKERS && cuts >= 1 && stripe.pace.waiting(list.path) < 3) {
+      const older = cutWidest(open);
+      if (older === undefined) break;
+      cuts -= 1;
+      readWindow(older);
+    }
+    return isOver ? undefined : objects.at(-1);
   }
-  if (reading.expands !== "refused") reading.use.onRefusal?.(refusal);
-  reading.expands = "refused";
-}
 
-/** Takes what is the window's own. */
-function takePage<T extends Listed>(reading: Listing<T>, window: Window, { objects, hasMore }: Page<T>): Cursor {
-  const newest = objects[0]?.created ?? window.created;
-  for (const object of objects) {
-    if (object.created > window.created)
-      throw new UnexpectedError(`${reading.list.path} is not newest first at ${object.id}`);
-    window.created = object.created;
-    if (object.created < window.keep) continue; // another worker's
-    reading.take(object);
-    reading.cuts += 0.3 / PAGE;
-  }
-  window.span = newest - window.created;
-  window.isNew = false;
-  window.reach = 8;
-  const isOver = !hasMore || window.created < window.keep;
-  if (isOver) reading.open.delete(window);
-  cutWhileFree(reading);
-  return isOver ? undefined : objects.at(-1)?.id;
-}
-
-function cutWhileFree<T extends Listed>(reading: Listing<T>): void {
-  // Where so many wait for their turn already, the pace is the limit: more windows would only cost part-filled pages.
-  const isFree = (): boolean => reading.stripe.pace.waiting() < 10;
-  while (reading.open.size < LIST_WORKERS && reading.cuts >= 1 && isFree()) {
-    const [widest] = [...reading.open].toSorted((a, b) => pagesLeft(b) - pagesLeft(a));
-    const cut = widest === undefined ? 0 : cutBelow(widest.created, widest.keep, widest.span, widest.reach);
-    if (widest === undefined || cut === 0) return;
-    reading.cuts -= 1;
-    // How much lies beyond the cut nobody knows: there, the next cut may look twice as far.
-    const { keep, span, reach } = widest;
-    openWindow(reading, { keep, created: cut - 1, span, isNew: true, reach: reach * 2 });
-    widest.keep = cut;
-  }
-}
-
-/**
- * How many pages a window still holds, by the measure of its last one. One that is open below may hold any number; one
- * that is new may hold nothing, and is trusted only as far as the first page opens windows: 8, 16, 32, 64 pages.
- */
-function pagesLeft({ created, keep, span, isNew, reach }: Window): number {
-  if (isNew && reach > 64) return 0;
-  return keep === 0 ? Infinity : (created - keep) / Math.max(1, span);
-}
-
-/**
- * Where to cut the unread rest of a window, which goes from `from` (0: open below) up to `oldest`, after a page that
- * spanned `span` seconds: in the middle, but no more than `reach` such pages down, since what lies further is a guess.
- * 0 where either part would hold less than two pages, by that page's measure.
- */
-export function cutBelow(oldest: number, from: number, span: number, reach: number): number {
-  const pageSeconds = Math.max(1, span);
-  const middle = from === 0 ? 0 : Math.ceil((from + oldest) / 2);
-  const cut = Math.max(middle, oldest - pageSeconds * reach, 0);
-  return oldest - cut >= 2 * pageSeconds && cut - from >= 2 * pageSeconds ? cut : 0;
+  readWindow({ keep: 0, created: use.t0 - 1, pageSeconds: Infinity, reach: 8 });
+  await crew.done();
 }
 
 /**
@@ -2113,20 +2043,18 @@ export async function readInvoices(
   const crew = createCrew(1 + LIST_WORKERS);
   const takeWhole = (invoice: Invoice): void => {
     if (!use.hasLines || !invoice.lines.has_more) return take(invoice);
-    crew.add(async () => take(await withAllLines(stripe, invoice)));
+    crew.add(async () => {
+      const list = { kind: `invoice ${invoice.id} line`, reader: INVOICE_LINE, lane: LINES_LANE };
+      const { data } = invoice.lines;
+      const more = await readPages(stripe, { ...list, path: `/v1/invoices/${invoice.id}/lines` }, data.at(-1)?.id);
+      take({ ...invoice, lines: { data: [...data, ...more], has_more: false } });
+    });
   };
   // Lines come more slowly than invoices: a page takes its place behind those that wait, so that they stay few.
   const hold = (): Promise<void> | undefined =>
     crew.waiting.length < PAGE ? undefined : new Promise((begin) => crew.add(async () => begin()));
   crew.add(() => readList(stripe, STRIPE_LISTS.invoices, { ...use, hold }, takeWhole));
   await crew.done();
-}
-
-async function withAllLines(stripe: Service, invoice: Invoice): Promise<Invoice> {
-  const list = { kind: `invoice ${invoice.id} line`, reader: INVOICE_LINE, lane: LINES_LANE };
-  const embedded = invoice.lines.data;
-  const more = await readPages(stripe, { ...list, path: `/v1/invoices/${invoice.id}/lines` }, embedded.at(-1)?.id);
-  return { ...invoice, lines: { data: [...embedded, ...more], has_more: false } };
 }
 
 /** Calls `take` for one customer, unless it is deleted. Throws `ApiError` where there never was one. */
@@ -2150,10 +2078,9 @@ export async function readCoupons(stripe: Service, ids: readonly string[], warn:
     }
   });
   await createCrew(LIST_WORKERS, tasks).done();
-  if (refusals.length > 0)
-    warn(
-      `${refusals.length} of ${ids.length} coupons cannot be read: mrr stays empty where it needs one. ${refusals[0]}`,
-    );
+  const [why] = refusals;
+  const count = `${refusals.length} of ${ids.length} coupons`;
+  if (why !== undefined) warn(`${count} cannot be read: mrr stays empty where it needs one. ${why}`);
   return coupons;
 }
 
@@ -2176,13 +2103,12 @@ export async function checkStripe(stripe: Service): Promise<string[]> {
       return [];
     } catch (error) {
       if (!(error instanceof ApiError) || ![401, 403].includes(error.status)) throw error;
-      return [{ text: keyProblem(error, permission), isGeneral: isOfWholeKey(error) }];
+      return [{ error, permission }];
     }
   });
-  const problems = (await Promise.all(checks)).flat();
-  // A key that is wrong altogether is wrong for each endpoint: said once.
-  const general = problems.find(({ isGeneral }) => isGeneral);
-  return (general === undefined ? problems : [general]).map((problem) => problem.text);
+  const refusals = (await Promise.all(checks)).flat();
+  const general = refusals.find(({ error }) => isOfWholeKey(error));
+  return (general ? [general] : refusals).map(({ error, permission }) => keyProblem(error, permission));
 }
 
 /** True where nothing of this key can be read, whatever its permissions: said once, not for each list. */
@@ -2191,22 +2117,19 @@ function isOfWholeKey({ status, code }: ApiError): boolean {
 }
 
 /** A refused key in words that name the page to open and the box to tick. */
-export function keyProblem(error: ApiError, wanted: Permission): string {
+export function keyProblem(error: ApiError, { name, slug }: Permission): string {
   const page = "https://dashboard.stripe.com/apikeys";
-  const say = (what: string): string => `${what} ${error.message}`;
-  if (!isOfWholeKey(error))
-    return say(`STRIPE_API_KEY lacks the permission "${wanted.name}" (${wanted.slug}). Set it to Read at ${page}.`);
-  if (error.code === "api_key_expired") return say(`STRIPE_API_KEY has expired. Create a new one at ${page}.`);
-  if (error.status === 401)
-    return say(`STRIPE_API_KEY is unknown to Stripe: mistyped, deleted, or of another account. Look at ${page}.`);
-  return say(`STRIPE_API_KEY is limited to IP addresses that are not this machine's, it seems. Look at ${page}.`);
+  const say = (what: string, todo: string): string => `STRIPE_API_KEY ${what} ${todo} at ${page}. ${error.message}`;
+  if (!isOfWholeKey(error)) return say(`lacks the permission "${name}" (${slug}).`, "Set it to Read");
+  if (error.code === "api_key_expired") return say("has expired.", "Create a new one");
+  if (error.status === 401) return say("is unknown to Stripe: mistyped, deleted, or of another account.", "Look");
+  return say("is limited to IP addresses that are not this machine's, it seems.", "Look");
 }
 
 // ----------------------------------------------------------------- Attio ----
-// Records in and out. A record's values are a Map of slug → canonical text ("12.50", an ISO instant, a record id), so
-// that equal means equal whatever the wire format; an empty value has no entry. Knows no charge and no Stripe.
+// The key, the object beside what it must be, and records in and out. Knows no charge and no Stripe.
 
-const OFFSET_PAGE = 500;
+const LIST_LIMIT = 500;
 const FILTER_BATCH = 100;
 const READ_WORKERS = 20;
 const WRITE_WORKERS = 16;
@@ -2223,119 +2146,64 @@ export function connectAttio(settings: Settings, connection: Connection): Servic
   return { ...service, isKeyActive };
 }
 
-/** Creates with POST, changes with PATCH: the bootstrap's configuration, and people. Our records: `assertRecord`. */
-export function attioWrite(attio: Service, method: "POST" | "PATCH", path: string, given: Json): Promise<Json> {
-  return request(attio, { method, path, lane: "write", body: { data: given } });
+/** For `catch`: what stands in for an answer that was refused, with one of these where there are any. */
+export function orIfRefused<T>(instead: T, ...statuses: readonly number[]): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof ApiError && (statuses.length === 0 || statuses.includes(error.status))) return instead;
+    throw error;
+  };
 }
 
 const KEY = shape({ active: flag, scope: maybe(text), workspace_name: maybe(text) });
 
 /** What the key may do; `problems` say what it lacks of `needed`. A read-write scope implies its read scope. */
 export async function readAttioKey(attio: Service, needed: readonly string[]) {
-  const key = await request(attio, SELF).catch((error: unknown) => {
-    // A malformed token is answered with 400, a wrong one with 200 and `active: false`.
-    if (error instanceof ApiError && [400, 401, 403].includes(error.status)) return { active: false };
-    throw error;
-  });
-  const { active, scope, workspace_name } = readAs("Attio key", KEY, key);
+  // A malformed token is answered with 400, a wrong one with 200 and `active: false`.
+  const answer = await request(attio, SELF).catch(orIfRefused({ active: false }, 400, 401, 403));
+  const { active, scope, workspace_name } = readAs("Attio key", KEY, answer);
   const scopes = (scope ?? "").split(/\s+/);
-  const has = (name: string): boolean =>
-    scopes.includes(name) || scopes.includes(name.replace(/:read$/, ":read-write"));
-  const lacking = active ? needed.filter((name) => !has(name)) : [];
-  const problems = lacking.map((name) => `ATTIO_API_KEY lacks the scope ${name}. Grant it in ${ATTIO_KEYS_PAGE}.`);
-  const inactive = "ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create a new one in";
-  if (!active) problems.push(`${inactive} ${ATTIO_KEYS_PAGE}. [GET /v2/self]`);
-  return { scopes, workspace: clean(workspace_name ?? ""), problems };
-}
-
-/** Reads a list that comes whole. */
-async function readWhole<T>(attio: Service, path: string, reader: Reader<T, unknown>, query: Query = {}): Promise<T[]> {
-  const answer = await request(attio, { method: "GET", path, query, lane: "read" });
-  return readAs(`list of ${path}`, shape({ data: listOf(reader) }), answer).data;
-}
-
-/** Calls `take` once for each element of a list that is paged by offset. */
-async function readByOffset<T extends { readonly id: object }>(
-  attio: Service,
-  { method, path, query, body }: Call,
-  reader: Reader<T, unknown>,
-  take: (element: T) => void,
-): Promise<void> {
-  const seen = new Set<string>();
-  for (let offset = 0; ; offset += OFFSET_PAGE) {
-    const place = { limit: OFFSET_PAGE, offset };
-    const inQuery = { query: { ...query, limit: String(OFFSET_PAGE), offset: String(offset) } };
-    const paged = method === "GET" ? inQuery : { body: { ...body, ...place } };
-    const known = seen.size;
-    const isLast = await requestAs(attio, { method, path, lane: "read", ...paged }, (json) => {
-      const page = readAs(`page of ${path}`, shape({ data: listOf(reader) }), json).data;
-      for (const element of page) {
-        const id = JSON.stringify(element.id);
-        if (!seen.has(id)) take(element);
-        seen.add(id);
-      }
-      return page.length < OFFSET_PAGE;
-    });
-    // A configuration list that ignores the offset has sent all it has; records that come again hide others.
-    if (isLast || (seen.size === known && method === "GET")) return;
-    if (seen.size === known) throw new UnexpectedError(`Attio repeated a page of ${path} at offset ${offset}`);
-  }
+  const granted = [...scopes, ...scopes.map((name) => name.replace(/:read-write$/, ":read"))];
+  const lacking = needed.filter((name) => !granted.includes(name));
+  const where = "in Attio › Workspace settings › Developers.";
+  const inactive = `ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create a new one ${where} [GET /v2/self]`;
+  const problems = lacking.map((name) => `ATTIO_API_KEY lacks the scope ${name}. Grant it ${where}`);
+  return { scopes, workspace: clean(workspace_name ?? ""), problems: active ? problems : [inactive] };
 }
 
 const OBJECT_NAME = shape({ id: shape({ object_id: text }), api_slug: maybe(text) });
 const OPTION = shape({ title: text, is_archived: flag });
-const CONFIG = shape({
-  currency: maybe(shape({ default_currency_code: maybe(text) })),
-  record_reference: maybe(shape({ allowed_object_ids: listOrNone(text) })),
-});
-const ATTRIBUTE = shape({
-  id: shape({ attribute_id: text }),
-  api_slug: text,
-  type: text,
-  is_unique: flag,
-  is_multiselect: flag,
-  is_archived: flag,
-  is_writable: flag,
-  config: maybe(CONFIG),
-});
+const CURRENCY_CONFIG = shape({ default_currency_code: maybe(text) });
+const LINK_CONFIG = shape({ allowed_object_ids: listOrNone(text) });
+const CONFIG = shape({ currency: maybe(CURRENCY_CONFIG), record_reference: maybe(LINK_CONFIG) });
+const TRAITS = { is_unique: flag, is_multiselect: flag, is_archived: flag, is_writable: flag };
+const ATTRIBUTE = shape({ api_slug: text, type: text, ...TRAITS, config: maybe(CONFIG) });
 type Attribute = ReadBy<typeof ATTRIBUTE>;
 
-/** What is wrong with an attribute, in a few words; `held` is the currency it has. The bootstrap mends the first two. */
-export type Difference = {
-  readonly slug: string;
-  readonly fault: Fault;
-  readonly words: string;
-  readonly held: string;
-};
-type Fault = "missing" | "archived" | "type" | "several" | "fixed" | "not unique" | "currency" | "target";
+/** What is wrong with an attribute, in a few words. The bootstrap mends what is missing, archived, or lacks options. */
+export type Difference = NonNullable<ReturnType<typeof differenceOf>>;
+type Place = { readonly currency: string; readonly ids: ReadonlyMap<string, string>; readonly lacking: string[] };
 
-/** Compares an attribute with its spec; `objectIds` are the workspace's by slug, for what references point to. */
-function differenceOf(
-  { slug, type, isUnique, target }: AttributeSpec,
-  attribute: Attribute | undefined,
-  { currency, objectIds }: { readonly currency: string; readonly objectIds: ReadonlyMap<string, string> },
-): Difference | undefined {
-  const held = clean(attribute?.config?.currency?.default_currency_code ?? "no currency");
-  const is = (fault: Fault, words: string): Difference => ({ slug, fault, words, held });
-  if (attribute === undefined) return is("missing", "is missing");
-  const allowed = attribute.config?.record_reference?.allowed_object_ids ?? [];
-  const pointsTo = (object: string): boolean => allowed.length === 0 || allowed.includes(objectIds.get(object) ?? "");
-  if (attribute.type !== type) return is("type", `is of type ${clean(attribute.type)}, must be ${type}`);
-  if (attribute.is_multiselect) return is("several", "takes several values, must take one");
-  if (!attribute.is_writable) return is("fixed", "cannot be written");
-  if (isUnique && !attribute.is_unique) return is("not unique", "is not unique");
-  if (type === "currency" && held !== attioCurrency(currency))
-    return is("currency", `is in ${held}, but CURRENCY says ${currency}`);
-  if (target !== undefined && !pointsTo(target)) return is("target", `does not point to ${target}`);
-  return attribute.is_archived ? is("archived", "is archived") : undefined;
-}
-
-/** Where the whole object is in another currency than CURRENCY says: what to do, said once for all its amounts. */
-export function currencyRemedy(differences: readonly Difference[], currency: string): string | undefined {
-  const total = differences.find(({ slug, fault }) => slug === "total_revenue" && fault === "currency");
-  if (total === undefined || !/^[A-Z]{3}$/.test(total.held)) return undefined;
-  const setting = total.held === "NTD" ? "twd" : total.held.toLowerCase();
-  return `Set CURRENCY=${setting}: CURRENCY is ${currency}, but the object ${OBJECT} in Attio is in ${total.held}.`;
+/** The first fault of an attribute. `ids` are the workspace's objects, by slug, `lacking` the options to be added. */
+function differenceOf(spec: AttributeSpec, attribute: Attribute | undefined, { currency, ids, lacking }: Place) {
+  const { slug, type, isUnique, target } = spec;
+  if (attribute === undefined) return { slug, fault: "missing", words: "is missing", held: "" } as const;
+  const { config } = attribute;
+  const held = clean(config?.currency?.default_currency_code ?? "no currency");
+  const allowed = config?.record_reference?.allowed_object_ids ?? [];
+  const isElsewhere = target !== undefined && allowed.length > 0 && !allowed.includes(ids.get(target) ?? "");
+  const isForeign = type === "currency" && held !== attioCurrency(currency);
+  const faults = [
+    ["type", attribute.type !== type, `is of type ${clean(attribute.type)}, must be ${type}`],
+    ["several", attribute.is_multiselect, "takes several values, must take one"],
+    ["fixed", !attribute.is_writable, "cannot be written"],
+    ["not unique", isUnique && !attribute.is_unique, "is not unique"],
+    ["currency", isForeign, `is in ${held}, but CURRENCY says ${currency}`],
+    ["target", isElsewhere, `does not point to ${target}`],
+    ["archived", attribute.is_archived, "is archived"],
+    ["options", type === "select" && lacking.length > 0, `lacks the option ${lacking.join(", ")}`],
+  ] as const;
+  const found = faults.find(([, isSo]) => isSo);
+  return found && { slug, fault: found[0], words: found[2], held };
 }
 
 /** Attio's name of a currency: ISO 4217 but for Taiwan's. */
@@ -2343,41 +2211,44 @@ export function attioCurrency(currency: string): string {
   return currency === "twd" ? "NTD" : currency.toUpperCase();
 }
 
+/** Reads a list of the configuration, which has far fewer elements than a page may have. */
+async function readWhole<T>(attio: Service, path: string, reader: Reader<T, unknown>, query: Query = {}): Promise<T[]> {
+  const answer = await request(attio, { method: "GET", path, query, lane: "read" });
+  const { data } = readAs(`list of ${path}`, shape({ data: listOf(reader) }), answer);
+  if (data.length >= LIST_LIMIT) throw new UnexpectedError(`${path} lists ${data.length}, so there may be more`);
+  return data;
+}
+
 /**
  * The object beside what it must be. `spendSlugs` are all that will be written: every currency attribute `spend_*`
- * belongs to the sync; `unmappedSlugs` are those that no mapping names. `options` are those that cannot be chosen.
+ * belongs to the sync; `unmappedSlugs` are those that no mapping names. `options`, by title: true for an archived one.
  */
-export async function inspectObject(attio: Service, settings: Settings) {
+export async function inspectObject(attio: Service, { productSlugs, currency }: Settings) {
   const path = `/v2/objects/${OBJECT}/attributes`;
-  const query = { show_archived: "true" }; // they still hold their slug
-  const call: Call = { method: "GET", path, query };
-  const bySlug = new Map<string, Attribute>();
-  const [objects, held] = await Promise.all([
+  const archived = { show_archived: "true" }; // they still hold their slug
+  const noneIfAbsent = orIfRefused([], 400, 404); // what is missing shows in the comparison
+  const [objects, attributes, titles] = await Promise.all([
     readWhole(attio, "/v2/objects", OBJECT_NAME),
-    readWhole(attio, `${path}/subscription_status/options`, OPTION, query).catch(noneIfAbsent),
-    readByOffset(attio, call, ATTRIBUTE, (one) => void bySlug.set(one.api_slug, one)).catch(noneIfAbsent),
+    readWhole(attio, path, ATTRIBUTE, { ...archived, limit: String(LIST_LIMIT) }).catch(noneIfAbsent),
+    readWhole(attio, `${path}/subscription_status/options`, OPTION, archived).catch(noneIfAbsent),
   ]);
-  const mapped = slugsOf(settings.productSlugs);
-  const spend = [...bySlug.values()].filter(({ type, is_archived }) => type === "currency" && !is_archived);
-  const ours = spend.map(({ api_slug }) => api_slug).filter((slug) => SLUG_PATTERN.test(slug));
-  const unmappedSlugs = ours.filter((slug) => !mapped.includes(slug)).toSorted();
+  const mapped = slugsOf(productSlugs);
+  const money = attributes.filter(({ type, is_archived }) => type === "currency" && !is_archived);
+  const spend = money.map(({ api_slug }) => api_slug).filter((slug) => SLUG_PATTERN.test(slug));
+  const unmappedSlugs = spend.filter((slug) => !mapped.includes(slug)).toSorted();
   const spendSlugs = [...mapped, ...unmappedSlugs];
   const specs = attributeSpecs(spendSlugs);
-  const objectIds = new Map(objects.map(({ id, api_slug }) => [api_slug ?? "", id.object_id]));
-  const place = { currency: settings.currency, objectIds };
+  const ids = new Map(objects.map(({ id, api_slug }) => [api_slug ?? "", id.object_id]));
+  const bySlug = new Map(attributes.map((attribute) => [attribute.api_slug, attribute]));
+  const options = new Map(titles.map(({ title, is_archived }) => [title, is_archived]));
+  const place = { currency, ids, lacking: STATUSES.filter((title) => options.get(title) !== false) };
   const differences = specs.flatMap((spec) => differenceOf(spec, bySlug.get(spec.slug), place) ?? []);
-  // An attribute of another type takes no options: it is named as wrong.
-  const isOther = differences.some(({ slug, fault }) => slug === "subscription_status" && fault === "type");
-  const lacking = STATUSES.filter((status) => !held.some(({ title, is_archived }) => title === status && !is_archived));
-  const options = lacking.map((title) => ({ title, isArchived: held.some((option) => option.title === title) }));
-  return {
-    hasObject: objectIds.has(OBJECT),
-    specs,
-    spendSlugs,
-    unmappedSlugs,
-    differences,
-    options: isOther ? [] : options,
-  };
+  // Where the whole object is in another currency than CURRENCY says, that is said once for all its amounts.
+  const total = differences.find(({ slug, fault }) => slug === "total_revenue" && fault === "currency")?.held;
+  const setting = total === "NTD" ? "twd" : total?.toLowerCase();
+  const what = `CURRENCY is ${currency}, but the object ${OBJECT} in Attio is in ${total}.`;
+  const remedy = total === undefined ? undefined : `Set CURRENCY=${setting}: ${what}`;
+  return { hasObject: ids.has(OBJECT), specs, spendSlugs, unmappedSlugs, differences, remedy, options };
 }
 
 /** Key, scopes, object, attributes with types, match key, currencies, options: everything that is wrong, at once. */
@@ -2388,23 +2259,14 @@ export async function checkAttio(attio: Service, settings: Settings) {
   const { workspace, scopes, problems } = await readAttioKey(attio, ["object_configuration:read", records]);
   if (!scopes.some((scope) => scope.startsWith("object_configuration:")))
     return { problems, workspace, spendSlugs: slugsOf(settings.productSlugs), unmappedSlugs: [] };
-  const { hasObject, spendSlugs, unmappedSlugs, differences, options } = await found;
-  const remedy = currencyRemedy(differences, settings.currency);
+  const { hasObject, spendSlugs, unmappedSlugs, differences, remedy } = await found;
   const listed = differences.filter(({ fault }) => remedy === undefined || fault !== "currency");
   const wrong = listed.map(({ slug, words }) => `${slug} ${words}`);
-  if (options.length > 0 && !differences.some(({ slug }) => slug === "subscription_status"))
-    wrong.push(`subscription_status lacks the option ${options.map(({ title }) => title).join(", ")}`);
   const head = `Object ${OBJECT} in Attio; what to do: ${settings.commands.bootstrapDryRun}`;
   if (!hasObject) problems.push(`There is no object ${OBJECT} in Attio. Next: ${settings.commands.bootstrap}`);
   else if (wrong.length > 0) problems.push([head, ...wrong].join("\n      "));
   if (remedy !== undefined) problems.push(remedy);
   return { problems, workspace, spendSlugs, unmappedSlugs };
-}
-
-/** What hangs on an object or attribute that is not there; that it is missing shows in the comparison. */
-function noneIfAbsent(error: unknown): [] {
-  if (error instanceof ApiError && [400, 404].includes(error.status)) return [];
-  throw error;
 }
 
 const RECORD = shape({ id: shape({ record_id: text }), values: anyObject });
@@ -2414,46 +2276,48 @@ const ACTOR = shape({ created_by_actor: maybe(shape({ type: maybe(text) })) });
 const VALUES = {
   text: shape({ value: maybe(text) }),
   select: shape({ option: shape({ title: text }) }),
-  timestamp: shape({ value: text }),
+  timestamp: shape({ value: leaf("an instant", (value): value is string => !Number.isNaN(Date.parse(String(value)))) }),
   currency: shape({ currency_value: decimalOrText }),
   reference: shape({ target_record_id: text }),
 };
 const ADDRESS = shape({ email_address: maybe(text), original_email_address: maybe(text) });
 
-/** Reads the records of an object that a filter lets through, oldest first: new ones land at the end. */
-function queryRecords(attio: Service, object: string, filter: Json, take: (one: AttioRecord) => void): Promise<void> {
-  const body = { ...filter, sorts: [{ attribute: "created_at", direction: "asc" }] };
-  return readByOffset(attio, { method: "POST", path: `/v2/objects/${object}/records/query`, body }, RECORD, take);
+/** Calls `take` once for each record of an object that a filter lets through, oldest first: new ones land at the end. */
+async function queryRecords(attio: Service, object: string, filter: Json, take: (one: AttioRecord) => void) {
+  const path = `/v2/objects/${object}/records/query`;
+  const seen = new Set<string>();
+  for (let offset = 0, isLast = false; !isLast; offset += LIST_LIMIT) {
+    const body = { ...filter, sorts: [{ attribute: "created_at", direction: "asc" }], limit: LIST_LIMIT, offset };
+    isLast = await requestAs(attio, { method: "POST", path, lane: "read", body }, (json) => {
+      const page = readAs(`page of ${path}`, shape({ data: listOf(RECORD) }), json).data;
+      const unseen = page.filter(({ id }) => !seen.has(id.record_id));
+      unseen.forEach(take);
+      for (const { id } of unseen) seen.add(id.record_id);
+      if (unseen.length > 0 || page.length < LIST_LIMIT) return page.length < LIST_LIMIT;
+      throw new UnexpectedError(`Attio repeated a page of ${path} at offset ${offset}`);
+    });
+  }
 }
 
-/** Calls `read` for a hundred at a time, which a filter is known to take; twenty wait for answers at once. */
-async function inBatches(all: Iterable<string>, read: (batch: readonly string[]) => Promise<void>): Promise<void> {
-  const tasks = [...batches([...all], FILTER_BATCH)].map((batch) => () => read(batch));
-  await createCrew(READ_WORKERS, tasks).done();
-}
+const noCrm = (): Crm => ({ records: new Map(), duplicates: new Map(), withoutKey: 0 });
+type CrmPlace = { readonly spendSlugs: readonly string[]; readonly currency: string };
 
 /** Reads the object's records into `crm`: all of them, or those of some customers. */
-export async function readCrm(
-  attio: Service,
-  { spendSlugs, currency }: { readonly spendSlugs: readonly string[]; readonly currency: string },
-  customerIds?: readonly string[],
-  crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 },
-): Promise<Crm> {
-  const specs = attributeSpecs(spendSlugs);
-  const wanted = customerIds && new Set(customerIds);
+export async function readCrm(attio: Service, place: CrmPlace, customerIds?: readonly string[], crm = noCrm()) {
+  const specs = attributeSpecs(place.spendSlugs);
   const take = (read: AttioRecord): void => {
-    const record = comparableRecord(read, specs, currency);
-    const { recordId } = record;
-    const key = record.values.get(MATCH_KEY);
+    const record = comparableRecord(read, specs, place.currency);
+    const { recordId, values } = record;
+    const key = values.get(MATCH_KEY);
+    const other = crm.records.get(key ?? "");
     if (key === undefined) crm.withoutKey += 1;
-    if (key === undefined || wanted?.has(key) === false) return; // filters ignore case
-    const other = crm.records.get(key);
-    if (other === undefined) crm.records.set(key, record);
+    else if (other === undefined) crm.records.set(key, record);
     else if (other.recordId !== recordId) valueAt(crm.duplicates, key, () => [other.recordId]).push(recordId);
   };
-  if (customerIds === undefined) await queryRecords(attio, OBJECT, {}, take);
-  const filterOf = (batch: readonly string[]): Json => ({ filter: { [MATCH_KEY]: { $in: batch } } });
-  await inBatches(customerIds ?? [], (batch) => queryRecords(attio, OBJECT, filterOf(batch), take));
+  const some = [...batches(customerIds ?? [], FILTER_BATCH)].map((ids) => ({ filter: { [MATCH_KEY]: { $in: ids } } }));
+  const filters = customerIds === undefined ? [{}] : some;
+  const tasks = filters.map((filter) => () => queryRecords(attio, OBJECT, filter, take));
+  await createCrew(READ_WORKERS, tasks).done();
   return crm;
 }
 
@@ -2464,7 +2328,7 @@ function comparableRecord(read: AttioRecord, specs: readonly AttributeSpec[], cu
   const setByOthers = new Set<string>();
   for (const spec of specs) {
     const kind = `record ${recordId} ${spec.slug}`;
-    const value = readAs(kind, listOrNone(anyObject), read.values[spec.slug])[0];
+    const [value] = readAs(kind, listOrNone(anyObject), read.values[spec.slug]);
     if (value === undefined) continue;
     const written = readAs(kind, (wire) => canonical(spec, wire, currency), value);
     if (written !== "") values.set(spec.slug, written);
@@ -2475,14 +2339,11 @@ function comparableRecord(read: AttioRecord, specs: readonly AttributeSpec[], cu
 }
 
 /** One value as text that can be compared: "12.50" however Attio writes 12.5, an instant in ISO form, ids and titles. */
-function canonical(spec: AttributeSpec, value: unknown, currency: string): string {
-  if (spec.type === "text") return VALUES.text(value).value ?? "";
-  if (spec.type === "select") return VALUES.select(value).option.title;
-  if (spec.type === "record-reference") return VALUES.reference(value).target_record_id;
-  if (spec.type === "timestamp") {
-    const at = new Date(VALUES.timestamp(value).value);
-    return Number.isNaN(at.getTime()) ? "an unreadable time" : at.toISOString();
-  }
+function canonical({ type }: AttributeSpec, value: unknown, currency: string): string {
+  if (type === "text") return VALUES.text(value).value ?? "";
+  if (type === "select") return VALUES.select(value).option.title;
+  if (type === "record-reference") return VALUES.reference(value).target_record_id;
+  if (type === "timestamp") return new Date(VALUES.timestamp(value).value).toISOString();
   // Attio sends a number, its documentation shows text. What is finer than the minor unit never equals ours.
   const amountText = String(VALUES.currency(value).currency_value);
   const amount = parseMinor(amountText, currency);
@@ -2490,26 +2351,30 @@ function canonical(spec: AttributeSpec, value: unknown, currency: string): strin
 }
 
 /** A value as Attio's published schema has it, an array of one; `[]` clears. The attribute has the currency. */
-function encode(spec: AttributeSpec, value: string | undefined): unknown[] {
+function encode({ type, target }: AttributeSpec, value: string | undefined): unknown[] {
   if (value === undefined) return [];
-  if (spec.type === "currency") return [{ currency_value: Number(value) }];
-  return [spec.target === undefined ? value : { target_object: spec.target, target_record_id: value }];
+  if (type === "currency") return [{ currency_value: Number(value) }];
+  return [target === undefined ? value : { target_object: target, target_record_id: value }];
+}
+
+/** Writes one record; every write of a run goes through here. Returns its id, which only an answer that shows it has. */
+async function writeRecord(attio: Service, place: Omit<Call, "body" | "lane">, values: Json): Promise<string> {
+  const answer = await request(attio, { ...place, lane: "write", body: { data: { values } } });
+  return readAs("answer to a write", WRITTEN, answer).data.id.record_id;
 }
 
 /**
- * Writes one record, found or created by its customer id; attributes that are not among `values` stay as they are.
- * Returns false where that took leaving out its links, as one leads to a record that is gone. Throws `ApiError`, or
- * `UnexpectedError` where the answer does not show the record.
+ * Writes a customer's record, found or created by its id; attributes that are not among `values` stay as they are.
+ * Returns false where that took leaving out its links, as one leads to a record that is gone.
  * https://docs.attio.com/rest-api/endpoint-reference/records/assert-a-record
  */
 export async function assertRecord(attio: Service, values: ReadonlyMap<string, string | undefined>): Promise<boolean> {
-  const specs = attributeSpecs([...values.keys()].filter((slug) => SLUG_PATTERN.test(slug)));
-  const given = specs.filter(({ slug }) => values.has(slug));
-  const assert = (some: readonly AttributeSpec[]): Promise<unknown> => {
-    const encoded = Object.fromEntries(some.map((spec) => [spec.slug, encode(spec, values.get(spec.slug))]));
+  const spend = [...values.keys()].filter((slug) => SLUG_PATTERN.test(slug));
+  const given = attributeSpecs(spend).filter(({ slug }) => values.has(slug));
+  const assert = (specs: readonly AttributeSpec[]): Promise<string> => {
     const place = { path: `/v2/objects/${OBJECT}/records`, query: { matching_attribute: MATCH_KEY } };
-    const call: Call = { method: "PUT", ...place, lane: "write", body: { data: { values: encoded } } };
-    return requestAs(attio, call, (json) => readAs("answer to a write", WRITTEN, json));
+    const encoded = specs.map((spec) => [spec.slug, encode(spec, values.get(spec.slug))]);
+    return writeRecord(attio, { method: "PUT", ...place }, Object.fromEntries(encoded));
   };
   try {
     await assert(given);
@@ -2522,7 +2387,8 @@ export async function assertRecord(attio: Service, values: ReadonlyMap<string, s
     // A conflict: another run created the record between our reading and our write. Now it is there to be found.
     if (!mayLackLink && error.code !== "uniqueness_conflict") throw error;
     await assert(mayLackLink ? given.filter(({ target }) => target === undefined) : given).catch((later: unknown) => {
-      throw later instanceof Error ? Object.assign(later, { cause: error }) : later;
+      if (later instanceof ApiError && error.mayHaveTakenEffect) Object.assign(later, { mayHaveTakenEffect: true });
+      throw later;
     });
     return !mayLackLink;
   }
@@ -2532,17 +2398,17 @@ export async function assertRecord(attio: Service, values: ReadonlyMap<string, s
  * Who has which address. No entry: nobody. Null: unknown, as two people claim it or Attio would not search for it
  * (`refused` of them; `answered` look-ups worked). What is unknown changes no link.
  */
-type PeopleFound = ReturnType<typeof noPeople>;
 export const noPeople = () => ({ people: new Map<string, Person | null>(), refused: 0, answered: 0 });
 
-/** Looks up who has each address (exact, trimmed, lower-cased). Throws where Attio refuses every look-up. */
+/** Looks up who has each of a hundred addresses (exact, trimmed, lower-cased). Throws where all look-ups are refused. */
 export async function lookUpPeople(attio: Service, addresses: Iterable<string>, found = noPeople()) {
-  const { people } = found;
   const wanted = new Set([...addresses].filter((address) => /^[^\s@]+@[^\s@]+$/.test(address)));
+  const take = (person: AttioRecord): void => takePerson(person, wanted, found.people);
+  let refusal: ApiError | undefined;
   const lookUp = async (batch: readonly string[]): Promise<void> => {
     const $or = batch.map((address) => ({ email_addresses: { email_address: { $eq: address } } }));
     try {
-      await queryRecords(attio, "people", { filter: { $or } }, (person) => takePerson(person, wanted, people));
+      await queryRecords(attio, "people", { filter: { $or } }, take);
       found.answered += 1;
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 400) throw error;
@@ -2551,24 +2417,24 @@ export async function lookUpPeople(attio: Service, addresses: Iterable<string>, 
       const half = batch.length >> 1;
       if (half > 0 && found.refused <= (found.answered === 0 ? 10 : 100))
         return lookUp(batch.slice(0, half)).then(() => lookUp(batch.slice(half)));
-      for (const address of batch) people.set(address, null);
+      for (const address of batch) found.people.set(address, null);
       found.refused += batch.length;
       refusal = error;
     }
   };
-  let refusal: ApiError | undefined;
-  await inBatches(wanted, lookUp);
+  if (wanted.size > 0) await lookUp([...wanted]);
   if (refusal !== undefined && found.answered === 0 && found.refused > 10) throw refusal;
-  return people;
+  return found.people;
 }
 
 /** Enters a person under each of the wanted addresses; null where another has it too. */
-function takePerson({ id, values }: AttioRecord, wanted: ReadonlySet<string>, people: PeopleFound["people"]): void {
-  const { record_id: recordId } = id;
+function takePerson(person: AttioRecord, wanted: Set<string>, people: Map<string, Person | null>): void {
+  const { values } = person;
+  const recordId = person.id.record_id;
   const [company] = readAs(`person ${recordId} company`, listOrNone(VALUES.reference), values["company"]);
   const held = readAs(`person ${recordId} email_addresses`, listOrNone(ADDRESS), values["email_addresses"]);
   const spellings = held.flatMap((address) => [address.email_address, address.original_email_address]);
-  for (const address of new Set(spellings.map((spelling) => (spelling ?? "").trim().toLowerCase()))) {
+  for (const address of spellings.map((spelling) => (spelling ?? "").trim().toLowerCase())) {
     if (!wanted.has(address)) continue;
     const other = people.get(address);
     const isClaimedTwice = other === null || (other !== undefined && other.recordId !== recordId);
@@ -2585,8 +2451,7 @@ export async function createPerson(attio: Service, address: string, name: string
   const fullName = [{ first_name: first, last_name: others.join(" "), full_name: name }];
   const values = { email_addresses: [address], ...(name !== "" && { name: fullName }) };
   try {
-    const created = await attioWrite(attio, "POST", "/v2/objects/people/records", { values });
-    const { record_id: recordId } = readAs("answer to a write", WRITTEN, created).data.id;
+    const recordId = await writeRecord(attio, { method: "POST", path: "/v2/objects/people/records" }, values);
     return { recordId, companyId: undefined, isNew: true };
   } catch (error) {
     if (!(error instanceof ApiError) || error.code !== "uniqueness_conflict") throw error;
@@ -3073,28 +2938,22 @@ type Applied = Readonly<{ done: Done; isGood: boolean; notes: readonly string[] 
 async function applyPlan(attio: Service, plan: Plan, log: Log): Promise<Applied> {
   const done = { created: 0, updated: 0, refreshed: 0, unchanged: plan.counts.unchanged, failed: 0 };
   const writes = plan.changes.filter(({ values }) => values.size > 0);
-  const written = (): number => done.created + done.updated + done.refreshed;
-  log.follow(() => `writing  ${written()} of ${writes.length} records written`);
-
-  const apply = async (change: Change): Promise<void> => {
-    const id = clean(change.customerId);
-    if (!(await assertRecord(attio, change.values)))
-      log.warn(`${id} was written without its person: it was deleted meanwhile. The next run looks again.`);
-    done[change.outcome === "create" ? "created" : change.outcome === "update" ? "updated" : "refreshed"] += 1;
+  log.follow(() => `writing  ${log.written} of ${writes.length} records written`);
+  const write = async ({ customerId, outcome, values }: Change): Promise<void> => {
+    const isWhole = await assertRecord(attio, values);
+    const without = `${clean(customerId)} was written without its person: it was deleted meanwhile.`;
+    if (!isWhole) log.warn(`${without} The next run looks again.`);
+    done[outcome === "create" ? "created" : outcome === "update" ? "updated" : "refreshed"] += 1;
     log.written += 1;
   };
-  const ending = await writeEach(attio, writes, apply, ({ customerId }, error) => {
+  const ending = await writeEach(attio, writes, write, ({ customerId }, error) => {
+    const isUnsure = error instanceof ApiError ? error.mayHaveTakenEffect : error instanceof UnexpectedError;
+    log.error(`${clean(customerId)} ${isUnsure ? "may not have been" : "was not"} written. ${error.message}`);
     done.failed += 1;
-    const id = clean(customerId);
-    const why = error instanceof Error ? error.message : String(error);
-    log.error(mayBeWritten(error) ? `${id} may not have been written. ${why}` : `${id} was not written. ${why}`);
   });
   log.endProgress();
-  const notTried = writes.length - written() - done.failed;
-  if (ending !== "")
-    log.error(
-      `${ending}: ${written()} of ${writes.length} changes were written, ${notTried} were not tried. A re-run is safe and writes the rest.`,
-    );
+  const rest = `${writes.length - log.written - done.failed} were not tried. A re-run is safe and writes the rest.`;
+  if (ending !== "") log.error(`${ending}: ${log.written} of ${writes.length} changes were written, ${rest}`);
   return { done, isGood: done.failed === 0 && ending === "", notes: [] };
 }
 
@@ -3106,45 +2965,32 @@ async function writeEach<T>(
   attio: Service,
   all: readonly T[],
   write: (one: T) => Promise<void>,
-  fail: (one: T, error: unknown) => void,
+  fail: (one: T, error: Error) => void,
 ): Promise<string> {
   let reasons: string[] = [];
-  let ending = "";
+  const isOver = (): boolean => reasons.length >= 10;
   const work = async (one: T): Promise<void> => {
-    if (ending !== "" || attio.stop.aborted) return;
-    try {
-      await write(one);
-      reasons = [];
-    } catch (error) {
-      if (error instanceof StoppedError) return;
-      fail(one, error);
-      const reason = outsideReason(error);
-      reasons = reason === "" ? [] : [...reasons, reason];
-      if (reasons.length >= 10)
-        ending ||= `10 records in a row failed for reasons that are not theirs (${[...new Set(reasons)].join(", ")})`;
-    }
+    if (isOver() || attio.stop.aborted) return;
+    const error: unknown = await write(one).catch((thrown: unknown) => thrown);
+    if (error instanceof StoppedError) return;
+    if (error instanceof Error) fail(one, error);
+    const reason = outsideReason(error);
+    if (!isOver()) reasons = reason === "" ? [] : [...reasons, reason];
   };
   const tasks = all.map((one) => () => work(one));
   await createCrew(WRITE_WORKERS, tasks).done();
-  return ending || (attio.stop.aborted ? String(attio.stop.reason.message) : "");
+  if (!isOver()) return attio.stop.aborted ? String(attio.stop.reason.message) : "";
+  return `10 records in a row failed for reasons that are not theirs (${[...new Set(reasons)].join(", ")})`;
 }
 
-/** Why other records would fail as well; "" where the failure is the record's own. */
+/** Why other records would fail as well; "" where the failure, if it is one, is the record's own. */
 function outsideReason(error: unknown): string {
   if (error instanceof UnexpectedError) return "an answer that does not show the record";
   if (!(error instanceof ApiError)) return "";
   const { status, code } = error;
-  if (status === 0) return "no answer";
-  if (status < 300) return `${status} without JSON`;
-  const isPlans = /quota|billing|particle_gate/.test(code);
-  const isOutside = status < 400 || status >= 500 || [401, 403, 429].includes(status) || isPlans;
-  return isOutside ? `${status} ${code}`.trim() : "";
-}
-
-/** A failed write of which some try may have had its effect. */
-function mayBeWritten(error: unknown): boolean {
-  if (error instanceof ApiError) return error.mayHaveTakenEffect || mayBeWritten(error.cause);
-  return error instanceof UnexpectedError;
+  const isOwn = status >= 400 && status < 500 && ![401, 403, 429].includes(status);
+  if (isOwn && !/quota|billing|particle_gate/.test(code)) return "";
+  return status === 0 ? "no answer" : `${status} ${code || "without JSON"}`;
 }
 
 /** Somebody to create, with the first customer who asks for it; customers who share an address share the person. */
@@ -3168,14 +3014,8 @@ function findNewcomers({ settings, books, customers, crm, people }: Findings): N
 }
 
 /** Creates them. Returns the people with them, an address that is refused staying nobody's, and how many are new. */
-async function createPeople(
-  attio: Service,
-  newcomers: readonly Newcomer[],
-  known: ReadonlyMap<string, Person | null>,
-  log: Log,
-): Promise<{ people: Map<string, Person | null>; created: number }> {
-  const people = new Map(known);
-  for (const { address } of newcomers) people.delete(address);
+async function createPeople(attio: Service, newcomers: Newcomer[], known: Findings["people"], log: Log) {
+  const people = new Map([...known].filter(([, person]) => person?.recordId !== NEW_PERSON));
   let created = 0;
   log.follow(() => `writing  ${created} of ${newcomers.length} people created`);
   const create = async ({ address, name }: Newcomer): Promise<void> => {
@@ -3183,10 +3023,9 @@ async function createPeople(
     if (person !== undefined) people.set(address, person);
     if (person?.isNew === true) created += 1;
   };
-  const ending = await writeEach(attio, newcomers, create, ({ customerId }, error) => {
-    const why = error instanceof Error ? error.message : String(error);
-    log.warn(`${clean(customerId)} gets no person: none could be created. ${why}`);
-  });
+  const ending = await writeEach(attio, newcomers, create, ({ customerId }, { message }) =>
+    log.warn(`${clean(customerId)} gets no person: none could be created. ${message}`),
+  );
   log.endProgress();
   if (ending !== "") log.warn(`${ending}: ${created} of ${newcomers.length} people were created.`);
   return { people, created };

@@ -12,7 +12,6 @@ import {
   readSettings,
 } from "../sync.ts";
 import type {
-  Books,
   Change,
   Charge,
   Coupon,
@@ -21,9 +20,7 @@ import type {
   Environment,
   Findings,
   Invoice,
-  Plan,
   PlanInput,
-  Settings,
   Subscription,
   Usage,
 } from "../sync.ts";
@@ -36,7 +33,7 @@ export const T0 = NOW_MS / 1000;
 export const DAY_MS = 86_400_000;
 
 export type Line = Invoice["lines"]["data"][number];
-export type Balance = Exclude<Charge["balance_transaction"], string | null>;
+type Balance = Exclude<Charge["balance_transaction"], string | null>;
 
 /** A charge of 100.00 usd, captured in full. */
 export function aCharge(overrides: Partial<Charge> = {}): Charge {
@@ -107,7 +104,7 @@ export function aSubscription(status: string, overrides: Partial<Subscription> =
   };
 }
 
-export const SLUGS: ReadonlyMap<string, string> = new Map([
+const SLUGS: ReadonlyMap<string, string> = new Map([
   ["prod_pro", "spend_pro"],
   ["prod_team", "spend_team"],
 ]);
@@ -121,7 +118,7 @@ export type Account = {
 };
 
 /** The books of an account, not yet closed. */
-export function openBooksOf(account: Partial<Account>, currency = "usd"): Books {
+export function openBooksOf(account: Partial<Account>, currency = "usd") {
   const books = openBooks({ currency, productSlugs: SLUGS }, T0);
   for (const charge of account.charges ?? []) addCharge(books, charge);
   for (const invoice of account.invoices ?? []) addInvoice(books, invoice);
@@ -129,17 +126,15 @@ export function openBooksOf(account: Partial<Account>, currency = "usd"): Books 
   return books;
 }
 
-export function booksOf(account: Partial<Account>, currency = "usd", customers: readonly Customer[] = []): Books {
+/** The only coupon that can be read. */
+const HALF: Coupon = { amount_off: null, applies_to: null, currency: null, duration: "forever", percent_off: 50 };
+
+export function booksOf(account: Partial<Account>, currency = "usd", customers: readonly Customer[] = []) {
   const books = openBooksOf(account, currency);
   closeBooks(books);
-  closeSubscriptions(books, new Map(customers.map((one) => [one.id, one])), new Map(Object.entries(COUPONS)));
+  closeSubscriptions(books, new Map(customers.map((one) => [one.id, one])), new Map([["half", HALF]]));
   return books;
 }
-
-/** The coupons that can be read. */
-export const COUPONS: Readonly<Record<string, Coupon>> = {
-  half: { amount_off: null, applies_to: null, currency: null, duration: "forever", percent_off: 50 },
-};
 
 /** A subscription to one item of so much a month. */
 export function aMonthly(unitAmount: number | null, overrides: Partial<Subscription> = {}): Subscription {
@@ -158,31 +153,27 @@ export function leavesOf(value: unknown, path = ""): Map<string, unknown> {
   return new Map(leaves.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-const USAGE: Usage = {
-  flags: ["--dry-run", "--update-only", "--force", "--verbose"],
-  requires: ["STRIPE_API_KEY", "ATTIO_API_KEY"],
-  help: "",
-};
 const KEYS = { STRIPE_API_KEY: "rk_test_sample", ATTIO_API_KEY: "attio_sample" };
+const FLAGS = ["--dry-run", "--update-only", "--force", "--verbose"];
 
 /** Settings as `node sync.ts` reads them, with both keys present. */
-export function settingsOf(env: Environment = {}, args: readonly string[] = [], usage: Partial<Usage> = {}): Settings {
-  return readSettings({ ...KEYS, ...env }, args, { ...USAGE, ...usage });
+export function settingsOf(env: Environment = {}, args: readonly string[] = [], usage: Partial<Usage> = {}) {
+  return readSettings({ ...KEYS, ...env }, args, { flags: FLAGS, requires: Object.keys(KEYS), help: "", ...usage });
 }
 
 export function aCustomer(overrides: Partial<Customer> = {}): Customer {
   return { id: "cus_1", discount: null, email: "ada@example.com", name: "Ada", ...overrides };
 }
 
+type Place = {
+  readonly customers: readonly Customer[];
+  readonly records: ReadonlyMap<string, CrmRecord>;
+  readonly env: Environment;
+  readonly args: readonly string[];
+  readonly currency: string;
+};
 /** What a plan is made of; customers, records and people default to none. */
-export type Scene = Partial<Pick<PlanInput, "people" | "spendSlugs" | "nowMs">> &
-  Partial<Account> & {
-    readonly customers?: readonly Customer[];
-    readonly records?: ReadonlyMap<string, CrmRecord>;
-    readonly env?: Environment;
-    readonly args?: readonly string[];
-    readonly currency?: string;
-  };
+export type Scene = Partial<Account & Place & Pick<PlanInput, "people" | "spendSlugs" | "nowMs">>;
 
 /** Everything a plan and a report are made of. */
 export function findingsOf(scene: Scene, overrides: Partial<Findings> = {}): Findings {
@@ -202,16 +193,14 @@ export function findingsOf(scene: Scene, overrides: Partial<Findings> = {}): Fin
   };
 }
 
-export function planOf(scene: Scene): Plan {
+export function planOf(scene: Scene) {
   return planChanges(findingsOf(scene));
 }
 
 /** A record as the CRM holds it after a change was written. */
 export function recordAfter(change: Change, setByOthers: readonly string[] = []): CrmRecord {
-  const values = new Map(change.record?.values);
-  for (const [slug, value] of change.values)
-    if (value === undefined) values.delete(slug);
-    else values.set(slug, value);
+  const all = new Map([...(change.record?.values ?? []), ...change.values]);
+  const values = new Map([...all].filter((entry): entry is [string, string] => entry[1] !== undefined));
   return { recordId: `rec_${change.customerId}`, values, setByOthers: new Set(setByOthers) };
 }
 
@@ -258,17 +247,18 @@ const charge = fc
     const isConverted = rest.currency !== settledIn;
     const balance =
       settledIn && aBalance(Math.round(isConverted ? settled * rate : settled), settledIn, isConverted ? rate : null);
-    return {
-      ...aCharge({ ...rest, disputed: rest.disputed && fate === "captured" }),
+    return aCharge({
+      ...rest,
       id: "ch_random",
       amount,
       amount_captured: captured,
       amount_refunded: refunded + (isBeforeBasil ? amount - captured : 0),
       balance_transaction: fate === "captured" ? balance : null,
       captured: fate === "captured",
+      disputed: rest.disputed && fate === "captured",
       refunded: captured > 0 && refunded === captured,
       status: fate === "pending" || fate === "failed" ? fate : "succeeded",
-    };
+    });
   });
 
 const line = fc
@@ -316,33 +306,26 @@ export function randomAccount(invoiceCurrencies: readonly string[] = CURRENCIES)
 
 /** An account as the oracle takes it. */
 export function oracleInputOf({ charges, invoices, subscriptions }: Account): OracleInput {
+  const settled = ({ balance_transaction: balance, ...charge }: Charge) => {
+    return { ...charge, balance_transaction: balance instanceof Object ? { id: "txn_1", ...balance } : balance };
+  };
+  const nothing = { customers: [], balanceTransactions: [], people: [] };
   return {
-    charges: charges.map(({ balance_transaction: balance, ...charge }) => ({
-      ...charge,
-      balance_transaction: typeof balance === "object" && balance !== null ? { id: "txn_1", ...balance } : balance,
-    })),
+    ...nothing,
+    charges: charges.map(settled),
     invoices: invoices.map((invoice) => ({ ...invoice, status: "paid" })),
     subscriptions,
-    customers: [],
-    balanceTransactions: [],
-    people: [],
     currency: "usd",
     productSlugs: Object.fromEntries(SLUGS),
-    slugsInCrm: SPEND_SLUGS,
     livemode: false,
     t0: T0,
   };
 }
 
 /** The same account in another order. */
-export function reordered(account: Account): fc.Arbitrary<Account> {
-  const shuffled = <T>(all: readonly T[]) =>
-    fc.shuffledSubarray([...all], { minLength: all.length, maxLength: all.length });
-  return fc.record({
-    charges: shuffled(account.charges),
-    invoices: shuffled(account.invoices),
-    subscriptions: shuffled(account.subscriptions),
-  });
+export function reordered({ charges, invoices, subscriptions }: Account): fc.Arbitrary<Account> {
+  const all = <T>(objects: readonly T[]) => fc.shuffledSubarray([...objects], { minLength: objects.length });
+  return fc.record({ charges: all(charges), invoices: all(invoices), subscriptions: all(subscriptions) });
 }
 
 /** Runs a property on the same random inputs every time. */

@@ -25,7 +25,6 @@ import {
   RunError,
   UnexpectedError,
   connectStripe,
-  cutBelow,
   needsBalance,
   STRIPE_LISTS,
   readInvoices,
@@ -192,34 +191,6 @@ describe("Stripe: a list", () => {
 
     const windows = new Set(queries(sandbox, "/v1/customers").map((query) => query["created[lt]"]));
     assert.ok(windows.size > 10, `${windows.size} windows, of which ten workers can have ten at a time`);
-  });
-});
-
-describe("Stripe: where a window is cut", () => {
-  const cases: [string, Parameters<typeof cutBelow>, number][] = [
-    ["a window with a lower end is cut in the middle", [1_000, 200, 50, 8], 600],
-    ["a middle between two seconds is rounded up", [1_001, 200, 50, 8], 601],
-    ["but no more than `reach` pages down", [10_000, 200, 50, 8], 9_600],
-    ["a window open below is cut `reach` pages down", [1_000_000, 0, 100, 8], 999_200],
-    ["a window open below is never cut before 1970", [500, 0, 100, 8], 0],
-    ["a page within one second counts as one second long", [1_000_000, 0, 0, 8], 999_992],
-    ["a rest of less than four pages is not cut", [1_000, 802, 50, 8], 0],
-    ["a rest of four pages is cut", [1_000, 800, 50, 8], 900],
-    ["nothing is left to cut in one second", [1_000, 1_000, 0, 8], 0],
-    ["a window of one second is not cut", [1_000, 999, 0, 8], 0],
-  ];
-  for (const [title, given, expected] of cases) test(title, () => assert.equal(cutBelow(...given), expected));
-
-  test("both parts of a cut hold two pages by the last page's measure, and the newer no more than `reach`", () => {
-    const seconds = fc.integer({ min: 0, max: 2_000_000_000 });
-    const law = fc.property(seconds, seconds, fc.integer({ min: 0, max: 10_000_000 }), fc.integer({ min: 1, max: 512 }), (a, b, span, reach) => {
-      const [from, oldest] = [Math.min(a, b), Math.max(a, b)];
-      const cut = cutBelow(oldest, from, span, reach);
-      const page = Math.max(1, span);
-      assert.ok(cut === 0 || (cut - from >= 2 * page && oldest - cut >= 2 * page && oldest - cut <= page * reach));
-    }); // prettier-ignore
-
-    fc.assert(law, { seed: 1, numRuns: 500, endOnFailure: true });
   });
 });
 
