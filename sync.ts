@@ -2246,8 +2246,8 @@ export async function inspectObject(attio: Service, { productSlugs, currency }: 
   // Where the whole object is in another currency than CURRENCY says, that is said once for all its amounts.
   const total = differences.find(({ slug, fault }) => slug === "total_revenue" && fault === "currency")?.held;
   const setting = total === "NTD" ? "twd" : total?.toLowerCase();
-  const what = `CURRENCY is ${currency}, but the object ${OBJECT} in Attio is in ${total}.`;
-  const remedy = total === undefined ? undefined : `Set CURRENCY=${setting}: ${what}`;
+  const words = `Set CURRENCY=${setting}: CURRENCY is ${currency}, but the object ${OBJECT} in Attio is in ${total}.`;
+  const remedy = total === undefined ? undefined : words;
   return { hasObject: ids.has(OBJECT), specs, spendSlugs, unmappedSlugs, differences, remedy, options };
 }
 
@@ -2948,7 +2948,8 @@ async function applyPlan(attio: Service, plan: Plan, log: Log): Promise<Applied>
   };
   const ending = await writeEach(attio, writes, write, ({ customerId }, error) => {
     const isUnsure = error instanceof ApiError ? error.mayHaveTakenEffect : error instanceof UnexpectedError;
-    log.error(`${clean(customerId)} ${isUnsure ? "may not have been" : "was not"} written. ${error.message}`);
+    const [id, why] = [clean(customerId), error.message];
+    log.error(isUnsure ? `${id} may not have been written. ${why}` : `${id} was not written. ${why}`);
     done.failed += 1;
   });
   log.endProgress();
