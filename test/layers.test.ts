@@ -23,7 +23,7 @@ const SECTIONS_IN_ORDER = "Head Settings Shapes Money Ledger Plan HTTP Stripe At
 const RULES: readonly (readonly [what: string, pattern: RegExp, places: string, among?: typeof PROGRAMS])[] = [
   ["requests are sent", /\bfetch\(/, "HTTP"],
   ["the network is reached in another way", /node:(https?|net|tls|http2|dgram)|WebSocket|XMLHttpRequest/, ""],
-  ["anything is waited for", /\basync\b|\bawait\b|\bPromise\b|\bclock\b|\brequest\(/, "HTTP Stripe Attio Report Main"],
+  ["anything is waited for", /\basync\b|\bawait\b|\bPromise\b|\bclock\b|\brequest\(/, "HTTP Stripe Attio Main"],
   ["the process is touched", /(?<!\.)\bprocess\b(?! )/, "Main"],
   ["the clock is read", /Date\.now|new Date\(\)|performance\./, "Main"],
   ["chance is taken", /Math\.random|randomUUID/, "Main"],
@@ -72,8 +72,7 @@ describe("sync.ts", () => {
   const FOR_TESTS = `VERSION SETTINGS SettingsError readSettings clean UnexpectedError INVOICE_LINE INVOICE COUPON CUSTOMER
     SUBSCRIPTION PRODUCT minor addMinor sumMinor parseMinor scaleMinor splitMinor needsBalance openBooks addCharge addInvoice
     addSubscription closeBooks closeSubscriptions STATUSES attributeSpecs slugsOf findBrake createPace StoppedError STRIPE_LISTS
-    STRIPE_EXTRAS readList cutBelow readInvoices assertRecord noPeople createPerson headlineOf reportSections productsToName
-    warningsOf logLines changeSection summaryLine toldOf stepSummary createLog`;
+    STRIPE_EXTRAS readList cutBelow readInvoices assertRecord noPeople createPerson reportOf stepSummary`;
   it("exports what a companion, the benchmark or a test uses, and for tests alone a few parts", () => {
     const usedIn = (files: readonly string[]) => {
       const lists = files.flatMap((path) => [...textOf(path).matchAll(/\{([^{}]*)\} from "\.\.?\/sync\.ts"/g)]);
