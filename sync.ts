@@ -1497,41 +1497,42 @@ export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, 
   const lanes = new Map<string, Lane>();
   const together = openLane(all, 0);
   let pausedUntil = 0;
-  let alarmAt = Infinity;
+  let isServing = false;
+  const laneOf = (name: string): Lane =>
+    valueAt(lanes, name, () => openLane(lane(name), [...first, name].indexOf(name)));
   const opensAt = ({ lastAt, gapMs }: Lane): number => lastAt + gapMs;
-  const dueAt = (one: Lane): number => Math.max(pausedUntil, opensAt(together), opensAt(one));
 
-  /** Gives out all turns that are due, then sets one timer for the next: many timers would cost more than the work. */
-  function serve(): void {
+  /** Gives out the turns that are due. Returns how long to sleep until the next may be; undefined once nobody waits. */
+  function giveTurns(): number | undefined {
     const now = clock.elapsed();
     const rankOf = ({ lastAt, rank }: Lane): number => (now - lastAt > 1000 ? -1 : rank);
     for (;;) {
       const inLine = [...lanes.values()].filter(({ waiting }) => waiting.length > 0);
-      const due = inLine.filter((one) => dueAt(one) <= now);
+      if (inLine.length === 0) return undefined;
+      // Who comes meanwhile may be due before those in line: no sleep is longer than the gap between any two.
+      const allOpenAt = Math.max(pausedUntil, opensAt(together));
+      if (allOpenAt > now) return allOpenAt - now;
+      const due = inLine.filter((one) => opensAt(one) <= now);
       const [next] = due.toSorted((a, b) => rankOf(a) - rankOf(b) || a.lastAt - b.lastAt);
-      if (next === undefined) return wakeAt(Math.min(...inLine.map(dueAt)));
+      if (next === undefined) return Math.min(together.gapMs, ...inLine.map((one) => opensAt(one) - now));
       // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
       for (const one of [together, next]) one.lastAt = now - opensAt(one) < one.gapMs ? opensAt(one) : now;
       next.waiting.shift()?.resolve();
     }
   }
 
-  function wakeAt(at: number): void {
-    if (at >= alarmAt) return;
-    alarmAt = at;
-    const wake = (): void => {
-      if (alarmAt === at) alarmAt = Infinity;
-      serve();
-    };
-    const end = (reason: unknown): void => {
-      alarmAt = Infinity;
+  /** One timer for all who wait: many would cost more than the work. */
+  async function serve(): Promise<void> {
+    if (isServing) return void giveTurns();
+    isServing = true;
+    try {
+      for (let ms = giveTurns(); ms !== undefined; ms = giveTurns()) await clock.sleep(ms, stop);
+    } catch (reason) {
       for (const { waiting } of lanes.values()) for (const turn of waiting.splice(0)) turn.reject(reason);
-    };
-    void clock.sleep(at - clock.elapsed(), stop).then(wake, end);
+    }
+    isServing = false;
   }
 
-  const laneOf = (name: string): Lane =>
-    valueAt(lanes, name, () => openLane(lane(name), [...first, name].indexOf(name)));
   return {
     /** How many wait for their turn in a lane. */
     waiting: (name: string): number => laneOf(name).waiting.length,
@@ -1539,7 +1540,7 @@ export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, 
     turn(name: string): Promise<void> {
       const turn = Promise.withResolvers<void>();
       laneOf(name).waiting.push(turn);
-      serve();
+      void serve();
       return turn.promise;
     },
   };
@@ -1552,7 +1553,7 @@ export type Service = Connection & {
   /** False where its words may quote what was sent, and the log has other readers. */
   readonly quotesWords: boolean;
   readonly pace: ReturnType<typeof createPace>;
-  readonly stats: { requests: number; retries: number; throttled: number };
+  readonly stats: { requests: number; retries: number };
   /** Whether a stop cuts off what is in flight too: so while reading. */
   readonly cutsInFlight: boolean;
   /** Asked after a 401: true if the service still calls the key active. Absent where a 401 is always final. */
@@ -1575,8 +1576,8 @@ export function connect(
     again = 0;
     quietUntil = clock.elapsed() + 10_000;
   };
-  const stats = { requests: 0, retries: 0, throttled: 0 };
-  return { ...connection, ...own, onRetry, stats, pace: createPace(connection, rates), cutsInFlight: true };
+  const pace = createPace(connection, rates);
+  return { ...connection, ...own, onRetry, pace, stats: { requests: 0, retries: 0 }, cutsInFlight: true };
 }
 
 /** Parameters of a request, by name. */
@@ -1605,7 +1606,6 @@ type Failure = {
 
 /** What went wrong in words for a person, who can put it right; only `main` knows what was written by then. */
 export class RunError extends Error {}
-
 /** The run was told to stop, by a signal. */
 export class StoppedError extends RunError {}
 
@@ -1655,9 +1655,8 @@ function namesIn(paths: readonly unknown[]): string[] {
 }
 
 /**
- * A body as text, decoded as it comes. `Response.text()` keeps all chunks, joins them, and decodes the whole: so much
- * memory beside the heap that the collector runs every dozen pages. Here the memory of a chunk is given back at once;
- * it is ours alone (https://streams.spec.whatwg.org/#readable-byte-stream-controller-enqueue transfers it).
+ * A body as text. `Response.text()` keeps all chunks until the end: so much memory beside the heap that the collector
+ * runs every dozen pages. Here a chunk's memory is given back at once; it is ours alone, by the standard of streams.
  */
 async function textOf(response: Response): Promise<string> {
   const decoder = new TextDecoder();
@@ -1745,7 +1744,7 @@ async function requestAs<T>(service: Service, call: Call, read: (json: Json) => 
     work.catch((reason: unknown) => {
       throw service.cutsInFlight || failure === undefined ? reason : new ApiError(service, call, failure);
     });
-  for (let failed = 1, crowded = 0; ; failed += 1) {
+  for (let failed = 1, tries = 1; ; failed += 1) {
     await waitFor(pace.turn(call.lane ?? call.path));
     stop.throwIfAborted();
     stats.requests += 1;
@@ -1756,15 +1755,14 @@ async function requestAs<T>(service: Service, call: Call, read: (json: Json) => 
     let reason = retryReason(failure);
     if (failure.status === 401 && (await service.isKeyActive?.()) === true) reason = "401, though the key is active";
     const isCrowded = failure.status === 429;
-    if (isCrowded) crowded += 1;
-    const isOver = isCrowded ? clock.elapsed() >= patienceEnds : failed - crowded === TRIES;
+    tries += isCrowded ? 0 : 1;
+    const isOver = isCrowded ? clock.elapsed() >= patienceEnds : tries > TRIES;
     if (reason === undefined || isOver || stop.aborted) throw new ApiError(service, call, failure);
 
+    stats.retries += 1;
     const waitMs = retryWaitMs(failure, failed, clock);
     if (isCrowded) pace.pause(waitMs);
-    stats.throttled += Number(isCrowded);
-    stats.retries += 1;
-    const next = isCrowded ? "again" : `try ${failed - crowded + 1} of ${TRIES}`;
+    const next = isCrowded ? "again" : `try ${tries} of ${TRIES}`;
     service.onRetry(`${call.method} ${call.path}, ${next} in ${(waitMs / 1000).toFixed(1)} s: ${reason}`);
     await waitFor(clock.sleep(waitMs, stop));
   }
@@ -1944,26 +1942,26 @@ function createReader<T extends { readonly id: string }>(stripe: Service, list: 
 }
 
 /**
- * What one worker reads, newest first: on from `created` down to `keep`. By its last page, a page covers `pageSeconds`,
- * which is trusted for `reach` pages down; before its first page, both are of the window it was cut from.
+ * What one worker reads, newest first: on from `created` down to `keep`. A page covered `pageSeconds` by its last one,
+ * or, so many `guesses` ago, by that of the window it was cut from.
  */
-type Window = { keep: number; created: number; pageSeconds: number; reach: number };
+type Window = { keep: number; created: number; pageSeconds: number; guesses: number };
 
 /**
- * Cuts the window with the most left in two, by time: in the middle, but no more than `reach` pages down, since what
- * lies further is a guess. Returns the older part; undefined where no window has four pages left.
+ * Cuts the window with the most left in two, by time: in the middle, but no more than `reach` pages down, twice as many
+ * with each guess, since what lies further nobody knows. Returns the older part; undefined where none has six pages left.
  */
-function cutWidest(windows: Iterable<Window>): Window | undefined {
-  const pagesLeft = ({ keep, created, pageSeconds, reach }: Window): number =>
-    reach > 64 ? 0 : keep === 0 ? Infinity : (created - keep) / pageSeconds;
+function cutWidest(windows: Iterable<Window>, reach: number): Window | undefined {
+  const pagesLeft = ({ keep, created, pageSeconds, guesses }: Window): number =>
+    guesses > 3 ? 0 : keep === 0 ? Infinity : (created - keep) / pageSeconds;
   const [widest] = [...windows].toSorted((a, b) => pagesLeft(b) - pagesLeft(a));
-  if (widest === undefined || pagesLeft(widest) < 4) return undefined;
-  const { keep, created, pageSeconds, reach } = widest;
-  const middle = keep === 0 ? 0 : Math.ceil((keep + created) / 2);
-  const cut = Math.max(middle, created - pageSeconds * reach);
-  if (cut <= 0) return undefined; // a window open below may hold nothing so far down
+  if (widest === undefined || pagesLeft(widest) < 6) return undefined;
+  const { keep, created, pageSeconds, guesses } = widest;
+  const middle = keep === 0 ? 0 : (keep + created) / 2;
+  const cut = Math.floor(Math.max(middle, created - pageSeconds * reach * 2 ** guesses));
+  if (cut <= 0) return undefined;
   widest.keep = cut;
-  return { keep, created: cut - 1, pageSeconds, reach: reach * 2 };
+  return { keep, created: cut - 1, pageSeconds, guesses: guesses + 1 };
 }
 
 /**
@@ -1987,7 +1985,8 @@ export async function readList<T extends { readonly id: string; readonly created
   const read = createReader(stripe, list, use);
   const crew = createCrew(LIST_WORKERS);
   const open = new Set<Window>();
-  let cuts = 4;
+  let taken = 0;
+  let cuts = 0;
 
   function readWindow(window: Window): void {
     const { created, keep } = window;
@@ -2013,21 +2012,23 @@ export async function readList<T extends { readonly id: string; readonly created
       window.created = object.created;
       if (object.created < window.keep) continue; // another worker's
       take(object);
-      cuts += 0.3 / PAGE;
+      taken += 1;
     }
-    Object.assign(window, { pageSeconds: Math.max(1, newest - window.created), reach: 8 });
+    Object.assign(window, { pageSeconds: Math.max(1, newest - window.created), guesses: 0 });
     const isOver = !hasMore || window.created < window.keep;
     if (isOver) open.delete(window);
-    while (open.size < LIST_WORKERS && cuts >= 1 && stripe.pace.waiting(list.path) < 3) {
-      const older = cutWidest(open);
+    const pages = taken / PAGE;
+    const isFree = () => open.size < LIST_WORKERS && stripe.pace.waiting(list.path) < 3;
+    while (isFree() && cuts + 1 <= 4 + 0.3 * pages) {
+      const older = cutWidest(open, Math.max(8, pages / 4));
       if (older === undefined) break;
-      cuts -= 1;
+      cuts += 1;
       readWindow(older);
     }
     return isOver ? undefined : objects.at(-1);
   }
 
-  readWindow({ keep: 0, created: use.t0 - 1, pageSeconds: Infinity, reach: 8 });
+  readWindow({ keep: 0, created: use.t0 - 1, pageSeconds: Infinity, guesses: 0 });
   await crew.done();
 }
 

@@ -28,6 +28,7 @@ function sizeOf(charges: number, more: Partial<Size> = {}): Size {
     subscriptions: charges * 0.1,
     partialCaptureShare: 0,
     longInvoiceShare: 0,
+    discountShare: 0,
     hasPeople: false,
     ...more,
   };
@@ -92,12 +93,8 @@ function thousands(count: number): string {
 async function compareWithSequential(): Promise<void> {
   const charges = isQuick ? 5000 : 20_000;
   await withServer(sizeOf(charges), async (server) => {
-    for (const [latencyMs, least] of isQuick
-      ? [[120, 4.5] as const]
-      : ([
-          [120, 4.5],
-          [350, 11.5],
-        ] as const)) {
+    const targets = [[120, 4.5], [350, 11.5]] as const; // prettier-ignore
+    for (const [latencyMs, least] of isQuick ? targets.slice(0, 1) : targets) {
       const baseline = await readSequentially(server, latencyMs);
       const run = await sync(server, latencyMs, ["--dry-run"]);
       all.push(run);
@@ -135,6 +132,18 @@ async function writeAndRest(charges: number, latencyMs: number): Promise<{ first
     result(`Quiet day, ${where}: time`, `${one(quiet.seconds)} s, ${stripe.requests} Stripe requests`);
     return { first, quiet };
   });
+}
+
+/** What discounts cost: their pages of subscriptions once more, from the first of them on, and each coupon once. */
+async function compareDiscounts(): Promise<void> {
+  const charges = isQuick ? 1000 : 10_000;
+  for (const discountShare of [0, 0.3])
+    await withServer(sizeOf(charges, { discountShare }), async (server) => {
+      const run = await sync(server, 120, ["--dry-run"]);
+      all.push(run);
+      const where = `${thousands(charges / 10)} subscriptions, ${100 * discountShare} % with a discount, 120 ms`;
+      result(`${where}: Stripe requests`, `${run.seen.stripe.requests} for ${server.least} pages`);
+    });
 }
 
 /** Ten times the history of the same customers must not take more memory. */
@@ -266,6 +275,7 @@ if (!isQuick) {
   grow("First day, 40 ms, 200 → 2k customers", [small.first, large.first]);
   grow("Quiet day, 40 ms, 200 → 2k customers", [small.quiet, large.quiet]);
 }
+await compareDiscounts();
 await measureMemory();
 if (!isQuick) await measureCpu();
 await readBig();

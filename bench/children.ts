@@ -14,6 +14,7 @@ export const SIZE = shape({
   subscriptions: int,
   partialCaptureShare: decimal,
   longInvoiceShare: decimal,
+  discountShare: decimal,
   /** Whether every other customer is a person in the CRM. */
   hasPeople: flag,
 });

@@ -271,20 +271,17 @@ function judge(charge: Charge, transactions: Map<string, BalanceTransaction>, cu
     verdict.net = 0n;
     verdict.undecided = false;
   }
-  if (verdict.net === 0n) return verdict;
+  return verdict.net === 0n ? verdict : { ...verdict, ...fateOf(verdict, currency) };
+}
 
-  if (verdict.customerId === null) {
-    verdict.fate = "guest";
-  } else if (charge.currency === currency) {
-    verdict.fate = "counted";
-    verdict.settled = verdict.net;
-  } else if (bt !== null && bt.currency === currency) {
-    verdict.fate = "counted";
-    verdict.settled = roundHalfUp(BigInt(bt.amount) * verdict.net, verdict.settles);
-  } else {
-    verdict.fate = "set aside";
-  }
-  return verdict;
+function fateOf(
+  { customerId, net, settles, bt, ...charge }: Verdict,
+  currency: string,
+): Pick<Verdict, "fate" | "settled"> {
+  if (customerId === null) return { fate: "guest", settled: 0n };
+  if (charge.currency === currency) return { fate: "counted", settled: net };
+  if (bt === null || bt.currency !== currency) return { fate: "set aside", settled: 0n };
+  return { fate: "counted", settled: roundHalfUp(BigInt(bt.amount) * net, settles) };
 }
 
 function judgeAll(input: OracleInput): Verdict[] {

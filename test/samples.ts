@@ -33,7 +33,6 @@ export const T0 = NOW_MS / 1000;
 export const DAY_MS = 86_400_000;
 
 export type Line = Invoice["lines"]["data"][number];
-type Balance = Exclude<Charge["balance_transaction"], string | null>;
 
 /** A charge of 100.00 usd, captured in full. */
 export function aCharge(overrides: Partial<Charge> = {}): Charge {
@@ -61,7 +60,7 @@ export function aPartialCapture(overrides: Partial<Charge> = {}): Charge {
   return aCharge({ amount: 20_675, amount_captured: 20_300, amount_refunded: 375, ...overrides });
 }
 
-export function aBalance(amount: number, currency = "usd", exchangeRate: number | null = null): Balance {
+export function aBalance(amount: number, currency = "usd", exchangeRate: number | null = null) {
   return { amount, currency, exchange_rate: exchangeRate };
 }
 
@@ -104,10 +103,7 @@ export function aSubscription(status: string, overrides: Partial<Subscription> =
   };
 }
 
-const SLUGS: ReadonlyMap<string, string> = new Map([
-  ["prod_pro", "spend_pro"],
-  ["prod_team", "spend_team"],
-]);
+const SLUGS = new Map(Object.entries({ prod_pro: "spend_pro", prod_team: "spend_team" }));
 export const SPEND_SLUGS = ["spend_pro", "spend_team", "spend_other"];
 
 /** An account as it is entered into the books. */
@@ -244,9 +240,8 @@ const charge = fc
     const captured = fate === "captured" ? amount - Math.floor(amount * released) : 0;
     const refunded = Math.floor(captured * refund);
     const settled = isBeforeBasil ? amount : captured;
-    const isConverted = rest.currency !== settledIn;
-    const balance =
-      settledIn && aBalance(Math.round(isConverted ? settled * rate : settled), settledIn, isConverted ? rate : null);
+    const exchange = rest.currency === settledIn ? null : rate;
+    const balance = settledIn && aBalance(Math.round(settled * (exchange ?? 1)), settledIn, exchange);
     return aCharge({
       ...rest,
       id: "ch_random",
@@ -280,9 +275,9 @@ function invoiceIn(...currencies: readonly string[]): fc.Arbitrary<Invoice> {
       lines: fc.array(line, { maxLength: 14 }),
       amount_paid: fc.integer({ min: 0, max: 1_000_000 }),
       amount_paid_off_stripe: fc.constantFrom(null, null, 0, 40, 2_000_000),
-      paidAt: fc.constantFrom(null, CREATED, CREATED, T0 - 1, T0),
+      status_transitions: fc.record({ paid_at: fc.constantFrom(null, CREATED, CREATED, T0 - 1, T0) }),
     })
-    .map(({ lines, paidAt, ...rest }) => anInvoice(lines, { ...rest, status_transitions: { paid_at: paidAt } }));
+    .map(({ lines, ...rest }) => anInvoice(lines, rest));
 }
 
 const STATUSES = ["active", "trialing", "past_due", "unpaid", "paused", "canceled", "canceled", "incomplete"];
@@ -291,9 +286,11 @@ const subscription = fc
     customer: fc.constantFrom("cus_1", "cus_2", "cus_3"),
     status: fc.constantFrom(...STATUSES, "incomplete_expired"),
     ended_at: fc.constantFrom(null, CREATED, CREATED + 1),
-    reason: fc.constantFrom(null, "cancellation_requested", "payment_failed", "payment_disputed"),
+    cancellation_details: fc.record({
+      reason: fc.constantFrom(null, "payment_failed", "payment_disputed", "cancellation_requested"),
+    }),
   })
-  .map(({ status, reason, ...rest }) => aSubscription(status, { ...rest, cancellation_details: { reason } }));
+  .map(({ status, ...rest }) => aSubscription(status, rest));
 
 /** A random account; with `invoiceCurrencies` its invoices are in these as well. */
 export function randomAccount(invoiceCurrencies: readonly string[] = CURRENCIES): fc.Arbitrary<Account> {
@@ -309,17 +306,10 @@ export function oracleInputOf({ charges, invoices, subscriptions }: Account): Or
   const settled = ({ balance_transaction: balance, ...charge }: Charge) => {
     return { ...charge, balance_transaction: balance instanceof Object ? { id: "txn_1", ...balance } : balance };
   };
-  const nothing = { customers: [], balanceTransactions: [], people: [] };
-  return {
-    ...nothing,
-    charges: charges.map(settled),
-    invoices: invoices.map((invoice) => ({ ...invoice, status: "paid" })),
-    subscriptions,
-    currency: "usd",
-    productSlugs: Object.fromEntries(SLUGS),
-    livemode: false,
-    t0: T0,
-  };
+  const paid = invoices.map((invoice) => ({ ...invoice, status: "paid" }));
+  const account = { charges: charges.map(settled), invoices: paid, subscriptions, customers: [], people: [] };
+  const productSlugs = Object.fromEntries(SLUGS);
+  return { ...account, balanceTransactions: [], currency: "usd", productSlugs, livemode: false, t0: T0 };
 }
 
 /** The same account in another order. */

@@ -209,7 +209,7 @@ export function aService(base: string, overrides: Partial<Service> = {}): Servic
     clock,
     pace: createPace({ clock, stop }, { all: Infinity, lane: () => Infinity }),
     timeoutMs: 5_000,
-    stats: { requests: 0, retries: 0, throttled: 0 },
+    stats: { requests: 0, retries: 0 },
     stop,
     cutsInFlight: true,
     onRetry: (line) => void notes.push(line),
