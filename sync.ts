@@ -2472,7 +2472,7 @@ const SAMPLE = 20;
 /** A line of the report; it is left out where it counts 0. */
 export type Row = Readonly<{ label: string; count?: number; amount?: string; remark?: string }>;
 /** The step summary opens the sections that have a place, in that order, and folds the others. */
-export type Section = Readonly<{ title: string; rows: readonly Row[]; place?: number }>;
+type Section = Readonly<{ title: string; rows: readonly Row[]; place?: number }>;
 
 function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
