@@ -20,7 +20,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 export const VERSION = "1.1.0";
 
 /** Stripe product id → product slug, the attribute its revenue goes to. The PRODUCT_SLUGS setting adds to it. */
-export const PRODUCT_SLUGS: Readonly<Record<string, string>> = {
+const PRODUCT_SLUGS: Readonly<Record<string, string>> = {
   // prod_ABC123: "spend_pro",
 };
 
@@ -45,7 +45,7 @@ export const SETTINGS: readonly (readonly [name: string, fallback: string, meani
   ["ATTIO_API_BASE", "https://api.attio.com", "loopback only, for the sandbox"],
 ];
 
-export type Mode = "live" | "test";
+type Mode = "live" | "test";
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type Settings = ReturnType<typeof readSettings>;
 
@@ -302,7 +302,7 @@ const anyList = leaf("a list", (value): value is unknown[] => Array.isArray(valu
 const anyObject = leaf("an object", isObject);
 
 /** Null also where the field is absent. */
-export function maybe<T, W>(read: Reader<T, W>): Reader<T | null, W | null | undefined> {
+function maybe<T, W>(read: Reader<T, W>): Reader<T | null, W | null | undefined> {
   return (value) => (value == null ? null : read(value));
 }
 
@@ -453,7 +453,7 @@ export type Product = ReadBy<typeof PRODUCT>;
 // Pure. Sums are whole numbers of a currency's minor unit; decimals exist only in what is sent to Attio or shown.
 
 /** Minor units of some currency: cents, for most. Always a safe integer, never -0. */
-export type Minor = number & { readonly unit: "minor" };
+type Minor = number & { readonly unit: "minor" };
 
 /** Throws `UnexpectedError` where a sum has left the range in which whole numbers are exact. */
 export function minor(value: number): Minor {
@@ -479,7 +479,7 @@ const ZERO_DECIMAL = new Set("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xa
 const THREE_DECIMAL = new Set("bhd jod kwd omr tnd".split(" "));
 
 /** How many decimals Stripe's minor unit of this currency stands for. */
-export function decimalsOf(currency: string): 0 | 2 | 3 {
+function decimalsOf(currency: string): 0 | 2 | 3 {
   if (ZERO_DECIMAL.has(currency)) return 0;
   return THREE_DECIMAL.has(currency) ? 3 : 2;
 }
@@ -598,14 +598,14 @@ export function explainCharge(charge: Charge, currency: string) {
   return { ...explained, outcome: "counted" as const, countedMinor: worth };
 }
 
-export type ExplainedCharge = ReturnType<typeof explainCharge>;
+type ExplainedCharge = ReturnType<typeof explainCharge>;
 
 /** Why money has no product of its own. */
-export const NO_PRODUCT = "invoice lines without a product";
-export const NO_POSITIVE_LINE = "invoices without a positive line";
+const NO_PRODUCT = "invoice lines without a product";
+const NO_POSITIVE_LINE = "invoices without a positive line";
 /** Where no product is mapped, all lines of an invoice go to one attribute, and those beyond the tenth are not read. */
-export const LINES_NOT_READ = "invoices of more than ten lines, not read";
-export const NOT_PRODUCTS: ReadonlySet<string> = new Set([NO_PRODUCT, NO_POSITIVE_LINE, LINES_NOT_READ]);
+const LINES_NOT_READ = "invoices of more than ten lines, not read";
+const NOT_PRODUCTS: ReadonlySet<string> = new Set([NO_PRODUCT, NO_POSITIVE_LINE, LINES_NOT_READ]);
 
 /** An invoice reduced to what its split needs. `weights`: its lines with a positive amount, `line` being their place. */
 type Bill = {
@@ -669,7 +669,7 @@ function rateOf(ledger: Ledger | undefined, currency: string): CurrencySums | un
 }
 
 /** How many, and how much in minor units. */
-export type Tally = { count: number; minor: Minor };
+type Tally = { count: number; minor: Minor };
 
 /** One customer's sums, in the account's currency. */
 export type Ledger = ReturnType<typeof openLedger>;
@@ -712,7 +712,7 @@ function openSums() {
  * captured − refunded − guests − not included = counted, which in the account's currency is `countedAs`; and what
  * stands beside it. Each with its label, why, and where Stripe's dashboard has the same figure.
  */
-export const BRIDGE = [
+const BRIDGE = [
   ["captured", "captured", "", "Payments › Succeeded and Refunded: the captured amounts"],
   ["refunded", "- refunded", "", "Payments › Refunded and Partially refunded: the refunds"],
   ["guests", "- guests", "charges without a customer", ""],
@@ -728,8 +728,8 @@ export const BRIDGE = [
   ["noRate", "· no rate", "invoices not included", "Invoices › Paid"],
   ["beyondCharges", "· beyond charges", "customers with more collected than captured", ""],
 ] as const;
-export type BridgeKind = (typeof BRIDGE)[number][0];
-export type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
+type BridgeKind = (typeof BRIDGE)[number][0];
+type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
 
 function noTally(): Tally {
   return { count: 0, minor: ZERO };
@@ -895,7 +895,7 @@ export function closeBooks(books: Books): void {
 }
 
 /** Adds the bridge up from both ends. Throws `UnexpectedError` if a unit is missing: that would be a bug of ours. */
-export function proveBridge(books: Books): void {
+function proveBridge(books: Books): void {
   const lines = [...books.bridge.values()];
   for (const [currency, line] of books.bridge) {
     const left = line.captured.minor - line.refunded.minor - line.guests.minor - line.setAside.minor;
@@ -911,7 +911,7 @@ function notClosed(where: string): UnexpectedError {
 }
 
 /** Lifetime revenue less all product columns: charges without an invoice, less refunds, which no column knows. */
-export function unallocatedMinor(ledger: Ledger): Minor {
+function unallocatedMinor(ledger: Ledger): Minor {
   return minor(ledger.totalMinor - sumMinor(ledger.spend.values()));
 }
 
@@ -919,7 +919,7 @@ export function unallocatedMinor(ledger: Ledger): Minor {
  * The CURRENCY that would count most of what is set aside, and whether more is set aside than counted: in money, at the
  * rates of the account's own charges; by number where Stripe settles no charge of one currency in the other.
  */
-export function adviseCurrency(books: Books): { readonly currency: string; readonly isMost: boolean } | undefined {
+function adviseCurrency(books: Books): { readonly currency: string; readonly isMost: boolean } | undefined {
   const others = [...books.elsewhere].filter(([, { setAside }]) => setAside.count > 0);
   const [first] = others.toSorted(([a, x], [b, y]) => y.setAside.count - x.setAside.count || (a < b ? -1 : 1));
   if (first === undefined) return undefined;
@@ -967,12 +967,12 @@ export function addSubscription(books: Books, subscription: Subscription): void 
   if (countsAs(subscription) !== "no") valueAt(books.running, subscription.customer, () => []).push(subscription);
 }
 
-export function statusOf(books: Books, customerId: string): Status {
+function statusOf(books: Books, customerId: string): Status {
   return books.standings.get(customerId)?.status ?? "No Subscription";
 }
 
 /** Why it cannot be told what a subscription is worth; DECISIONS.md says of each when. */
-export type Untold = "cut" | "interval" | "tiered" | "currency" | "coupon";
+type Untold = "cut" | "interval" | "tiered" | "currency" | "coupon";
 const PERIODS_A_YEAR = new Map(Object.entries({ year: 1n, month: 12n, week: 52n, day: 365n }));
 
 /** A decimal number exactly, as a whole number of its 12th decimal: the last that a price may have. */
@@ -1026,7 +1026,7 @@ function takeOff(bill: PeriodBill, items: readonly PricedItem[], couponId: strin
 }
 
 /** Whether a subscription is part of `mrr`, would be but for its pause or its trial, or is not. */
-export function countsAs({ status, pause_collection: pause }: Subscription): "counted" | "paused" | "trial" | "no" {
+function countsAs({ status, pause_collection: pause }: Subscription): "counted" | "paused" | "trial" | "no" {
   if (status === "trialing") return "trial";
   if (status !== "active" && status !== "past_due") return "no";
   return pause === null || pause.behavior === "keep_as_draft" ? "counted" : "paused";
@@ -1039,14 +1039,14 @@ function sharedCoupons({ discounts }: Subscription, customerDiscount: string | n
 }
 
 /** The coupons that a subscription's worth depends on; "" stands for one of which the page has the discount's id only. */
-export function couponIdsOf(subscription: Subscription, customerDiscount: string | null): string[] {
+function couponIdsOf(subscription: Subscription, customerDiscount: string | null): string[] {
   if (!["counted", "paused"].includes(countsAs(subscription))) return [];
   const ofItems = subscription.items.data.flatMap(({ discounts }) => discounts);
   return [...ofItems, ...sharedCoupons(subscription, customerDiscount)];
 }
 
 /** True where the discounts have to be expanded before a subscription's worth can be told. */
-export function needsDiscounts(subscription: Subscription): boolean {
+function needsDiscounts(subscription: Subscription): boolean {
   return couponIdsOf(subscription, null).includes("");
 }
 
@@ -1081,7 +1081,7 @@ type PaysNow = { readonly mrrMinor: Minor | undefined; readonly renewsAtUnix: nu
 const PAYS_NOTHING: PaysNow = { mrrMinor: ZERO, renewsAtUnix: Infinity, cancelsAtUnix: Infinity };
 
 /** The coupons to read before the subscriptions can be closed, each once. */
-export function couponsNeeded({ running }: Books, customers: ReadonlyMap<string, Customer>): string[] {
+function couponsNeeded({ running }: Books, customers: ReadonlyMap<string, Customer>): string[] {
   const ids = [...running].flatMap(([customerId, subscriptions]) =>
     subscriptions.flatMap((one) => couponIdsOf(one, customers.get(customerId)?.discount ?? null)),
   );
@@ -1133,7 +1133,7 @@ function enterWorth(
 // record's values are texts by attribute slug ("12.50", an ISO instant, a record id), so that equal means equal
 // whatever the wire format; an empty value has no entry.
 
-export type AttributeType = "text" | "currency" | "select" | "timestamp" | "record-reference";
+type AttributeType = "text" | "currency" | "select" | "timestamp" | "record-reference";
 
 /** One attribute of the object as this program needs it; a reference points to its target. */
 export type AttributeSpec = {
@@ -1196,7 +1196,7 @@ export type CrmRecord = {
 };
 
 /** Records by customer id; `duplicates` are customer ids with more than one, with all their record ids. */
-export type Crm = {
+type Crm = {
   readonly records: Map<string, CrmRecord>;
   readonly duplicates: Map<string, string[]>;
   withoutKey: number;
@@ -1232,15 +1232,15 @@ export type PlanInput = Pick<Findings, "settings" | "books" | "customers" | "crm
 type Outcome = "create" | "update" | "refresh" | "unchanged" | "left out";
 
 export type Change = ReturnType<typeof planChange>;
-export type Plan = ReturnType<typeof planChanges>;
+type Plan = ReturnType<typeof planChanges>;
 
 /** The address people are matched by; "" where there is none. */
-export function addressOf(customer: Customer | undefined): string {
+function addressOf(customer: Customer | undefined): string {
   return (customer?.email ?? "").trim().toLowerCase();
 }
 
 /** Whoever paid; and whoever already has a record and any charge here, so that a full refund takes it to 0. */
-export function getsRecord(ledger: Ledger, record: CrmRecord | undefined): boolean {
+function getsRecord(ledger: Ledger, record: CrmRecord | undefined): boolean {
   return ledger.totalMinor > 0 || (record !== undefined && ledger.charges > 0);
 }
 
@@ -1280,7 +1280,7 @@ export function planChanges(input: PlanInput) {
 }
 
 /** Plans one customer's record. */
-export function planChange(ledger: Ledger, input: PlanInput) {
+function planChange(ledger: Ledger, input: PlanInput) {
   const { customerId } = ledger;
   const { settings, nowMs } = input;
   const record = input.crm.records.get(customerId);
@@ -1355,7 +1355,7 @@ export function desiredValues(
 }
 
 /** A page of Stripe's dashboard, such as `customers/cus_…`. */
-export function dashboardUrl(mode: Mode, page: string): string {
+function dashboardUrl(mode: Mode, page: string): string {
   return `https://dashboard.stripe.com/${mode === "test" ? "test/" : ""}${page}`;
 }
 
@@ -1378,7 +1378,7 @@ function desiredLinks(
 }
 
 /** Why a run stops before its first write, and whether `--force` goes past it. */
-export type Brake = { readonly isForceable: boolean; readonly message: string };
+type Brake = { readonly isForceable: boolean; readonly message: string };
 
 /** The accidents a plan can look like, the first that fits; undefined for a plan that looks like a day's business. */
 export function findBrake(plan: Plan, { crm, books, settings }: Pick<Findings, "crm" | "books" | "settings">) {

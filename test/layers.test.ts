@@ -18,7 +18,7 @@ const PROGRAMS = new Map(["sync.ts", ...COMPANIONS].map((path) => [path, codeOf(
 const [, ...parts] = `// - Head -\n${textOf("sync.ts")}`.split(/^\/\/ -+ (\w+) -+$/m).map(codeOf);
 const SECTIONS = new Map(parts.flatMap((name, at) => (at % 2 === 0 ? [[name, parts[at + 1] ?? ""] as const] : [])));
 
-const SECTIONS_IN_ORDER = "Head Settings Shapes Money Ledger Plan HTTP Stripe Attio Main";
+const SECTIONS_IN_ORDER = "Head Settings Shapes Money Ledger Plan HTTP Stripe Attio Report Main";
 
 const RULES: readonly (readonly [what: string, pattern: RegExp, places: string, among?: typeof PROGRAMS])[] = [
   ["requests only in HTTP", /\bfetch\(/, "HTTP"],
