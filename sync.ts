@@ -1,14 +1,16 @@
 // sync.ts - reads what every customer paid from Stripe and keeps one record per paying customer in Attio.
 //
 // A run: 1. check both keys and the Attio object   2. read Stripe, as of one instant, and the CRM, at the same time
-//        3. report the total, with the bridge from captured to counted   4. plan: compare with what the CRM holds
-//        5. brake: stop if the plan looks like an accident   6. apply what changed, largest first   7. summary line
+//        3. plan: compare with what the CRM holds   4. report the total, with the bridge from captured to counted
+//        5. brake: stop if the plan looks like an accident   6. apply what changed, largest first   7. sum up in a line
 //
 // Never: writes to Stripe (it only sends GET), deletes in Attio, adds two currencies, guesses a person, keeps state.
-// Run:   node sync.ts [--dry-run] [--update-only] [--force]       (--help lists options and settings; see README.md)
+// Run:   node sync.ts [--dry-run] [--update-only] [--force] [--verbose]       (--help lists options and settings)
 // Exit:  0 all good · 1 the run or a record failed · 2 wrong usage or settings, nothing was requested
 //
-// The file reads from top to bottom: a section uses only sections above it. Money, ledger and plan are pure.
+// To trust a number, read Shapes to Plan (1,186 lines), which touch no network, clock or environment. To trust that
+// nothing was missed, read `readList` (45 lines). To trust it with your keys, read HTTP (356 lines) and `assertRecord`
+// (25 lines), the one function that writes records. A section uses only sections above it.
 
 import { appendFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
@@ -125,7 +127,7 @@ function commandsOf(isGithub: boolean) {
 type Reading = { readonly value: (name: string) => string; readonly faults: string[]; readonly warnings: string[] };
 
 function expect({ value, faults }: Reading, name: string, isRight: boolean, expected: string): void {
-  if (!isRight) faults.push(`${name} is ${shown(value(name))}: expected ${expected}.`);
+  if (!isRight) faults.push(`${name} is ${quoted(value(name))}: expected ${expected}.`);
 }
 
 function readSwitch(reading: Reading, name: string, fallback: boolean): boolean {
@@ -156,11 +158,11 @@ function readArguments(args: readonly string[], usage: Usage, faults: string[]) 
   const flags = new Set(args.filter((arg) => arg.startsWith("-")));
   const known = [...usage.flags, "--help", "--version"].join(", ");
   for (const flag of flags)
-    if (!usage.flags.includes(flag)) faults.push(`${shown(flag)} is not an option. Options: ${known}.`);
+    if (!usage.flags.includes(flag)) faults.push(`${quoted(flag)} is not an option. Options: ${known}.`);
   const [word = ""] = words;
   const customerId =
     /^(?:https:\/\/dashboard\.stripe\.com\/\S*\b(cus_\w+)\S*|(cus_\w+))$/.exec(word)?.slice(1).join("") ?? "";
-  const given = words.map(shown).join(" ") || "none";
+  const given = words.map(quoted).join(" ") || "none";
   if (usage.takesCustomer !== true && words.length > 0) faults.push(`unexpected argument ${given}. See --help.`);
   if (usage.takesCustomer === true && (words.length !== 1 || customerId === ""))
     faults.push(`expected one Stripe customer id such as cus_NffrFeUfNV2Hib, got ${given}.`);
@@ -195,7 +197,7 @@ function readProductSlugs(json: string, faults: string[]): ReadonlyMap<string, s
     faults.push(`PRODUCT_SLUGS is not JSON such as {"prod_ABC123":"spend_pro"}${whereJsonBreaks(json)}.`);
   const slugs = new Map<string, string>();
   for (const [productId, slug] of [...Object.entries(PRODUCT_SLUGS), ...Object.entries(given ?? {})]) {
-    const what = `PRODUCT_SLUGS gives ${shown(productId)} the slug ${shown(String(slug))}`;
+    const what = `PRODUCT_SLUGS gives ${quoted(productId)} the slug ${quoted(String(slug))}`;
     if (productId.startsWith("price_")) faults.push(`${what}: expected a product's id (prod_…), not a price's.`);
     else if (typeof slug === "string" && SLUG_PATTERN.test(slug)) slugs.set(productId, slug);
     else faults.push(`${what}: expected spend_ and then a-z, 0-9 or _.`);
@@ -221,7 +223,7 @@ function whereJsonBreaks(json: string): string {
   const curly = /[“”„«»‘’]/.test(json[at] ?? "") ? ', a curly quote, where only " will do' : "";
   const comma = hasComma ? ", after a comma too many" : "";
   const hidden = json.replace(KEY_LIKE, (key) => "•".repeat(key.length));
-  const around = shown(hidden.slice(Math.max(0, at - 20), at + 20));
+  const around = quoted(hidden.slice(Math.max(0, at - 20), at + 20));
   return `: it breaks at character ${at + 1}, in ${around}${curly}${comma}`;
 }
 
@@ -229,13 +231,13 @@ function whereJsonBreaks(json: string): string {
  * Text from outside, safe to print: one line, no control or direction characters, nothing that GitHub's runner takes
  * for a command (`::error::`, `##[error]`), at most 300 characters.
  */
-export function clean(outside: string): string {
-  const line = tame(outside).trim();
+export function oneLine(outside: string): string {
+  const line = withoutCommands(outside).trim();
   return line.length > 300 ? `${line.slice(0, 300)}…` : line;
 }
 
 /** The same at any length. */
-function tame(outside: string): string {
+function withoutCommands(outside: string): string {
   const line = outside.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ");
   return line.replaceAll("::", ": :").replaceAll("##[", "## [");
 }
@@ -243,8 +245,8 @@ function tame(outside: string): string {
 const KEY_LIKE = /\b(sk|rk|pk|rkcs)_\w+|[\w-]{40,}/g;
 
 /** What a person typed, quoted back; what may be a key by mistake is not. */
-function shown(typed: string): string {
-  return `"${clean(typed).replace(KEY_LIKE, "(looks like a key)").slice(0, 60)}"`;
+function quoted(typed: string): string {
+  return `"${oneLine(typed).replace(KEY_LIKE, "(looks like a key)").slice(0, 60)}"`;
 }
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -345,7 +347,7 @@ export function readAs<T>(kind: string, reader: Reader<T, unknown>, value: unkno
     return reader(value);
   } catch (error) {
     if (!(error instanceof Mismatch)) throw error;
-    const id = isObject(value) && typeof value["id"] === "string" ? ` ${clean(value["id"])}` : "";
+    const id = isObject(value) && typeof value["id"] === "string" ? ` ${oneLine(value["id"])}` : "";
     throw new UnexpectedError(`${kind}${id}: ${error.path.join(".") || "it"} ${error.message}`);
   }
 }
@@ -669,7 +671,7 @@ function rateOf(ledger: Ledger | undefined, currency: string): CurrencySums | un
 }
 
 /** How many, and how much in minor units. */
-type Tally = { count: number; minor: Minor };
+type Tally = { count: number; amount: Minor };
 
 /** One customer's sums, in the account's currency. */
 export type Ledger = ReturnType<typeof openLedger>;
@@ -732,7 +734,7 @@ type BridgeKind = (typeof BRIDGE)[number][0];
 type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
 
 function noTally(): Tally {
-  return { count: 0, minor: ZERO };
+  return { count: 0, amount: ZERO };
 }
 
 /** What Stripe settled in another currency: what is set aside, and charges in the account's own, for a rate. */
@@ -779,7 +781,7 @@ function valueAt<K, V>(map: Map<K, V>, key: K, make: () => V): V {
 
 function addTo(tally: Tally, amount: number): void {
   tally.count += 1;
-  tally.minor = addMinor(tally.minor, minor(amount));
+  tally.amount = addMinor(tally.amount, minor(amount));
 }
 
 function addAt<K>(sums: Map<K, Minor>, key: K, amount: Minor): void {
@@ -898,11 +900,11 @@ export function closeBooks(books: Books): void {
 function proveBridge(books: Books): void {
   const lines = [...books.bridge.values()];
   for (const [currency, line] of books.bridge) {
-    const left = line.captured.minor - line.refunded.minor - line.guests.minor - line.setAside.minor;
-    if (left !== line.counted.minor) throw notClosed(`in ${currency}`);
+    const left = line.captured.amount - line.refunded.amount - line.guests.amount - line.setAside.amount;
+    if (left !== line.counted.amount) throw notClosed(`in ${currency}`);
   }
   const inLedgers = sumMinor([...books.ledgers.values()].map(({ totalMinor }) => totalMinor));
-  if (inLedgers !== sumMinor(lines.map(({ countedAs }) => countedAs.minor)))
+  if (inLedgers !== sumMinor(lines.map(({ countedAs }) => countedAs.amount)))
     throw notClosed("between charges and ledgers");
 }
 
@@ -923,10 +925,10 @@ function adviseCurrency(books: Books): { readonly currency: string; readonly isM
   const others = [...books.elsewhere].filter(([, { setAside }]) => setAside.count > 0);
   const [first] = others.toSorted(([a, x], [b, y]) => y.setAside.count - x.setAside.count || (a < b ? -1 : 1));
   if (first === undefined) return undefined;
-  const hasRates = others.every(([, { homeSettled }]) => homeSettled.minor > 0);
-  const sizeOf = (tally: Tally): Minor => (hasRates ? tally.minor : minor(tally.count));
+  const hasRates = others.every(([, { homeSettled }]) => homeSettled.amount > 0);
+  const sizeOf = (tally: Tally): Minor => (hasRates ? tally.amount : minor(tally.count));
   const aside = others.map(([, { setAside, home, homeSettled }]) =>
-    hasRates ? scaleMinor(setAside.minor, home.minor, homeSettled.minor) : sizeOf(setAside),
+    hasRates ? scaleMinor(setAside.amount, home.amount, homeSettled.amount) : sizeOf(setAside),
   );
   const counted = [...books.bridge.values()].map(({ countedAs }) => sizeOf(countedAs));
   return { currency: first[0], isMost: sumMinor(aside) > sumMinor(counted) };
@@ -1256,7 +1258,7 @@ export function planChanges(input: PlanInput) {
   for (const { customerId, invoices } of ledgers) {
     if (isRecorded.has(customerId)) continue;
     withoutRecord.count += invoices.count;
-    withoutRecord.minor = addMinor(withoutRecord.minor, invoices.minor);
+    withoutRecord.amount = addMinor(withoutRecord.amount, invoices.amount);
   }
   const mrrWithoutRecord = noTally(); // by customers
   for (const [customerId, { mrrMinor = ZERO }] of input.books.paysNow)
@@ -1487,46 +1489,54 @@ type Rates = { readonly all: number; readonly lane: (name: string) => number; re
 function openLane(rate: number, rank: number) {
   return { gapMs: 1000 / rate, rank, lastAt: -Infinity, waiting: [] as PromiseWithResolvers<void>[] };
 }
+type Lane = ReturnType<typeof openLane>;
+
+function opensAt({ lastAt, gapMs }: Lane): number {
+  return lastAt + gapMs;
+}
+
+/**
+ * Gives those in line the turns that are due, by the rank of their lanes; but every lane has a turn a second. Returns
+ * how long to sleep until the next may be due; undefined once nobody waits.
+ */
+function giveTurns(lanes: readonly Lane[], together: Lane, now: number): number | undefined {
+  const rankOf = ({ lastAt, rank }: Lane): number => (now - lastAt > 1000 ? -1 : rank);
+  for (;;) {
+    const inLine = lanes.filter(({ waiting }) => waiting.length > 0);
+    if (inLine.length === 0) return undefined;
+    if (opensAt(together) > now) return opensAt(together) - now;
+    const due = inLine.filter((one) => opensAt(one) <= now);
+    const [next] = due.toSorted((a, b) => rankOf(a) - rankOf(b) || a.lastAt - b.lastAt);
+    // Who comes meanwhile may be due before those in line: no sleep is longer than the gap between any two.
+    if (next === undefined) return Math.min(together.gapMs, ...inLine.map((one) => opensAt(one) - now));
+    // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
+    for (const one of [together, next]) one.lastAt = now - opensAt(one) < one.gapMs ? opensAt(one) : now;
+    next.waiting.shift()?.resolve();
+  }
+}
 
 /**
  * Paces the requests to one service, by the rates of all lanes together and of each: `turn` waits for a request's turn,
- * `pause` holds everybody. Where lanes compete, those named `first` go first, in that order; but each has a turn a second.
+ * `pause` holds everybody. Where lanes compete, those named `first` go first, in that order.
  */
 export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, { all, lane, first = [] }: Rates) {
-  type Lane = ReturnType<typeof openLane>;
   const lanes = new Map<string, Lane>();
   const together = openLane(all, 0);
-  let pausedUntil = 0;
-  let isServing = false;
   const laneOf = (name: string): Lane =>
     valueAt(lanes, name, () => openLane(lane(name), [...first, name].indexOf(name)));
-  const opensAt = ({ lastAt, gapMs }: Lane): number => lastAt + gapMs;
-
-  /** Gives out the turns that are due. Returns how long to sleep until the next may be; undefined once nobody waits. */
-  function giveTurns(): number | undefined {
+  let pausedUntil = 0;
+  let isServing = false;
+  const give = (): number | undefined => {
     const now = clock.elapsed();
-    const rankOf = ({ lastAt, rank }: Lane): number => (now - lastAt > 1000 ? -1 : rank);
-    for (;;) {
-      const inLine = [...lanes.values()].filter(({ waiting }) => waiting.length > 0);
-      if (inLine.length === 0) return undefined;
-      // Who comes meanwhile may be due before those in line: no sleep is longer than the gap between any two.
-      const allOpenAt = Math.max(pausedUntil, opensAt(together));
-      if (allOpenAt > now) return allOpenAt - now;
-      const due = inLine.filter((one) => opensAt(one) <= now);
-      const [next] = due.toSorted((a, b) => rankOf(a) - rankOf(b) || a.lastAt - b.lastAt);
-      if (next === undefined) return Math.min(together.gapMs, ...inLine.map((one) => opensAt(one) - now));
-      // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
-      for (const one of [together, next]) one.lastAt = now - opensAt(one) < one.gapMs ? opensAt(one) : now;
-      next.waiting.shift()?.resolve();
-    }
-  }
+    return pausedUntil > now ? pausedUntil - now : giveTurns([...lanes.values()], together, now);
+  };
 
   /** One timer for all who wait: many would cost more than the work. */
   async function serve(): Promise<void> {
-    if (isServing) return void giveTurns();
+    if (isServing) return void give();
     isServing = true;
     try {
-      for (let ms = giveTurns(); ms !== undefined; ms = giveTurns()) await clock.sleep(ms, stop);
+      for (let ms = give(); ms !== undefined; ms = give()) await clock.sleep(ms, stop);
     } catch (reason) {
       for (const { waiting } of lanes.values()) for (const turn of waiting.splice(0)) turn.reject(reason);
     }
@@ -1534,7 +1544,6 @@ export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, 
   }
 
   return {
-    /** How many wait for their turn in a lane. */
     waiting: (name: string): number => laneOf(name).waiting.length,
     pause: (ms: number): void => void (pausedUntil = Math.max(pausedUntil, clock.elapsed() + ms)),
     turn(name: string): Promise<void> {
@@ -1561,7 +1570,7 @@ export type Service = Connection & {
 };
 
 /** A service with its own pace and counts, which tells at most every ten seconds what it tried again. */
-export function connect(
+function connect(
   connection: Connection,
   own: Pick<Service, "name" | "base" | "headers" | "quotesWords">,
   rates: Rates,
@@ -1623,21 +1632,21 @@ export class ApiError extends RunError {
 
   constructor(service: Service, call: Call, { status, headers, json, why, isUnsure }: Failure) {
     const error = (isObject(json?.["error"]) ? json["error"] : json) ?? {};
-    const code = clean(String(error["code"] ?? error["type"] ?? ""));
+    const code = oneLine(String(error["code"] ?? error["type"] ?? ""));
     const listed = error["validation_errors"]; // Attio's: each with the path of a field
     const faults = Array.isArray(listed) ? listed.filter(isObject).slice(0, 5) : [];
     const fields = namesIn([[error["param"]], ...faults.map(({ path }) => path)]);
     const told = faults.map(({ path, message }) => `${JSON.stringify(path)}: ${String(message)}`);
     const words = [error["message"] ?? "no message", ...told].join(" ");
-    const detail = why || (service.quotesWords ? clean(words) : fields.join(", "));
+    const detail = why || (service.quotesWords ? oneLine(words) : fields.join(", "));
     const requestId = headers.get("request-id") ?? headers.get("x-attio-execution-id") ?? "";
-    const outcome = `${status || "no answer"} ${code}`.trim() + (requestId && `, request ${clean(requestId)}`);
+    const outcome = `${status || "no answer"} ${code}`.trim() + (requestId && `, request ${oneLine(requestId)}`);
     const what = `${service.name} ${status === 0 ? "gave no answer" : "refused"}${detail && `: ${detail}`}`;
     super(`${what} [${call.method} ${call.path} -> ${outcome}]`);
     this.status = status;
     this.code = code;
     this.fields = fields;
-    this.options = faults.flatMap(({ options }) => (Array.isArray(options) ? options.map(String).map(clean) : []));
+    this.options = faults.flatMap(({ options }) => (Array.isArray(options) ? options.map(String).map(oneLine) : []));
     this.mayHaveTakenEffect = isUnsure;
   }
 
@@ -1692,7 +1701,7 @@ async function attempt<T>(service: Service, { method, path, query, body }: Call,
     // Of a name with several addresses each was tried: the first failure tells what there is to know.
     const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
     const told = first instanceof Error ? first.message || first.name : String(first);
-    const why = timeout.aborted ? `none within ${service.timeoutMs} ms` : clean(told);
+    const why = timeout.aborted ? `none within ${service.timeoutMs} ms` : oneLine(told);
     return { status: 0, headers: new Headers(), why, json, isUnsure: true };
   }
   const { status, headers } = response;
@@ -1709,7 +1718,7 @@ async function attempt<T>(service: Service, { method, path, query, body }: Call,
 function retryReason({ status, headers, why, json }: Failure): string | undefined {
   const advice = headers.get("stripe-should-retry");
   if (status === 0) return why;
-  if (status === 429) return `429, ${clean(headers.get("stripe-rate-limited-reason") ?? "too many requests")}`;
+  if (status === 429) return `429, ${oneLine(headers.get("stripe-rate-limited-reason") ?? "too many requests")}`;
   if (advice === "false" || json?.["code"] === "slug_conflict") return undefined;
   if (status === 409 || status >= 500 || advice === "true") return `status ${status}`;
   return status < 300 ? "an answer that is not JSON" : undefined;
@@ -1774,7 +1783,7 @@ type Task = () => Promise<void>;
  * Does tasks in the order they came, at most `workers` at a time; a task may add more. `done` resolves when none is
  * left, or rejects with the first failure.
  */
-export function createCrew(workers: number, tasks: Iterable<Task> = []) {
+function createCrew(workers: number, tasks: Iterable<Task> = []) {
   const end = Promise.withResolvers<void>();
   end.promise.catch(() => undefined); // until it is awaited, a failure must not count as unhandled
   const waiting: Task[] = [];
@@ -1941,6 +1950,8 @@ function createReader<T extends { readonly id: string }>(stripe: Service, list: 
   };
 }
 
+type Listed = { readonly id: string; readonly created: number };
+
 /**
  * What one worker reads, newest first: on from `created` down to `keep`. A page covered `pageSeconds` by its last one,
  * or, so many `guesses` ago, by that of the window it was cut from.
@@ -1964,6 +1975,22 @@ function cutWidest(windows: Iterable<Window>, reach: number): Window | undefined
   return { keep, created: cut - 1, pageSeconds, guesses: guesses + 1 };
 }
 
+/** Takes those of a page's objects that are the window's own, and moves it on. Returns how many they were. */
+function takeOwn<T extends Listed>(window: Window, objects: readonly T[], take: (object: T) => void): number {
+  const newest = objects[0]?.created ?? 0;
+  let own = 0;
+  for (const object of objects) {
+    if (object.created > window.created) throw new UnexpectedError(`Stripe did not list newest first at ${object.id}`);
+    window.created = object.created;
+    if (object.created < window.keep) continue; // another worker's
+    take(object);
+    own += 1;
+  }
+  window.pageSeconds = Math.max(1, newest - window.created);
+  window.guesses = 0;
+  return own;
+}
+
 /**
  * Calls `take` once for every object of a list created before `t0`, in no particular order.
  *
@@ -1973,10 +2000,10 @@ function cutWidest(windows: Iterable<Window>, reach: number): Window | undefined
  * partition time, every object belongs to exactly one, and a second that fills many pages is simply paged.
  *
  * A cut costs at most one request more than reading on. Cuts are rationed to 4 and 3 for every 10 pages' worth of
- * objects, so that a list takes no more than 1.3 × its pages + 5 requests, however its objects lie in time; and where
- * requests wait for their turn already, none is made.
+ * objects, so that a list takes no more than 1.3 × its pages + 5 requests, however its objects lie in time; and none is
+ * made where requests wait for their turn already.
  */
-export async function readList<T extends { readonly id: string; readonly created: number }>(
+export async function readList<T extends Listed>(
   stripe: Service,
   list: StripeList<T>,
   use: Wanted<T>,
@@ -1985,13 +2012,13 @@ export async function readList<T extends { readonly id: string; readonly created
   const read = createReader(stripe, list, use);
   const crew = createCrew(LIST_WORKERS);
   const open = new Set<Window>();
-  let taken = 0;
+  let pages = 0;
   let cuts = 0;
 
   function readWindow(window: Window): void {
-    const { created, keep } = window;
-    const only = { ...(use.customer && { customer: use.customer }), ...(keep > 0 && { "created[gte]": String(keep) }) };
-    const filter = { ...only, "created[lt]": String(created + 1) };
+    const { keep, created } = window;
+    const customer = use.customer && { customer: use.customer };
+    const filter = { ...customer, ...(keep > 0 && { "created[gte]": `${keep}` }), "created[lt]": `${created + 1}` };
     open.add(window);
     crew.add(async () => {
       let last: T | undefined;
@@ -2003,22 +2030,12 @@ export async function readList<T extends { readonly id: string; readonly created
     });
   }
 
-  /** Takes what is the window's own. Returns the object to read on after; undefined where there is no more. */
+  /** Returns the object to read on after; undefined where there is no more. */
   function takePage(window: Window, { objects, hasMore }: Page<T>): T | undefined {
-    const newest = objects[0]?.created ?? 0;
-    for (const object of objects) {
-      if (object.created > window.created)
-        throw new UnexpectedError(`${list.path} is not newest first at ${object.id}`);
-      window.created = object.created;
-      if (object.created < window.keep) continue; // another worker's
-      take(object);
-      taken += 1;
-    }
-    Object.assign(window, { pageSeconds: Math.max(1, newest - window.created), guesses: 0 });
+    pages += takeOwn(window, objects, take) / PAGE;
     const isOver = !hasMore || window.created < window.keep;
     if (isOver) open.delete(window);
-    const pages = taken / PAGE;
-    const isFree = () => open.size < LIST_WORKERS && stripe.pace.waiting(list.path) < 3;
+    const isFree = (): boolean => open.size < LIST_WORKERS && stripe.pace.waiting(list.path) < 3;
     while (isFree() && cuts + 1 <= 4 + 0.3 * pages) {
       const older = cutWidest(open, Math.max(8, pages / 4));
       if (older === undefined) break;
@@ -2065,7 +2082,7 @@ async function readCustomer(stripe: Service, id: string, take: (customer: Custom
 }
 
 /** Coupons by id, each once; those that cannot be read are left out, of which `warn` is told. */
-export async function readCoupons(stripe: Service, ids: readonly string[], warn: (line: string) => void) {
+async function readCoupons(stripe: Service, ids: readonly string[], warn: (line: string) => void) {
   const coupons = new Map<string, Coupon | undefined>();
   const refusals: string[] = [];
   const tasks = ids.map((id) => async (): Promise<void> => {
@@ -2097,7 +2114,7 @@ export async function readProducts(stripe: Service, ids?: readonly string[]): Pr
 }
 
 /** One cheap request per permission. Returns what is wrong with the key; throws what is no question of the key. */
-export async function checkStripe(stripe: Service): Promise<string[]> {
+async function checkStripe(stripe: Service): Promise<string[]> {
   const checks = Object.values(STRIPE_LISTS).map(async ({ path, permission }) => {
     try {
       await request(stripe, { method: "GET", path, query: { limit: "1" } });
@@ -2168,7 +2185,7 @@ export async function readAttioKey(attio: Service, needed: readonly string[]) {
   const where = "in Attio › Workspace settings › Developers.";
   const inactive = `ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create a new one ${where} [GET /v2/self]`;
   const problems = lacking.map((name) => `ATTIO_API_KEY lacks the scope ${name}. Grant it ${where}`);
-  return { scopes, workspace: clean(workspace_name ?? ""), problems: active ? problems : [inactive] };
+  return { scopes, workspace: oneLine(workspace_name ?? ""), problems: active ? problems : [inactive] };
 }
 
 const OBJECT_NAME = shape({ id: shape({ object_id: text }), api_slug: maybe(text) });
@@ -2189,12 +2206,12 @@ function differenceOf(spec: AttributeSpec, attribute: Attribute | undefined, { c
   const { slug, type, isUnique, target } = spec;
   if (attribute === undefined) return { slug, fault: "missing", words: "is missing", held: "" } as const;
   const { config } = attribute;
-  const held = clean(config?.currency?.default_currency_code ?? "no currency");
+  const held = oneLine(config?.currency?.default_currency_code ?? "no currency");
   const allowed = config?.record_reference?.allowed_object_ids ?? [];
   const isElsewhere = target !== undefined && allowed.length > 0 && !allowed.includes(ids.get(target) ?? "");
   const isForeign = type === "currency" && held !== attioCurrency(currency);
   const faults = [
-    ["type", attribute.type !== type, `is of type ${clean(attribute.type)}, must be ${type}`],
+    ["type", attribute.type !== type, `is of type ${oneLine(attribute.type)}, must be ${type}`],
     ["several", attribute.is_multiselect, "takes several values, must take one"],
     ["fixed", !attribute.is_writable, "cannot be written"],
     ["not unique", isUnique && !attribute.is_unique, "is not unique"],
@@ -2553,7 +2570,7 @@ function bridgeSections(findings: Findings): Section[] {
   return [...terms, { title: "Charges in other currencies, counted as Stripe settled them", rows: others }];
 }
 
-function tallyRow(label: string, { count, minor: sum }: Tally, findings: Findings, currency?: string) {
+function tallyRow(label: string, { count, amount: sum }: Tally, findings: Findings, currency?: string) {
   return { label, count, amount: shownAmount(sum, findings, currency) };
 }
 
@@ -2658,7 +2675,7 @@ function warningsOf(findings: Findings): string[] {
   const told = (kind: BridgeKind, what: string): string => {
     const held = [...books.bridge].filter(([, line]) => line[kind].count > 0);
     const count = held.reduce((sum, [, line]) => sum + line[kind].count, 0);
-    const sums = held.map(([currency, line]) => shownAmount(line[kind].minor, findings, currency) || currency);
+    const sums = held.map(([currency, line]) => shownAmount(line[kind].amount, findings, currency) || currency);
     return count === 0 ? "" : `${plural(count, what)} (${sums.join(", ")})`;
   };
   const [aside, bills, guests] = [told("setAside", "charge"), told("noRate", "paid invoice"), told("guests", "charge")];
@@ -2685,7 +2702,7 @@ function changeSection({ settings, books }: Findings, plan: Plan): Section {
 }
 
 function cellsOf({ label, count, amount = "", remark = "" }: Row) {
-  return [tame(label), String(count ?? ""), tame(amount), tame(remark)] as const;
+  return [withoutCommands(label), String(count ?? ""), withoutCommands(amount), withoutCommands(remark)] as const;
 }
 
 /** A section as lines of text, in columns; a remark that is too long for its line goes on below. */
@@ -2700,12 +2717,12 @@ function logLines({ title, rows }: Section): string[] {
     const parts = remark.match(new RegExp(`.{1,${Math.max(30, WIDTH - start.length)}}(?: |$)|\\S+`, "g")) ?? [""];
     return parts.map((part, at) => `${at === 0 ? start : " ".repeat(start.length)}${part}`.trimEnd());
   });
-  return [tame(title), ...lines, ""];
+  return [withoutCommands(title), ...lines, ""];
 }
 
 /** Text for Markdown: nothing in it can end a table cell, start a tag, a link or a mention. */
 function markdown(cell: string): string {
-  return clean(cell).replace(/[\\`*_{}[\]<>#|~@&:]|(?<=www)\./g, (mark) => `&#${mark.codePointAt(0)};`);
+  return oneLine(cell).replace(/[\\`*_{}[\]<>#|~@&:]|(?<=www)\./g, (mark) => `&#${mark.codePointAt(0)};`);
 }
 
 function markdownOf({ title, rows, place }: Section): string {
@@ -2862,7 +2879,7 @@ export function writeStepSummary(path: string, log: Log, told: Told): void {
   try {
     if (path !== "") appendFileSync(path, stepSummary(log.problems, told));
   } catch (error) {
-    log.warn(`The step summary could not be written: ${clean(String(error))}`);
+    log.warn(`The step summary could not be written: ${oneLine(String(error))}`);
   }
 }
 
@@ -2910,7 +2927,7 @@ export async function readBooks(stripe: Service, settings: Settings, { customer,
 
 /** What a plan must not be made of: one customer with two records, or a currency that most of the money is not in. */
 function refuseToPlan(books: Books, { duplicates, records }: Crm): void {
-  const listed = [...duplicates].map(([customerId, ids]) => `\n  - ${clean(customerId)}: records ${ids.join(", ")}`);
+  const listed = [...duplicates].map(([customerId, ids]) => `\n  - ${oneLine(customerId)}: records ${ids.join(", ")}`);
   const count = plural(duplicates.size, "customer");
   const remedy = "Delete all but one of each there, whichever, then run again.";
   if (duplicates.size > 0)
@@ -2928,7 +2945,7 @@ async function readProductNames(stripe: Service, books: Books, { showsAmounts }:
     if (error instanceof ApiError) return [];
     throw error;
   });
-  return new Map(products.map(({ id, name }) => [id, clean(name)]));
+  return new Map(products.map(({ id, name }) => [id, oneLine(name)]));
 }
 
 /** What came of a plan: how many records, and what else the last line says. */
@@ -2942,14 +2959,14 @@ async function applyPlan(attio: Service, plan: Plan, log: Log): Promise<Applied>
   log.follow(() => `writing  ${log.written} of ${writes.length} records written`);
   const write = async ({ customerId, outcome, values }: Change): Promise<void> => {
     const isWhole = await assertRecord(attio, values);
-    const without = `${clean(customerId)} was written without its person: it was deleted meanwhile.`;
+    const without = `${oneLine(customerId)} was written without its person: it was deleted meanwhile.`;
     if (!isWhole) log.warn(`${without} The next run looks again.`);
     done[outcome === "create" ? "created" : outcome === "update" ? "updated" : "refreshed"] += 1;
     log.written += 1;
   };
   const ending = await writeEach(attio, writes, write, ({ customerId }, error) => {
     const isUnsure = error instanceof ApiError ? error.mayHaveTakenEffect : error instanceof UnexpectedError;
-    const [id, why] = [clean(customerId), error.message];
+    const [id, why] = [oneLine(customerId), error.message];
     log.error(isUnsure ? `${id} may not have been written. ${why}` : `${id} was not written. ${why}`);
     done.failed += 1;
   });
@@ -3026,7 +3043,7 @@ async function createPeople(attio: Service, newcomers: Newcomer[], known: Findin
     if (person?.isNew === true) created += 1;
   };
   const ending = await writeEach(attio, newcomers, create, ({ customerId }, { message }) =>
-    log.warn(`${clean(customerId)} gets no person: none could be created. ${message}`),
+    log.warn(`${oneLine(customerId)} gets no person: none could be created. ${message}`),
   );
   log.endProgress();
   if (ending !== "") log.warn(`${ending}: ${created} of ${newcomers.length} people were created.`);
@@ -3206,7 +3223,7 @@ export function processIo(directory?: string) {
   try {
     if (existsSync(envFile)) process.loadEnvFile(envFile); // what is set already wins
   } catch (error) {
-    process.stderr.write(`${envFile} could not be read: ${clean(String(error))}\n`);
+    process.stderr.write(`${envFile} could not be read: ${oneLine(String(error))}\n`);
   }
   const args: readonly string[] = process.argv.slice(2);
   const stop = new AbortController();

@@ -70,11 +70,11 @@ describe("sync.ts", () => {
   });
 
   /** Parts that tests take by themselves; what is not here is tested through what a program or the benchmark uses. */
-  const FOR_TESTS = `VERSION SETTINGS SettingsError readSettings clean UnexpectedError INVOICE_LINE INVOICE COUPON CUSTOMER
-    SUBSCRIPTION PRODUCT minor addMinor sumMinor parseMinor scaleMinor splitMinor needsBalance openBooks addCharge addInvoice
-    addSubscription closeBooks closeSubscriptions STATUSES attributeSpecs slugsOf findBrake createPace StoppedError STRIPE_LISTS
-    STRIPE_EXTRAS readList cutBelow readInvoices assertRecord noPeople createPerson headlineOf reportSections productsToName
-    warningsOf logLines changeSection summaryLine toldOf stepSummary createLog`;
+  const FOR_TESTS = `VERSION SETTINGS SettingsError readSettings oneLine UnexpectedError INVOICE_LINE INVOICE COUPON CUSTOMER
+    SUBSCRIPTION PRODUCT minor addMinor sumMinor parseMinor scaleMinor splitMinor needsBalance openBooks addCharge
+    addInvoice addSubscription closeBooks closeSubscriptions STATUSES attributeSpecs slugsOf findBrake createPace
+    StoppedError STRIPE_LISTS STRIPE_EXTRAS readList readInvoices assertRecord noPeople createPerson stepSummary
+    reportOf main`;
   it("exports what a companion, the benchmark or a test uses, and for tests alone a few parts", () => {
     const usedIn = (files: readonly string[]) => {
       const lists = files.flatMap((path) => [...textOf(path).matchAll(/\{([^{}]*)\} from "\.\.?\/sync\.ts"/g)]);
@@ -86,6 +86,23 @@ describe("sync.ts", () => {
     assert.deepEqual(others.flatMap(({ name }) => (tests.has(name) ? [] : name)), []); // prettier-ignore
     const forTests = new Set(FOR_TESTS.split(/\s+/));
     assert.deepEqual(others.filter(({ kind, name }) => kind !== "type" && !forTests.has(name)), []); // prettier-ignore
+  });
+});
+
+describe("the reading guide in the header of sync.ts", () => {
+  it("says how many lines there are to read", () => {
+    const text = textOf("sync.ts");
+    const linesOf = (pattern: RegExp): string => (pattern.exec(text)?.[0].split("\n").length ?? 0).toLocaleString("en");
+    const lengthOf = (name: string): string => linesOf(new RegExp(`^export async function ${name}\\b[^]*?^\\}$`, "m"));
+    const between = (first: string, last: string): RegExp =>
+      new RegExp(`^// -+ ${first} -+$[^]*?(?=\\n// -+ ${last} -)`, "m");
+    for (const said of [
+      `Shapes to Plan (${linesOf(between("Shapes", "HTTP"))} lines)`,
+      `\`readList\` (${lengthOf("readList")} lines)`,
+      `HTTP (${linesOf(between("HTTP", "Stripe"))} lines)`,
+      `\`assertRecord\`\n// (${lengthOf("assertRecord")} lines)`,
+    ])
+      assert.ok(text.slice(0, 2000).includes(said), said);
   });
 });
 

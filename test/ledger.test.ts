@@ -44,7 +44,7 @@ function spendOf(account: Partial<Account>): Record<string, number> {
 function bridgeOf(books: Books, currency = "usd"): Record<string, [number, number]> {
   const line = books.bridge.get(currency);
   const tallies = Object.entries(line ?? {}).filter(([, { count }]) => count > 0);
-  return Object.fromEntries(tallies.map(([kind, { count, minor: sum }]) => [kind, [count, sum]]));
+  return Object.fromEntries(tallies.map(([kind, { count, amount: sum }]) => [kind, [count, sum]]));
 }
 
 describe("the net of a charge", () => {
@@ -429,7 +429,7 @@ describe("the books", () => {
         for (const [kind, sum] of Object.entries({ ...others, paidOutside }))
           if (typeof sum !== "bigint" && !kind.startsWith("invoices"))
             assert.deepEqual(found[kind] ?? [0, 0], [sum.count, Number(sum.amount)], `${currency} ${kind}`);
-        assert.equal(BigInt(books.bridge.get(currency)?.countedAs.minor ?? 0), expected.settled, currency);
+        assert.equal(BigInt(books.bridge.get(currency)?.countedAs.amount ?? 0), expected.settled, currency);
       }
     });
   });
@@ -452,7 +452,7 @@ describe("the bridge", () => {
         for (const by of [1, -1]) {
           const books = openBooksOf(EVERYTHING);
           const tally = books.bridge.get(currency)?.[term];
-          Object.assign(tally ?? {}, { minor: (tally?.minor ?? 0) + by });
+          Object.assign(tally ?? {}, { amount: (tally?.amount ?? 0) + by });
           const message = new RegExp(`the bridge does not close in ${currency}: a bug in sync\\.ts`);
           assert.throws(() => closeBooks(books), message, `${term} ${currency} ${by}`);
         }

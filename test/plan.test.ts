@@ -148,7 +148,7 @@ describe("who gets a record", () => {
 
   it("the paid invoices of who gets none, and of nobody, are summed apart", () => {
     const invoices = ["cus_1", "cus_2", null].map((customer) => anInvoice([aLine(170)], { customer }));
-    assert.deepEqual(planOf({ ...ADA, invoices }).withoutRecord, { count: 2, minor: 340 });
+    assert.deepEqual(planOf({ ...ADA, invoices }).withoutRecord, { count: 2, amount: 340 });
   });
 });
 

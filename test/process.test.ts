@@ -186,6 +186,16 @@ describe("process: signals and kills", { concurrency: 4 }, () => {
     assert.equal(world.attio.records("people").length, 10);
   });
 
+  test("of two runs at once, under Attio's 25 writes a second, no record is refused by the limit", async (t) => {
+    const world = await aWorldOf(t, 60, { attio: { limits: "published" } });
+
+    const runs = await Promise.all([start("sync.ts", [], world.env).ended, start("sync.ts", [], world.env).ended]);
+
+    for (const run of runs) assert.deepEqual([run.code, summaryOf(run).failed], [0, 0], run.all);
+    assert.ok(world.attio.log.some(({ status }) => status === 429)); // the limit was met
+    assert.equal(new Set(customerIds(world)).size, 60);
+  });
+
   test("two runs at once both exit 0 and leave one record each", async (t) => {
     const world = await aWorldOf(t, 12, { env: { CREATE_PEOPLE: "1" } });
 

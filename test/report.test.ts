@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, it, test } from "node:test";
-import { clean, planChanges, reportOf, runProgram, stepSummary } from "../sync.ts";
+import { oneLine, planChanges, reportOf, runProgram, stepSummary } from "../sync.ts";
 import type { Environment, Findings, Log, Row } from "../sync.ts";
 import { payers as payersIn } from "./ground.ts";
 import {
@@ -374,7 +374,7 @@ describe("a product's name or id", () => {
       .filter(Boolean);
   const withProduct = (id: string, name: string): Report => {
     const scene: Scene = { charges: [aCharge()], invoices: [anInvoice([aLine(6000, id)])] };
-    return told(scene, { productNames: new Map(name === "" ? [] : [[id, clean(name)]]) });
+    return told(scene, { productNames: new Map(name === "" ? [] : [[id, oneLine(name)]]) });
   };
   // prettier-ignore
   const HOSTILE = [

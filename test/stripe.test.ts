@@ -443,8 +443,8 @@ describe("Stripe: answers that cannot be", () => {
   const lists: [string, Fault[], RegExp][] = [
     ["has_more with an empty page", Array(50).fill(stripeFaults.emptyWithMore), /^Stripe said has_more with an empty page of \/v1\/customers after the start$/],
     ["a page that repeats its cursor", Array(50).fill(stripeFaults.repeatCursor), /^Stripe repeated cus_\d+ on the page of \/v1\/customers that follows it$/],
-    ["a list that is not newest first", rewritten((page, objects) => (page["data"] = objects.toReversed())), /^\/v1\/customers is not newest first at cus_\d+$/],
-    ["an object that its own window leaves out", rewritten((page, [first, ...others]) => (page["data"] = [{ ...first, created: T0 }, ...others])), /^\/v1\/customers is not newest first at cus_\d+$/],
+    ["a list that is not newest first", rewritten((page, objects) => (page["data"] = objects.toReversed())), /^Stripe did not list newest first at cus_\d+$/],
+    ["an object that its own window leaves out", rewritten((page, [first, ...others]) => (page["data"] = [{ ...first, created: T0 }, ...others])), /^Stripe did not list newest first at cus_\d+$/],
     ["a time as text", [stripeFaults.wrongType("created")], /^customer cus_\d+: created is string, expected a whole number$/],
     ["an id as a number", [stripeFaults.wrongType("id")], /^customer: id is number, expected text$/],
     ["an address as a number", [stripeFaults.wrongType("email")], /^customer cus_\d+: email is number, expected text$/],
