@@ -9,30 +9,32 @@ import {
   FALLBACK_SLUG,
   OBJECT,
   RunError,
+  STATUSES,
   attioCurrency,
-  attioWrite,
   connectAttio,
   connectStripe,
-  currencyRemedy,
-  helpText,
   inspectObject,
+  isObject,
   keyProblem,
+  orIfRefused,
   processIo,
   readAttioKey,
   readPage,
   readProducts,
+  request,
   runProgram,
+  usageOf,
   writeStepSummary,
 } from "./sync.ts";
 import type { AttributeSpec, Charge, Difference, Io, Json, Log, Product, Service, Settings } from "./sync.ts";
 
-const HELP = helpText(
-  "node bootstrap-attio.ts [--dry-run] [--suggest-products]",
+const USAGE = usageOf(
+  "node bootstrap-attio.ts",
   `Creates the object ${OBJECT} with its attributes in Attio. A second run creates nothing.`,
-  [
-    ["--dry-run", "show what exists, what is missing and what differs; create nothing"],
-    ["--suggest-products", "list the Stripe account's products as JSON for PRODUCT_SLUGS, and stop"],
-  ],
+  {
+    "--dry-run": "show what exists, what is missing and what differs; create nothing",
+    "--suggest-products": "list the Stripe account's products as JSON for PRODUCT_SLUGS, and stop",
+  },
   ["npm run bootstrap -- --suggest-products", "npm run bootstrap -- --dry-run", "npm run bootstrap"],
   "ATTIO_API_KEY STRIPE_API_KEY CURRENCY PRODUCT_SLUGS DRY_RUN SHOW_AMOUNTS STRIPE_API_BASE ATTIO_API_BASE".split(" "),
 );
@@ -41,8 +43,7 @@ const HELP = helpText(
 export async function bootstrap(io: Io): Promise<number> {
   const suggests = io.args.includes("--suggest-products");
   const requires = [suggests ? "STRIPE_API_KEY" : "ATTIO_API_KEY"];
-  const usage = { flags: ["--dry-run", "--suggest-products"], requires, help: HELP };
-  return runProgram(io, usage, async (settings, log, connection) => {
+  return runProgram(io, { ...USAGE, requires }, async (settings, log, connection) => {
     const stripe = connectStripe(settings, connection);
     if (suggests) return suggestProducts(stripe, settings, log);
     const attio = connectAttio(settings, connection);
@@ -50,70 +51,66 @@ export async function bootstrap(io: Io): Promise<number> {
     const { problems, scopes, workspace } = await readAttioKey(attio, [scope]);
     if (problems.length > 0) throw new RunError(problems.join("\n"));
     if (settings.isDryRun) log.line("dry run: nothing will be created");
-    let state: State | undefined = await inspectObject(attio, settings);
-    const remedy = currencyRemedy(state.differences, settings.currency);
+    const before = await inspectObject(attio, settings);
+    const { hasObject, remedy } = before;
     const isRight = remedy !== undefined || settings.stripeKey === "" || (await checkCurrency(stripe, settings, log));
-    if (!isRight && !state.hasObject && (io.env["CURRENCY"] ?? "").trim() === "")
+    if (!isRight && !hasObject && (io.env["CURRENCY"] ?? "").trim() === "")
       throw new RunError("Set CURRENCY, to either, and run again.");
-    const parts = partsOf(state, settings);
-    const rows = parts.map(({ what, kind, state: now }) => ({ label: what, amount: kind, remark: now }));
+    const parts = partsOf(before, settings);
+    const rows = parts.map(({ what, kind, state }) => ({ label: what, amount: kind, remark: state }));
     log.tell({ title: `Attio workspace "${workspace}"`, rows });
     const toDo = parts.filter(({ steps }) => steps).length;
-    log.line(`${toDo} to create${state.hasObject ? "" : `, the object ${OBJECT} among them`}`);
+    log.line(`${toDo} to create${hasObject ? "" : `, the object ${OBJECT} among them`}`);
     if (remedy !== undefined) throw new RunError(`${remedy} Attio cannot change that.`);
     if (settings.isDryRun) log.line("dry run: nothing was created");
-    else if (toDo > 0) state = await makeAll(attio, state, settings, log);
-    if (state === undefined) return 1;
-    const faults = state.differences.filter(({ fault }) => !settings.isDryRun || !MENDABLE.includes(fault));
+    const after = settings.isDryRun || toDo === 0 ? before : await makeAll(attio, before, settings, log);
+    if (after === undefined) return 1;
+    const faults = after.differences.filter(({ fault }) => !settings.isDryRun || !MENDABLE.includes(fault));
     for (const fault of faults) log.error(explain(fault));
-    if (faults.length > 0) return 1;
-    if (!settings.isDryRun && scopes.includes("object_configuration:read-write")) log.line(REDUCE);
-    if (!settings.isDryRun) log.line(`All is there. Next: ${settings.commands.dryRun}`);
+    if (faults.length > 0 || settings.isDryRun) return faults.length > 0 ? 1 : 0;
+    if (scopes.includes("object_configuration:read-write")) log.line(REDUCE);
+    log.line(`All is there. Next: ${settings.commands.dryRun}`);
     return 0;
   });
 }
 
-const HOW = { POST: "created ", PATCH: "restored", exists: "exists  " };
-const MENDABLE: readonly string[] = ["missing", "archived"];
+const MENDABLE: readonly string[] = ["missing", "archived", "options"];
 const REDUCE = "Reduce the key's scopes: object_configuration:read and record_permission:read-write are enough now.";
-
-function undefinedIfRefused(error: unknown): undefined {
-  if (!(error instanceof ApiError)) throw error;
-}
 
 type State = Awaited<ReturnType<typeof inspectObject>>;
 
 /** Something that is needed; `steps` make it, where it is not there: none for what comes with the part before. */
 type Part = { readonly what: string; readonly kind: string; readonly state: string; readonly steps?: readonly Step[] };
-type Step = readonly [method: "POST" | "PATCH", path: string, given: Json];
+type Step = readonly [method: "POST" | "PATCH", path: string, data: Json];
 
 /** The object, its attributes with the other sides of links, which stand on People and Companies, and its options. */
-function partsOf({ hasObject, specs, differences, options }: State, settings: Settings): Part[] {
-  const path = `/v2/objects/${OBJECT}/attributes`;
-  const create = (at: string, given: Json) => ({ state: "to create", steps: [["POST", at, given] as const] });
-  const restored = { is_archived: false };
-  const restore = (at: string) => ({ state: "archived, to restore", steps: [["PATCH", at, restored] as const] });
-  const given = { api_slug: OBJECT, singular_noun: "Stripe customer", plural_noun: "Stripe customers" };
-  const object = hasObject ? { state: "exists" } : create("/v2/objects", given);
+function partsOf({ hasObject, specs, differences, options }: State, { currency }: Settings): Part[] {
+  const attributes = `/v2/objects/${OBJECT}/attributes`;
+  const create = (path: string, data: Json) => ({ state: "to create", steps: [["POST", path, data] as const] });
+  const back = { is_archived: false };
+  const restore = (path: string) => ({ state: "archived, to restore", steps: [["PATCH", path, back] as const] });
+  const nouns = { api_slug: OBJECT, singular_noun: "Stripe customer", plural_noun: "Stripe customers" };
+  const object = hasObject ? { state: "exists" } : create("/v2/objects", nouns);
+  const faults = new Map(differences.map(({ slug, fault }) => [slug, fault]));
   const ofAttributes = specs.flatMap((spec): Part[] => {
     const { slug: what, type, target, isUnique } = spec;
-    const detail = type === "currency" ? `, ${attioCurrency(settings.currency)}` : isUnique ? ", unique" : "";
-    const kind = type + detail;
-    const fault = differences.find(({ slug }) => slug === what)?.fault;
-    if (fault === "archived") return [{ what, kind, ...restore(`${path}/${what}`) }];
-    if (fault !== "missing") return [{ what, kind, state: fault === undefined ? "exists" : "DIFFERS, see below" }];
-    const own = { what, kind, ...create(path, creationOf(spec, settings.currency)) };
-    const other = { ...own, what: `${OBJECT} on ${target}`, steps: [] };
-    return target === undefined ? [own] : [own, other];
-  });
-  const ofOptions = options.map(({ title, isArchived }) => {
-    const at = `${path}/subscription_status/options`;
-    const own = isArchived ? restore(`${at}/${encodeURIComponent(title)}`) : create(at, { title });
-    return { what: title, kind: "option", ...own };
+    const kind = type === "currency" ? `currency, ${attioCurrency(currency)}` : isUnique ? `${type}, unique` : type;
+    const fault = faults.get(what);
+    if (fault === undefined || fault === "options") return [{ what, kind, state: "exists" }];
+    if (fault === "archived") return [{ what, kind, ...restore(`${attributes}/${what}`) }];
+    if (fault !== "missing") return [{ what, kind, state: "DIFFERS, see below" }];
+    const own = { what, kind, ...create(attributes, creationOf(spec, currency)) };
+    return target === undefined ? [own] : [own, { ...own, what: `${OBJECT} on ${target}`, steps: [] }];
   });
   // The total first: Attio may refuse its currency, and then nothing stands half made.
-  const isTotal = ({ what }: Part): number => Number(what === "total_revenue");
-  ofAttributes.sort((a, b) => isTotal(b) - isTotal(a));
+  ofAttributes.sort((a, b) => Number(b.what === "total_revenue") - Number(a.what === "total_revenue"));
+  const takesOptions = faults.get("subscription_status") !== "type";
+  const lacking = STATUSES.filter((title) => takesOptions && options.get(title) !== false);
+  const ofOptions = lacking.map((title) => {
+    const path = `${attributes}/subscription_status/options`;
+    const own = options.has(title) ? restore(`${path}/${encodeURIComponent(title)}`) : create(path, { title });
+    return { what: title, kind: "option", ...own };
+  });
   return [{ what: `object ${OBJECT}`, kind: "", ...object }, ...ofAttributes, ...ofOptions];
 }
 
@@ -121,17 +118,17 @@ function partsOf({ hasObject, specs, differences, options }: State, settings: Se
 async function makeAll(attio: Service, before: State, settings: Settings, log: Log): Promise<State | undefined> {
   const made: string[] = [];
   // A conflict says that it exists by now, or that something else is in its place: what is listed then decides.
-  const existsIfConflict = (error: unknown): string => {
-    if (error instanceof ApiError && error.code === "slug_conflict") return HOW.exists;
-    throw error;
-  };
+  const send = ([method, path, data]: Step): Promise<string> =>
+    request(attio, { method, path, lane: "write", body: { data } }).then(
+      () => (method === "POST" ? "created" : "restored"),
+      orIfRefused("exists", 409),
+    );
   const make = async (parts: readonly Part[]): Promise<void> => {
-    let how = HOW.exists;
+    let how = "exists";
     for (const { what, steps = [] } of parts) {
-      for (const [method, path, given] of steps)
-        how = await attioWrite(attio, method, path, given).then(() => HOW[method], existsIfConflict);
-      log.line(`${how}  ${what}`);
-      if (how !== HOW.exists) made.push(what);
+      for (const step of steps) how = await send(step);
+      log.line(`${how.padEnd(8)}  ${what}`);
+      if (how !== "exists") made.push(what);
     }
   };
   try {
@@ -153,21 +150,20 @@ async function makeAll(attio: Service, before: State, settings: Settings, log: L
 }
 
 /** What to do about a refusal that has a known cause. */
-function adviceOn(error: Error, settings: Settings): string {
+function adviceOn(error: Error, { currency }: Settings): string {
   if (!(error instanceof ApiError)) return "";
   if (["quota_exceeded", "billing_error"].includes(error.code))
     return "The workspace's plan allows no further object: remove one that is not used, or upgrade. ";
   if (!error.fields.some((field) => field.endsWith("default_currency_code"))) return "";
   const named = error.options.length > 0 ? ` It has ${error.options.join(", ")}.` : "";
-  return `CURRENCY=${settings.currency} is at fault: Attio has no such currency.${named} Set CURRENCY to one of Attio's. `;
+  return `CURRENCY=${currency} is at fault: Attio has no such currency.${named} Set CURRENCY to one of Attio's. `;
 }
 
 /** What is wrong with an attribute, why that matters where it is not plain, and what to do. */
 function explain({ slug, fault, words }: Difference): string {
   const remedy = "change its slug in Attio › Settings › Objects, then run the bootstrap, which makes a new one.";
-  const target = slug === "person" ? "people" : slug === "company" ? "companies" : undefined;
-  if (fault === "missing" && target !== undefined)
-    return `The link ${slug} needs an attribute ${OBJECT} on ${target}, where another attribute has this slug: change its slug in Attio.`;
+  if (fault === "missing" && ["person", "company"].includes(slug))
+    return `The link ${slug} needs an attribute ${OBJECT} on ${slug === "person" ? "people" : "companies"}, where another attribute has this slug: change its slug in Attio.`;
   if (MENDABLE.includes(fault)) return `The attribute ${slug} ${words}, though Attio says it is there.`;
   if (fault === "not unique")
     return `The attribute ${slug} is the match key but not unique, so a customer could get two records and be counted twice. Delete duplicate records and set it to unique in Attio; or ${remedy}`;
@@ -189,12 +185,10 @@ async function checkCurrency(stripe: Service, settings: Settings, log: Log): Pro
   const list = { path: "/v1/charges", kind: "charge", reader: CHARGE };
   const read = (query: Readonly<Record<string, string>>): Promise<readonly Charge[]> =>
     readPage(stripe, list, query, ({ objects }) => objects.filter(({ amount_captured }) => amount_captured > 0));
-  const settled = await read({ "expand[]": "data.balance_transaction" }).catch(undefinedIfRefused);
+  const settled = await read({ "expand[]": "data.balance_transaction" }).catch(orIfRefused(undefined));
   // Whatever else is wrong with this key, the sync's own check will say.
-  const newest = settled ?? (await read({}).catch(undefinedIfRefused)) ?? [];
-  const currencies = newest.map(({ currency, balance_transaction: settlement }) =>
-    typeof settlement === "object" && settlement !== null ? settlement.currency : currency,
-  );
+  const newest = settled ?? (await read({}).catch(orIfRefused([])));
+  const currencies = newest.map(({ currency, balance_transaction: by }) => (isObject(by) ? by.currency : currency));
   const groups = [...Map.groupBy(currencies, (currency) => currency)].toSorted(([, a], [, b]) => b.length - a.length);
   const counts = groups.map(([currency, { length }]) => `${length} in ${currency}`).join(", ");
   const how = settled ? "Stripe settled" : "(what Stripe settles them in, this key may not read) customers paid";
@@ -234,17 +228,17 @@ function mappingOf(products: readonly Product[]): string {
   };
   const sharing = Map.groupBy(products, ({ name }) => slugOf(name));
   const taken = new Set([FALLBACK_SLUG]);
-  const mapping = products.map(({ id, name }): [id: string, slug: string] => {
+  const mapping: Record<string, string> = {};
+  for (const { id, name } of products) {
     const own = slugOf(name);
     const isOwn = /_.*[a-z]/.test(own) && sharing.get(own)?.length === 1 && !taken.has(own);
     const proposed = isOwn ? own : slugOf(id);
     let slug = proposed;
     for (let n = 2; taken.has(slug); n += 1) slug = `${proposed}_${n}`;
     taken.add(slug);
-    return [id, slug];
-  });
-  // What is no plain id could steer a terminal or end a block of code.
-  return JSON.stringify(Object.fromEntries(mapping.filter(([id]) => /^[\w-]+$/.test(id))));
+    if (/^[\w-]+$/.test(id)) mapping[id] = slug; // what is no plain id could steer a terminal or end a block of code
+  }
+  return JSON.stringify(mapping);
 }
 
 if (import.meta.main) process.exitCode = await bootstrap(processIo(import.meta.dirname));

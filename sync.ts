@@ -1,14 +1,16 @@
 // sync.ts - reads what every customer paid from Stripe and keeps one record per paying customer in Attio.
 //
 // A run: 1. check both keys and the Attio object   2. read Stripe, as of one instant, and the CRM, at the same time
-//        3. report the total, with the bridge from captured to counted   4. plan: compare with what the CRM holds
-//        5. brake: stop if the plan looks like an accident   6. apply what changed, largest first   7. summary line
+//        3. plan: compare with what the CRM holds   4. report the total, with the bridge from captured to counted
+//        5. brake: stop if the plan looks like an accident   6. apply what changed, largest first   7. sum up in a line
 //
 // Never: writes to Stripe (it only sends GET), deletes in Attio, adds two currencies, guesses a person, keeps state.
-// Run:   node sync.ts [--dry-run] [--update-only] [--force]       (--help lists options and settings; see README.md)
+// Run:   node sync.ts [--dry-run] [--update-only] [--force] [--verbose]       (--help lists options and settings)
 // Exit:  0 all good · 1 the run or a record failed · 2 wrong usage or settings, nothing was requested
 //
-// The file reads from top to bottom: a section uses only sections above it. Money, ledger and plan are pure.
+// To trust a number, read Shapes to Plan (1,186 lines), which touch no network, clock or environment. To trust that
+// nothing was missed, read `readList` (45 lines). To trust it with your keys, read HTTP (356 lines) and `assertRecord`
+// (25 lines), the one function that writes records. A section uses only sections above it.
 
 import { appendFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +22,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 export const VERSION = "1.1.0";
 
 /** Stripe product id → product slug, the attribute its revenue goes to. The PRODUCT_SLUGS setting adds to it. */
-export const PRODUCT_SLUGS: Readonly<Record<string, string>> = {
+const PRODUCT_SLUGS: Readonly<Record<string, string>> = {
   // prod_ABC123: "spend_pro",
 };
 
@@ -45,7 +47,7 @@ export const SETTINGS: readonly (readonly [name: string, fallback: string, meani
   ["ATTIO_API_BASE", "https://api.attio.com", "loopback only, for the sandbox"],
 ];
 
-export type Mode = "live" | "test";
+type Mode = "live" | "test";
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type Settings = ReturnType<typeof readSettings>;
 
@@ -125,7 +127,7 @@ function commandsOf(isGithub: boolean) {
 type Reading = { readonly value: (name: string) => string; readonly faults: string[]; readonly warnings: string[] };
 
 function expect({ value, faults }: Reading, name: string, isRight: boolean, expected: string): void {
-  if (!isRight) faults.push(`${name} is ${shown(value(name))}: expected ${expected}.`);
+  if (!isRight) faults.push(`${name} is ${quoted(value(name))}: expected ${expected}.`);
 }
 
 function readSwitch(reading: Reading, name: string, fallback: boolean): boolean {
@@ -156,11 +158,11 @@ function readArguments(args: readonly string[], usage: Usage, faults: string[]) 
   const flags = new Set(args.filter((arg) => arg.startsWith("-")));
   const known = [...usage.flags, "--help", "--version"].join(", ");
   for (const flag of flags)
-    if (!usage.flags.includes(flag)) faults.push(`${shown(flag)} is not an option. Options: ${known}.`);
+    if (!usage.flags.includes(flag)) faults.push(`${quoted(flag)} is not an option. Options: ${known}.`);
   const [word = ""] = words;
   const customerId =
     /^(?:https:\/\/dashboard\.stripe\.com\/\S*\b(cus_\w+)\S*|(cus_\w+))$/.exec(word)?.slice(1).join("") ?? "";
-  const given = words.map(shown).join(" ") || "none";
+  const given = words.map(quoted).join(" ") || "none";
   if (usage.takesCustomer !== true && words.length > 0) faults.push(`unexpected argument ${given}. See --help.`);
   if (usage.takesCustomer === true && (words.length !== 1 || customerId === ""))
     faults.push(`expected one Stripe customer id such as cus_NffrFeUfNV2Hib, got ${given}.`);
@@ -195,7 +197,7 @@ function readProductSlugs(json: string, faults: string[]): ReadonlyMap<string, s
     faults.push(`PRODUCT_SLUGS is not JSON such as {"prod_ABC123":"spend_pro"}${whereJsonBreaks(json)}.`);
   const slugs = new Map<string, string>();
   for (const [productId, slug] of [...Object.entries(PRODUCT_SLUGS), ...Object.entries(given ?? {})]) {
-    const what = `PRODUCT_SLUGS gives ${shown(productId)} the slug ${shown(String(slug))}`;
+    const what = `PRODUCT_SLUGS gives ${quoted(productId)} the slug ${quoted(String(slug))}`;
     if (productId.startsWith("price_")) faults.push(`${what}: expected a product's id (prod_…), not a price's.`);
     else if (typeof slug === "string" && SLUG_PATTERN.test(slug)) slugs.set(productId, slug);
     else faults.push(`${what}: expected spend_ and then a-z, 0-9 or _.`);
@@ -221,7 +223,7 @@ function whereJsonBreaks(json: string): string {
   const curly = /[“”„«»‘’]/.test(json[at] ?? "") ? ', a curly quote, where only " will do' : "";
   const comma = hasComma ? ", after a comma too many" : "";
   const hidden = json.replace(KEY_LIKE, (key) => "•".repeat(key.length));
-  const around = shown(hidden.slice(Math.max(0, at - 20), at + 20));
+  const around = quoted(hidden.slice(Math.max(0, at - 20), at + 20));
   return `: it breaks at character ${at + 1}, in ${around}${curly}${comma}`;
 }
 
@@ -229,13 +231,13 @@ function whereJsonBreaks(json: string): string {
  * Text from outside, safe to print: one line, no control or direction characters, nothing that GitHub's runner takes
  * for a command (`::error::`, `##[error]`), at most 300 characters.
  */
-export function clean(outside: string): string {
-  const line = tame(outside).trim();
+export function oneLine(outside: string): string {
+  const line = withoutCommands(outside).trim();
   return line.length > 300 ? `${line.slice(0, 300)}…` : line;
 }
 
 /** The same at any length. */
-function tame(outside: string): string {
+function withoutCommands(outside: string): string {
   const line = outside.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ");
   return line.replaceAll("::", ": :").replaceAll("##[", "## [");
 }
@@ -243,8 +245,8 @@ function tame(outside: string): string {
 const KEY_LIKE = /\b(sk|rk|pk|rkcs)_\w+|[\w-]{40,}/g;
 
 /** What a person typed, quoted back; what may be a key by mistake is not. */
-function shown(typed: string): string {
-  return `"${clean(typed).replace(KEY_LIKE, "(looks like a key)").slice(0, 60)}"`;
+function quoted(typed: string): string {
+  return `"${oneLine(typed).replace(KEY_LIKE, "(looks like a key)").slice(0, 60)}"`;
 }
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -302,7 +304,7 @@ const anyList = leaf("a list", (value): value is unknown[] => Array.isArray(valu
 const anyObject = leaf("an object", isObject);
 
 /** Null also where the field is absent. */
-export function maybe<T, W>(read: Reader<T, W>): Reader<T | null, W | null | undefined> {
+function maybe<T, W>(read: Reader<T, W>): Reader<T | null, W | null | undefined> {
   return (value) => (value == null ? null : read(value));
 }
 
@@ -345,7 +347,7 @@ export function readAs<T>(kind: string, reader: Reader<T, unknown>, value: unkno
     return reader(value);
   } catch (error) {
     if (!(error instanceof Mismatch)) throw error;
-    const id = isObject(value) && typeof value["id"] === "string" ? ` ${clean(value["id"])}` : "";
+    const id = isObject(value) && typeof value["id"] === "string" ? ` ${oneLine(value["id"])}` : "";
     throw new UnexpectedError(`${kind}${id}: ${error.path.join(".") || "it"} ${error.message}`);
   }
 }
@@ -453,7 +455,7 @@ export type Product = ReadBy<typeof PRODUCT>;
 // Pure. Sums are whole numbers of a currency's minor unit; decimals exist only in what is sent to Attio or shown.
 
 /** Minor units of some currency: cents, for most. Always a safe integer, never -0. */
-export type Minor = number & { readonly unit: "minor" };
+type Minor = number & { readonly unit: "minor" };
 
 /** Throws `UnexpectedError` where a sum has left the range in which whole numbers are exact. */
 export function minor(value: number): Minor {
@@ -479,7 +481,7 @@ const ZERO_DECIMAL = new Set("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xa
 const THREE_DECIMAL = new Set("bhd jod kwd omr tnd".split(" "));
 
 /** How many decimals Stripe's minor unit of this currency stands for. */
-export function decimalsOf(currency: string): 0 | 2 | 3 {
+function decimalsOf(currency: string): 0 | 2 | 3 {
   if (ZERO_DECIMAL.has(currency)) return 0;
   return THREE_DECIMAL.has(currency) ? 3 : 2;
 }
@@ -598,14 +600,14 @@ export function explainCharge(charge: Charge, currency: string) {
   return { ...explained, outcome: "counted" as const, countedMinor: worth };
 }
 
-export type ExplainedCharge = ReturnType<typeof explainCharge>;
+type ExplainedCharge = ReturnType<typeof explainCharge>;
 
 /** Why money has no product of its own. */
-export const NO_PRODUCT = "invoice lines without a product";
-export const NO_POSITIVE_LINE = "invoices without a positive line";
+const NO_PRODUCT = "invoice lines without a product";
+const NO_POSITIVE_LINE = "invoices without a positive line";
 /** Where no product is mapped, all lines of an invoice go to one attribute, and those beyond the tenth are not read. */
-export const LINES_NOT_READ = "invoices of more than ten lines, not read";
-export const NOT_PRODUCTS: ReadonlySet<string> = new Set([NO_PRODUCT, NO_POSITIVE_LINE, LINES_NOT_READ]);
+const LINES_NOT_READ = "invoices of more than ten lines, not read";
+const NOT_PRODUCTS: ReadonlySet<string> = new Set([NO_PRODUCT, NO_POSITIVE_LINE, LINES_NOT_READ]);
 
 /** An invoice reduced to what its split needs. `weights`: its lines with a positive amount, `line` being their place. */
 type Bill = {
@@ -669,7 +671,7 @@ function rateOf(ledger: Ledger | undefined, currency: string): CurrencySums | un
 }
 
 /** How many, and how much in minor units. */
-export type Tally = { count: number; minor: Minor };
+type Tally = { count: number; amount: Minor };
 
 /** One customer's sums, in the account's currency. */
 export type Ledger = ReturnType<typeof openLedger>;
@@ -712,7 +714,7 @@ function openSums() {
  * captured − refunded − guests − not included = counted, which in the account's currency is `countedAs`; and what
  * stands beside it. Each with its label, why, and where Stripe's dashboard has the same figure.
  */
-export const BRIDGE = [
+const BRIDGE = [
   ["captured", "captured", "", "Payments › Succeeded and Refunded: the captured amounts"],
   ["refunded", "- refunded", "", "Payments › Refunded and Partially refunded: the refunds"],
   ["guests", "- guests", "charges without a customer", ""],
@@ -728,11 +730,11 @@ export const BRIDGE = [
   ["noRate", "· no rate", "invoices not included", "Invoices › Paid"],
   ["beyondCharges", "· beyond charges", "customers with more collected than captured", ""],
 ] as const;
-export type BridgeKind = (typeof BRIDGE)[number][0];
-export type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
+type BridgeKind = (typeof BRIDGE)[number][0];
+type BridgeLine = Readonly<Record<BridgeKind, Tally>>;
 
 function noTally(): Tally {
-  return { count: 0, minor: ZERO };
+  return { count: 0, amount: ZERO };
 }
 
 /** What Stripe settled in another currency: what is set aside, and charges in the account's own, for a rate. */
@@ -779,7 +781,7 @@ function valueAt<K, V>(map: Map<K, V>, key: K, make: () => V): V {
 
 function addTo(tally: Tally, amount: number): void {
   tally.count += 1;
-  tally.minor = addMinor(tally.minor, minor(amount));
+  tally.amount = addMinor(tally.amount, minor(amount));
 }
 
 function addAt<K>(sums: Map<K, Minor>, key: K, amount: Minor): void {
@@ -895,14 +897,14 @@ export function closeBooks(books: Books): void {
 }
 
 /** Adds the bridge up from both ends. Throws `UnexpectedError` if a unit is missing: that would be a bug of ours. */
-export function proveBridge(books: Books): void {
+function proveBridge(books: Books): void {
   const lines = [...books.bridge.values()];
   for (const [currency, line] of books.bridge) {
-    const left = line.captured.minor - line.refunded.minor - line.guests.minor - line.setAside.minor;
-    if (left !== line.counted.minor) throw notClosed(`in ${currency}`);
+    const left = line.captured.amount - line.refunded.amount - line.guests.amount - line.setAside.amount;
+    if (left !== line.counted.amount) throw notClosed(`in ${currency}`);
   }
   const inLedgers = sumMinor([...books.ledgers.values()].map(({ totalMinor }) => totalMinor));
-  if (inLedgers !== sumMinor(lines.map(({ countedAs }) => countedAs.minor)))
+  if (inLedgers !== sumMinor(lines.map(({ countedAs }) => countedAs.amount)))
     throw notClosed("between charges and ledgers");
 }
 
@@ -911,7 +913,7 @@ function notClosed(where: string): UnexpectedError {
 }
 
 /** Lifetime revenue less all product columns: charges without an invoice, less refunds, which no column knows. */
-export function unallocatedMinor(ledger: Ledger): Minor {
+function unallocatedMinor(ledger: Ledger): Minor {
   return minor(ledger.totalMinor - sumMinor(ledger.spend.values()));
 }
 
@@ -919,14 +921,14 @@ export function unallocatedMinor(ledger: Ledger): Minor {
  * The CURRENCY that would count most of what is set aside, and whether more is set aside than counted: in money, at the
  * rates of the account's own charges; by number where Stripe settles no charge of one currency in the other.
  */
-export function adviseCurrency(books: Books): { readonly currency: string; readonly isMost: boolean } | undefined {
+function adviseCurrency(books: Books): { readonly currency: string; readonly isMost: boolean } | undefined {
   const others = [...books.elsewhere].filter(([, { setAside }]) => setAside.count > 0);
   const [first] = others.toSorted(([a, x], [b, y]) => y.setAside.count - x.setAside.count || (a < b ? -1 : 1));
   if (first === undefined) return undefined;
-  const hasRates = others.every(([, { homeSettled }]) => homeSettled.minor > 0);
-  const sizeOf = (tally: Tally): Minor => (hasRates ? tally.minor : minor(tally.count));
+  const hasRates = others.every(([, { homeSettled }]) => homeSettled.amount > 0);
+  const sizeOf = (tally: Tally): Minor => (hasRates ? tally.amount : minor(tally.count));
   const aside = others.map(([, { setAside, home, homeSettled }]) =>
-    hasRates ? scaleMinor(setAside.minor, home.minor, homeSettled.minor) : sizeOf(setAside),
+    hasRates ? scaleMinor(setAside.amount, home.amount, homeSettled.amount) : sizeOf(setAside),
   );
   const counted = [...books.bridge.values()].map(({ countedAs }) => sizeOf(countedAs));
   return { currency: first[0], isMost: sumMinor(aside) > sumMinor(counted) };
@@ -967,12 +969,12 @@ export function addSubscription(books: Books, subscription: Subscription): void 
   if (countsAs(subscription) !== "no") valueAt(books.running, subscription.customer, () => []).push(subscription);
 }
 
-export function statusOf(books: Books, customerId: string): Status {
+function statusOf(books: Books, customerId: string): Status {
   return books.standings.get(customerId)?.status ?? "No Subscription";
 }
 
 /** Why it cannot be told what a subscription is worth; DECISIONS.md says of each when. */
-export type Untold = "cut" | "interval" | "tiered" | "currency" | "coupon";
+type Untold = "cut" | "interval" | "tiered" | "currency" | "coupon";
 const PERIODS_A_YEAR = new Map(Object.entries({ year: 1n, month: 12n, week: 52n, day: 365n }));
 
 /** A decimal number exactly, as a whole number of its 12th decimal: the last that a price may have. */
@@ -1026,7 +1028,7 @@ function takeOff(bill: PeriodBill, items: readonly PricedItem[], couponId: strin
 }
 
 /** Whether a subscription is part of `mrr`, would be but for its pause or its trial, or is not. */
-export function countsAs({ status, pause_collection: pause }: Subscription): "counted" | "paused" | "trial" | "no" {
+function countsAs({ status, pause_collection: pause }: Subscription): "counted" | "paused" | "trial" | "no" {
   if (status === "trialing") return "trial";
   if (status !== "active" && status !== "past_due") return "no";
   return pause === null || pause.behavior === "keep_as_draft" ? "counted" : "paused";
@@ -1039,14 +1041,14 @@ function sharedCoupons({ discounts }: Subscription, customerDiscount: string | n
 }
 
 /** The coupons that a subscription's worth depends on; "" stands for one of which the page has the discount's id only. */
-export function couponIdsOf(subscription: Subscription, customerDiscount: string | null): string[] {
+function couponIdsOf(subscription: Subscription, customerDiscount: string | null): string[] {
   if (!["counted", "paused"].includes(countsAs(subscription))) return [];
   const ofItems = subscription.items.data.flatMap(({ discounts }) => discounts);
   return [...ofItems, ...sharedCoupons(subscription, customerDiscount)];
 }
 
 /** True where the discounts have to be expanded before a subscription's worth can be told. */
-export function needsDiscounts(subscription: Subscription): boolean {
+function needsDiscounts(subscription: Subscription): boolean {
   return couponIdsOf(subscription, null).includes("");
 }
 
@@ -1081,7 +1083,7 @@ type PaysNow = { readonly mrrMinor: Minor | undefined; readonly renewsAtUnix: nu
 const PAYS_NOTHING: PaysNow = { mrrMinor: ZERO, renewsAtUnix: Infinity, cancelsAtUnix: Infinity };
 
 /** The coupons to read before the subscriptions can be closed, each once. */
-export function couponsNeeded({ running }: Books, customers: ReadonlyMap<string, Customer>): string[] {
+function couponsNeeded({ running }: Books, customers: ReadonlyMap<string, Customer>): string[] {
   const ids = [...running].flatMap(([customerId, subscriptions]) =>
     subscriptions.flatMap((one) => couponIdsOf(one, customers.get(customerId)?.discount ?? null)),
   );
@@ -1133,7 +1135,7 @@ function enterWorth(
 // record's values are texts by attribute slug ("12.50", an ISO instant, a record id), so that equal means equal
 // whatever the wire format; an empty value has no entry.
 
-export type AttributeType = "text" | "currency" | "select" | "timestamp" | "record-reference";
+type AttributeType = "text" | "currency" | "select" | "timestamp" | "record-reference";
 
 /** One attribute of the object as this program needs it; a reference points to its target. */
 export type AttributeSpec = {
@@ -1196,7 +1198,7 @@ export type CrmRecord = {
 };
 
 /** Records by customer id; `duplicates` are customer ids with more than one, with all their record ids. */
-export type Crm = {
+type Crm = {
   readonly records: Map<string, CrmRecord>;
   readonly duplicates: Map<string, string[]>;
   withoutKey: number;
@@ -1232,15 +1234,15 @@ export type PlanInput = Pick<Findings, "settings" | "books" | "customers" | "crm
 type Outcome = "create" | "update" | "refresh" | "unchanged" | "left out";
 
 export type Change = ReturnType<typeof planChange>;
-export type Plan = ReturnType<typeof planChanges>;
+type Plan = ReturnType<typeof planChanges>;
 
 /** The address people are matched by; "" where there is none. */
-export function addressOf(customer: Customer | undefined): string {
+function addressOf(customer: Customer | undefined): string {
   return (customer?.email ?? "").trim().toLowerCase();
 }
 
 /** Whoever paid; and whoever already has a record and any charge here, so that a full refund takes it to 0. */
-export function getsRecord(ledger: Ledger, record: CrmRecord | undefined): boolean {
+function getsRecord(ledger: Ledger, record: CrmRecord | undefined): boolean {
   return ledger.totalMinor > 0 || (record !== undefined && ledger.charges > 0);
 }
 
@@ -1256,7 +1258,7 @@ export function planChanges(input: PlanInput) {
   for (const { customerId, invoices } of ledgers) {
     if (isRecorded.has(customerId)) continue;
     withoutRecord.count += invoices.count;
-    withoutRecord.minor = addMinor(withoutRecord.minor, invoices.minor);
+    withoutRecord.amount = addMinor(withoutRecord.amount, invoices.amount);
   }
   const mrrWithoutRecord = noTally(); // by customers
   for (const [customerId, { mrrMinor = ZERO }] of input.books.paysNow)
@@ -1280,7 +1282,7 @@ export function planChanges(input: PlanInput) {
 }
 
 /** Plans one customer's record. */
-export function planChange(ledger: Ledger, input: PlanInput) {
+function planChange(ledger: Ledger, input: PlanInput) {
   const { customerId } = ledger;
   const { settings, nowMs } = input;
   const record = input.crm.records.get(customerId);
@@ -1355,7 +1357,7 @@ export function desiredValues(
 }
 
 /** A page of Stripe's dashboard, such as `customers/cus_…`. */
-export function dashboardUrl(mode: Mode, page: string): string {
+function dashboardUrl(mode: Mode, page: string): string {
   return `https://dashboard.stripe.com/${mode === "test" ? "test/" : ""}${page}`;
 }
 
@@ -1378,7 +1380,7 @@ function desiredLinks(
 }
 
 /** Why a run stops before its first write, and whether `--force` goes past it. */
-export type Brake = { readonly isForceable: boolean; readonly message: string };
+type Brake = { readonly isForceable: boolean; readonly message: string };
 
 /** The accidents a plan can look like, the first that fits; undefined for a plan that looks like a day's business. */
 export function findBrake(plan: Plan, { crm, books, settings }: Pick<Findings, "crm" | "books" | "settings">) {
@@ -1568,7 +1570,7 @@ export type Service = Connection & {
 };
 
 /** A service with its own pace and counts, which tells at most every ten seconds what it tried again. */
-export function connect(
+function connect(
   connection: Connection,
   own: Pick<Service, "name" | "base" | "headers" | "quotesWords">,
   rates: Rates,
@@ -1630,21 +1632,21 @@ export class ApiError extends RunError {
 
   constructor(service: Service, call: Call, { status, headers, json, why, isUnsure }: Failure) {
     const error = (isObject(json?.["error"]) ? json["error"] : json) ?? {};
-    const code = clean(String(error["code"] ?? error["type"] ?? ""));
+    const code = oneLine(String(error["code"] ?? error["type"] ?? ""));
     const listed = error["validation_errors"]; // Attio's: each with the path of a field
     const faults = Array.isArray(listed) ? listed.filter(isObject).slice(0, 5) : [];
     const fields = namesIn([[error["param"]], ...faults.map(({ path }) => path)]);
     const told = faults.map(({ path, message }) => `${JSON.stringify(path)}: ${String(message)}`);
     const words = [error["message"] ?? "no message", ...told].join(" ");
-    const detail = why || (service.quotesWords ? clean(words) : fields.join(", "));
+    const detail = why || (service.quotesWords ? oneLine(words) : fields.join(", "));
     const requestId = headers.get("request-id") ?? headers.get("x-attio-execution-id") ?? "";
-    const outcome = `${status || "no answer"} ${code}`.trim() + (requestId && `, request ${clean(requestId)}`);
+    const outcome = `${status || "no answer"} ${code}`.trim() + (requestId && `, request ${oneLine(requestId)}`);
     const what = `${service.name} ${status === 0 ? "gave no answer" : "refused"}${detail && `: ${detail}`}`;
     super(`${what} [${call.method} ${call.path} -> ${outcome}]`);
     this.status = status;
     this.code = code;
     this.fields = fields;
-    this.options = faults.flatMap(({ options }) => (Array.isArray(options) ? options.map(String).map(clean) : []));
+    this.options = faults.flatMap(({ options }) => (Array.isArray(options) ? options.map(String).map(oneLine) : []));
     this.mayHaveTakenEffect = isUnsure;
   }
 
@@ -1699,7 +1701,7 @@ async function attempt<T>(service: Service, { method, path, query, body }: Call,
     // Of a name with several addresses each was tried: the first failure tells what there is to know.
     const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
     const told = first instanceof Error ? first.message || first.name : String(first);
-    const why = timeout.aborted ? `none within ${service.timeoutMs} ms` : clean(told);
+    const why = timeout.aborted ? `none within ${service.timeoutMs} ms` : oneLine(told);
     return { status: 0, headers: new Headers(), why, json, isUnsure: true };
   }
   const { status, headers } = response;
@@ -1716,7 +1718,7 @@ async function attempt<T>(service: Service, { method, path, query, body }: Call,
 function retryReason({ status, headers, why, json }: Failure): string | undefined {
   const advice = headers.get("stripe-should-retry");
   if (status === 0) return why;
-  if (status === 429) return `429, ${clean(headers.get("stripe-rate-limited-reason") ?? "too many requests")}`;
+  if (status === 429) return `429, ${oneLine(headers.get("stripe-rate-limited-reason") ?? "too many requests")}`;
   if (advice === "false" || json?.["code"] === "slug_conflict") return undefined;
   if (status === 409 || status >= 500 || advice === "true") return `status ${status}`;
   return status < 300 ? "an answer that is not JSON" : undefined;
@@ -1781,7 +1783,7 @@ type Task = () => Promise<void>;
  * Does tasks in the order they came, at most `workers` at a time; a task may add more. `done` resolves when none is
  * left, or rejects with the first failure.
  */
-export function createCrew(workers: number, tasks: Iterable<Task> = []) {
+function createCrew(workers: number, tasks: Iterable<Task> = []) {
   const end = Promise.withResolvers<void>();
   end.promise.catch(() => undefined); // until it is awaited, a failure must not count as unhandled
   const waiting: Task[] = [];
@@ -2080,7 +2082,7 @@ async function readCustomer(stripe: Service, id: string, take: (customer: Custom
 }
 
 /** Coupons by id, each once; those that cannot be read are left out, of which `warn` is told. */
-export async function readCoupons(stripe: Service, ids: readonly string[], warn: (line: string) => void) {
+async function readCoupons(stripe: Service, ids: readonly string[], warn: (line: string) => void) {
   const coupons = new Map<string, Coupon | undefined>();
   const refusals: string[] = [];
   const tasks = ids.map((id) => async (): Promise<void> => {
@@ -2112,7 +2114,7 @@ export async function readProducts(stripe: Service, ids?: readonly string[]): Pr
 }
 
 /** One cheap request per permission. Returns what is wrong with the key; throws what is no question of the key. */
-export async function checkStripe(stripe: Service): Promise<string[]> {
+async function checkStripe(stripe: Service): Promise<string[]> {
   const checks = Object.values(STRIPE_LISTS).map(async ({ path, permission }) => {
     try {
       await request(stripe, { method: "GET", path, query: { limit: "1" } });
@@ -2143,10 +2145,9 @@ export function keyProblem(error: ApiError, { name, slug }: Permission): string 
 }
 
 // ----------------------------------------------------------------- Attio ----
-// Records in and out. A record's values are a Map of slug → canonical text ("12.50", an ISO instant, a record id), so
-// that equal means equal whatever the wire format; an empty value has no entry. Knows no charge and no Stripe.
+// The key, the object beside what it must be, and records in and out. Knows no charge and no Stripe.
 
-const OFFSET_PAGE = 500;
+const LIST_LIMIT = 500;
 const FILTER_BATCH = 100;
 const READ_WORKERS = 20;
 const WRITE_WORKERS = 16;
@@ -2163,119 +2164,64 @@ export function connectAttio(settings: Settings, connection: Connection): Servic
   return { ...service, isKeyActive };
 }
 
-/** Creates with POST, changes with PATCH: the bootstrap's configuration, and people. Our records: `assertRecord`. */
-export function attioWrite(attio: Service, method: "POST" | "PATCH", path: string, given: Json): Promise<Json> {
-  return request(attio, { method, path, lane: "write", body: { data: given } });
+/** For `catch`: what stands in for an answer that was refused, with one of these where there are any. */
+export function orIfRefused<T>(instead: T, ...statuses: readonly number[]): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof ApiError && (statuses.length === 0 || statuses.includes(error.status))) return instead;
+    throw error;
+  };
 }
 
 const KEY = shape({ active: flag, scope: maybe(text), workspace_name: maybe(text) });
 
 /** What the key may do; `problems` say what it lacks of `needed`. A read-write scope implies its read scope. */
 export async function readAttioKey(attio: Service, needed: readonly string[]) {
-  const key = await request(attio, SELF).catch((error: unknown) => {
-    // A malformed token is answered with 400, a wrong one with 200 and `active: false`.
-    if (error instanceof ApiError && [400, 401, 403].includes(error.status)) return { active: false };
-    throw error;
-  });
-  const { active, scope, workspace_name } = readAs("Attio key", KEY, key);
+  // A malformed token is answered with 400, a wrong one with 200 and `active: false`.
+  const answer = await request(attio, SELF).catch(orIfRefused({ active: false }, 400, 401, 403));
+  const { active, scope, workspace_name } = readAs("Attio key", KEY, answer);
   const scopes = (scope ?? "").split(/\s+/);
-  const has = (name: string): boolean =>
-    scopes.includes(name) || scopes.includes(name.replace(/:read$/, ":read-write"));
-  const lacking = active ? needed.filter((name) => !has(name)) : [];
-  const problems = lacking.map((name) => `ATTIO_API_KEY lacks the scope ${name}. Grant it in ${ATTIO_KEYS_PAGE}.`);
-  const inactive = "ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create a new one in";
-  if (!active) problems.push(`${inactive} ${ATTIO_KEYS_PAGE}. [GET /v2/self]`);
-  return { scopes, workspace: clean(workspace_name ?? ""), problems };
-}
-
-/** Reads a list that comes whole. */
-async function readWhole<T>(attio: Service, path: string, reader: Reader<T, unknown>, query: Query = {}): Promise<T[]> {
-  const answer = await request(attio, { method: "GET", path, query, lane: "read" });
-  return readAs(`list of ${path}`, shape({ data: listOf(reader) }), answer).data;
-}
-
-/** Calls `take` once for each element of a list that is paged by offset. */
-async function readByOffset<T extends { readonly id: object }>(
-  attio: Service,
-  { method, path, query, body }: Call,
-  reader: Reader<T, unknown>,
-  take: (element: T) => void,
-): Promise<void> {
-  const seen = new Set<string>();
-  for (let offset = 0; ; offset += OFFSET_PAGE) {
-    const place = { limit: OFFSET_PAGE, offset };
-    const inQuery = { query: { ...query, limit: String(OFFSET_PAGE), offset: String(offset) } };
-    const paged = method === "GET" ? inQuery : { body: { ...body, ...place } };
-    const known = seen.size;
-    const isLast = await requestAs(attio, { method, path, lane: "read", ...paged }, (json) => {
-      const page = readAs(`page of ${path}`, shape({ data: listOf(reader) }), json).data;
-      for (const element of page) {
-        const id = JSON.stringify(element.id);
-        if (!seen.has(id)) take(element);
-        seen.add(id);
-      }
-      return page.length < OFFSET_PAGE;
-    });
-    // A configuration list that ignores the offset has sent all it has; records that come again hide others.
-    if (isLast || (seen.size === known && method === "GET")) return;
-    if (seen.size === known) throw new UnexpectedError(`Attio repeated a page of ${path} at offset ${offset}`);
-  }
+  const granted = [...scopes, ...scopes.map((name) => name.replace(/:read-write$/, ":read"))];
+  const lacking = needed.filter((name) => !granted.includes(name));
+  const where = "in Attio › Workspace settings › Developers.";
+  const inactive = `ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create a new one ${where} [GET /v2/self]`;
+  const problems = lacking.map((name) => `ATTIO_API_KEY lacks the scope ${name}. Grant it ${where}`);
+  return { scopes, workspace: oneLine(workspace_name ?? ""), problems: active ? problems : [inactive] };
 }
 
 const OBJECT_NAME = shape({ id: shape({ object_id: text }), api_slug: maybe(text) });
 const OPTION = shape({ title: text, is_archived: flag });
-const CONFIG = shape({
-  currency: maybe(shape({ default_currency_code: maybe(text) })),
-  record_reference: maybe(shape({ allowed_object_ids: listOrNone(text) })),
-});
-const ATTRIBUTE = shape({
-  id: shape({ attribute_id: text }),
-  api_slug: text,
-  type: text,
-  is_unique: flag,
-  is_multiselect: flag,
-  is_archived: flag,
-  is_writable: flag,
-  config: maybe(CONFIG),
-});
+const CURRENCY_CONFIG = shape({ default_currency_code: maybe(text) });
+const LINK_CONFIG = shape({ allowed_object_ids: listOrNone(text) });
+const CONFIG = shape({ currency: maybe(CURRENCY_CONFIG), record_reference: maybe(LINK_CONFIG) });
+const TRAITS = { is_unique: flag, is_multiselect: flag, is_archived: flag, is_writable: flag };
+const ATTRIBUTE = shape({ api_slug: text, type: text, ...TRAITS, config: maybe(CONFIG) });
 type Attribute = ReadBy<typeof ATTRIBUTE>;
 
-/** What is wrong with an attribute, in a few words; `held` is the currency it has. The bootstrap mends the first two. */
-export type Difference = {
-  readonly slug: string;
-  readonly fault: Fault;
-  readonly words: string;
-  readonly held: string;
-};
-type Fault = "missing" | "archived" | "type" | "several" | "fixed" | "not unique" | "currency" | "target";
+/** What is wrong with an attribute, in a few words. The bootstrap mends what is missing, archived, or lacks options. */
+export type Difference = NonNullable<ReturnType<typeof differenceOf>>;
+type Place = { readonly currency: string; readonly ids: ReadonlyMap<string, string>; readonly lacking: string[] };
 
-/** Compares an attribute with its spec; `objectIds` are the workspace's by slug, for what references point to. */
-function differenceOf(
-  { slug, type, isUnique, target }: AttributeSpec,
-  attribute: Attribute | undefined,
-  { currency, objectIds }: { readonly currency: string; readonly objectIds: ReadonlyMap<string, string> },
-): Difference | undefined {
-  const held = clean(attribute?.config?.currency?.default_currency_code ?? "no currency");
-  const is = (fault: Fault, words: string): Difference => ({ slug, fault, words, held });
-  if (attribute === undefined) return is("missing", "is missing");
-  const allowed = attribute.config?.record_reference?.allowed_object_ids ?? [];
-  const pointsTo = (object: string): boolean => allowed.length === 0 || allowed.includes(objectIds.get(object) ?? "");
-  if (attribute.type !== type) return is("type", `is of type ${clean(attribute.type)}, must be ${type}`);
-  if (attribute.is_multiselect) return is("several", "takes several values, must take one");
-  if (!attribute.is_writable) return is("fixed", "cannot be written");
-  if (isUnique && !attribute.is_unique) return is("not unique", "is not unique");
-  if (type === "currency" && held !== attioCurrency(currency))
-    return is("currency", `is in ${held}, but CURRENCY says ${currency}`);
-  if (target !== undefined && !pointsTo(target)) return is("target", `does not point to ${target}`);
-  return attribute.is_archived ? is("archived", "is archived") : undefined;
-}
-
-/** Where the whole object is in another currency than CURRENCY says: what to do, said once for all its amounts. */
-export function currencyRemedy(differences: readonly Difference[], currency: string): string | undefined {
-  const total = differences.find(({ slug, fault }) => slug === "total_revenue" && fault === "currency");
-  if (total === undefined || !/^[A-Z]{3}$/.test(total.held)) return undefined;
-  const setting = total.held === "NTD" ? "twd" : total.held.toLowerCase();
-  return `Set CURRENCY=${setting}: CURRENCY is ${currency}, but the object ${OBJECT} in Attio is in ${total.held}.`;
+/** The first fault of an attribute. `ids` are the workspace's objects, by slug, `lacking` the options to be added. */
+function differenceOf(spec: AttributeSpec, attribute: Attribute | undefined, { currency, ids, lacking }: Place) {
+  const { slug, type, isUnique, target } = spec;
+  if (attribute === undefined) return { slug, fault: "missing", words: "is missing", held: "" } as const;
+  const { config } = attribute;
+  const held = oneLine(config?.currency?.default_currency_code ?? "no currency");
+  const allowed = config?.record_reference?.allowed_object_ids ?? [];
+  const isElsewhere = target !== undefined && allowed.length > 0 && !allowed.includes(ids.get(target) ?? "");
+  const isForeign = type === "currency" && held !== attioCurrency(currency);
+  const faults = [
+    ["type", attribute.type !== type, `is of type ${oneLine(attribute.type)}, must be ${type}`],
+    ["several", attribute.is_multiselect, "takes several values, must take one"],
+    ["fixed", !attribute.is_writable, "cannot be written"],
+    ["not unique", isUnique && !attribute.is_unique, "is not unique"],
+    ["currency", isForeign, `is in ${held}, but CURRENCY says ${currency}`],
+    ["target", isElsewhere, `does not point to ${target}`],
+    ["archived", attribute.is_archived, "is archived"],
+    ["options", type === "select" && lacking.length > 0, `lacks the option ${lacking.join(", ")}`],
+  ] as const;
+  const found = faults.find(([, isSo]) => isSo);
+  return found && { slug, fault: found[0], words: found[2], held };
 }
 
 /** Attio's name of a currency: ISO 4217 but for Taiwan's. */
@@ -2283,41 +2229,44 @@ export function attioCurrency(currency: string): string {
   return currency === "twd" ? "NTD" : currency.toUpperCase();
 }
 
+/** Reads a list of the configuration, which has far fewer elements than a page may have. */
+async function readWhole<T>(attio: Service, path: string, reader: Reader<T, unknown>, query: Query = {}): Promise<T[]> {
+  const answer = await request(attio, { method: "GET", path, query, lane: "read" });
+  const { data } = readAs(`list of ${path}`, shape({ data: listOf(reader) }), answer);
+  if (data.length >= LIST_LIMIT) throw new UnexpectedError(`${path} lists ${data.length}, so there may be more`);
+  return data;
+}
+
 /**
  * The object beside what it must be. `spendSlugs` are all that will be written: every currency attribute `spend_*`
- * belongs to the sync; `unmappedSlugs` are those that no mapping names. `options` are those that cannot be chosen.
+ * belongs to the sync; `unmappedSlugs` are those that no mapping names. `options`, by title: true for an archived one.
  */
-export async function inspectObject(attio: Service, settings: Settings) {
+export async function inspectObject(attio: Service, { productSlugs, currency }: Settings) {
   const path = `/v2/objects/${OBJECT}/attributes`;
-  const query = { show_archived: "true" }; // they still hold their slug
-  const call: Call = { method: "GET", path, query };
-  const bySlug = new Map<string, Attribute>();
-  const [objects, held] = await Promise.all([
+  const archived = { show_archived: "true" }; // they still hold their slug
+  const noneIfAbsent = orIfRefused([], 400, 404); // what is missing shows in the comparison
+  const [objects, attributes, titles] = await Promise.all([
     readWhole(attio, "/v2/objects", OBJECT_NAME),
-    readWhole(attio, `${path}/subscription_status/options`, OPTION, query).catch(noneIfAbsent),
-    readByOffset(attio, call, ATTRIBUTE, (one) => void bySlug.set(one.api_slug, one)).catch(noneIfAbsent),
+    readWhole(attio, path, ATTRIBUTE, { ...archived, limit: String(LIST_LIMIT) }).catch(noneIfAbsent),
+    readWhole(attio, `${path}/subscription_status/options`, OPTION, archived).catch(noneIfAbsent),
   ]);
-  const mapped = slugsOf(settings.productSlugs);
-  const spend = [...bySlug.values()].filter(({ type, is_archived }) => type === "currency" && !is_archived);
-  const ours = spend.map(({ api_slug }) => api_slug).filter((slug) => SLUG_PATTERN.test(slug));
-  const unmappedSlugs = ours.filter((slug) => !mapped.includes(slug)).toSorted();
+  const mapped = slugsOf(productSlugs);
+  const money = attributes.filter(({ type, is_archived }) => type === "currency" && !is_archived);
+  const spend = money.map(({ api_slug }) => api_slug).filter((slug) => SLUG_PATTERN.test(slug));
+  const unmappedSlugs = spend.filter((slug) => !mapped.includes(slug)).toSorted();
   const spendSlugs = [...mapped, ...unmappedSlugs];
   const specs = attributeSpecs(spendSlugs);
-  const objectIds = new Map(objects.map(({ id, api_slug }) => [api_slug ?? "", id.object_id]));
-  const place = { currency: settings.currency, objectIds };
+  const ids = new Map(objects.map(({ id, api_slug }) => [api_slug ?? "", id.object_id]));
+  const bySlug = new Map(attributes.map((attribute) => [attribute.api_slug, attribute]));
+  const options = new Map(titles.map(({ title, is_archived }) => [title, is_archived]));
+  const place = { currency, ids, lacking: STATUSES.filter((title) => options.get(title) !== false) };
   const differences = specs.flatMap((spec) => differenceOf(spec, bySlug.get(spec.slug), place) ?? []);
-  // An attribute of another type takes no options: it is named as wrong.
-  const isOther = differences.some(({ slug, fault }) => slug === "subscription_status" && fault === "type");
-  const lacking = STATUSES.filter((status) => !held.some(({ title, is_archived }) => title === status && !is_archived));
-  const options = lacking.map((title) => ({ title, isArchived: held.some((option) => option.title === title) }));
-  return {
-    hasObject: objectIds.has(OBJECT),
-    specs,
-    spendSlugs,
-    unmappedSlugs,
-    differences,
-    options: isOther ? [] : options,
-  };
+  // Where the whole object is in another currency than CURRENCY says, that is said once for all its amounts.
+  const total = differences.find(({ slug, fault }) => slug === "total_revenue" && fault === "currency")?.held;
+  const setting = total === "NTD" ? "twd" : total?.toLowerCase();
+  const words = `Set CURRENCY=${setting}: CURRENCY is ${currency}, but the object ${OBJECT} in Attio is in ${total}.`;
+  const remedy = total === undefined ? undefined : words;
+  return { hasObject: ids.has(OBJECT), specs, spendSlugs, unmappedSlugs, differences, remedy, options };
 }
 
 /** Key, scopes, object, attributes with types, match key, currencies, options: everything that is wrong, at once. */
@@ -2328,23 +2277,14 @@ export async function checkAttio(attio: Service, settings: Settings) {
   const { workspace, scopes, problems } = await readAttioKey(attio, ["object_configuration:read", records]);
   if (!scopes.some((scope) => scope.startsWith("object_configuration:")))
     return { problems, workspace, spendSlugs: slugsOf(settings.productSlugs), unmappedSlugs: [] };
-  const { hasObject, spendSlugs, unmappedSlugs, differences, options } = await found;
-  const remedy = currencyRemedy(differences, settings.currency);
+  const { hasObject, spendSlugs, unmappedSlugs, differences, remedy } = await found;
   const listed = differences.filter(({ fault }) => remedy === undefined || fault !== "currency");
   const wrong = listed.map(({ slug, words }) => `${slug} ${words}`);
-  if (options.length > 0 && !differences.some(({ slug }) => slug === "subscription_status"))
-    wrong.push(`subscription_status lacks the option ${options.map(({ title }) => title).join(", ")}`);
   const head = `Object ${OBJECT} in Attio; what to do: ${settings.commands.bootstrapDryRun}`;
   if (!hasObject) problems.push(`There is no object ${OBJECT} in Attio. Next: ${settings.commands.bootstrap}`);
   else if (wrong.length > 0) problems.push([head, ...wrong].join("\n      "));
   if (remedy !== undefined) problems.push(remedy);
   return { problems, workspace, spendSlugs, unmappedSlugs };
-}
-
-/** What hangs on an object or attribute that is not there; that it is missing shows in the comparison. */
-function noneIfAbsent(error: unknown): [] {
-  if (error instanceof ApiError && [400, 404].includes(error.status)) return [];
-  throw error;
 }
 
 const RECORD = shape({ id: shape({ record_id: text }), values: anyObject });
@@ -2354,46 +2294,48 @@ const ACTOR = shape({ created_by_actor: maybe(shape({ type: maybe(text) })) });
 const VALUES = {
   text: shape({ value: maybe(text) }),
   select: shape({ option: shape({ title: text }) }),
-  timestamp: shape({ value: text }),
+  timestamp: shape({ value: leaf("an instant", (value): value is string => !Number.isNaN(Date.parse(String(value)))) }),
   currency: shape({ currency_value: decimalOrText }),
   reference: shape({ target_record_id: text }),
 };
 const ADDRESS = shape({ email_address: maybe(text), original_email_address: maybe(text) });
 
-/** Reads the records of an object that a filter lets through, oldest first: new ones land at the end. */
-function queryRecords(attio: Service, object: string, filter: Json, take: (one: AttioRecord) => void): Promise<void> {
-  const body = { ...filter, sorts: [{ attribute: "created_at", direction: "asc" }] };
-  return readByOffset(attio, { method: "POST", path: `/v2/objects/${object}/records/query`, body }, RECORD, take);
+/** Calls `take` once for each record of an object that a filter lets through, oldest first: new ones land at the end. */
+async function queryRecords(attio: Service, object: string, filter: Json, take: (one: AttioRecord) => void) {
+  const path = `/v2/objects/${object}/records/query`;
+  const seen = new Set<string>();
+  for (let offset = 0, isLast = false; !isLast; offset += LIST_LIMIT) {
+    const body = { ...filter, sorts: [{ attribute: "created_at", direction: "asc" }], limit: LIST_LIMIT, offset };
+    isLast = await requestAs(attio, { method: "POST", path, lane: "read", body }, (json) => {
+      const page = readAs(`page of ${path}`, shape({ data: listOf(RECORD) }), json).data;
+      const unseen = page.filter(({ id }) => !seen.has(id.record_id));
+      unseen.forEach(take);
+      for (const { id } of unseen) seen.add(id.record_id);
+      if (unseen.length > 0 || page.length < LIST_LIMIT) return page.length < LIST_LIMIT;
+      throw new UnexpectedError(`Attio repeated a page of ${path} at offset ${offset}`);
+    });
+  }
 }
 
-/** Calls `read` for a hundred at a time, which a filter is known to take; twenty wait for answers at once. */
-async function inBatches(all: Iterable<string>, read: (batch: readonly string[]) => Promise<void>): Promise<void> {
-  const tasks = [...batches([...all], FILTER_BATCH)].map((batch) => () => read(batch));
-  await createCrew(READ_WORKERS, tasks).done();
-}
+const noCrm = (): Crm => ({ records: new Map(), duplicates: new Map(), withoutKey: 0 });
+type CrmPlace = { readonly spendSlugs: readonly string[]; readonly currency: string };
 
 /** Reads the object's records into `crm`: all of them, or those of some customers. */
-export async function readCrm(
-  attio: Service,
-  { spendSlugs, currency }: { readonly spendSlugs: readonly string[]; readonly currency: string },
-  customerIds?: readonly string[],
-  crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 },
-): Promise<Crm> {
-  const specs = attributeSpecs(spendSlugs);
-  const wanted = customerIds && new Set(customerIds);
+export async function readCrm(attio: Service, place: CrmPlace, customerIds?: readonly string[], crm = noCrm()) {
+  const specs = attributeSpecs(place.spendSlugs);
   const take = (read: AttioRecord): void => {
-    const record = comparableRecord(read, specs, currency);
-    const { recordId } = record;
-    const key = record.values.get(MATCH_KEY);
+    const record = comparableRecord(read, specs, place.currency);
+    const { recordId, values } = record;
+    const key = values.get(MATCH_KEY);
+    const other = crm.records.get(key ?? "");
     if (key === undefined) crm.withoutKey += 1;
-    if (key === undefined || wanted?.has(key) === false) return; // filters ignore case
-    const other = crm.records.get(key);
-    if (other === undefined) crm.records.set(key, record);
+    else if (other === undefined) crm.records.set(key, record);
     else if (other.recordId !== recordId) valueAt(crm.duplicates, key, () => [other.recordId]).push(recordId);
   };
-  if (customerIds === undefined) await queryRecords(attio, OBJECT, {}, take);
-  const filterOf = (batch: readonly string[]): Json => ({ filter: { [MATCH_KEY]: { $in: batch } } });
-  await inBatches(customerIds ?? [], (batch) => queryRecords(attio, OBJECT, filterOf(batch), take));
+  const some = [...batches(customerIds ?? [], FILTER_BATCH)].map((ids) => ({ filter: { [MATCH_KEY]: { $in: ids } } }));
+  const filters = customerIds === undefined ? [{}] : some;
+  const tasks = filters.map((filter) => () => queryRecords(attio, OBJECT, filter, take));
+  await createCrew(READ_WORKERS, tasks).done();
   return crm;
 }
 
@@ -2404,7 +2346,7 @@ function comparableRecord(read: AttioRecord, specs: readonly AttributeSpec[], cu
   const setByOthers = new Set<string>();
   for (const spec of specs) {
     const kind = `record ${recordId} ${spec.slug}`;
-    const value = readAs(kind, listOrNone(anyObject), read.values[spec.slug])[0];
+    const [value] = readAs(kind, listOrNone(anyObject), read.values[spec.slug]);
     if (value === undefined) continue;
     const written = readAs(kind, (wire) => canonical(spec, wire, currency), value);
     if (written !== "") values.set(spec.slug, written);
@@ -2415,14 +2357,11 @@ function comparableRecord(read: AttioRecord, specs: readonly AttributeSpec[], cu
 }
 
 /** One value as text that can be compared: "12.50" however Attio writes 12.5, an instant in ISO form, ids and titles. */
-function canonical(spec: AttributeSpec, value: unknown, currency: string): string {
-  if (spec.type === "text") return VALUES.text(value).value ?? "";
-  if (spec.type === "select") return VALUES.select(value).option.title;
-  if (spec.type === "record-reference") return VALUES.reference(value).target_record_id;
-  if (spec.type === "timestamp") {
-    const at = new Date(VALUES.timestamp(value).value);
-    return Number.isNaN(at.getTime()) ? "an unreadable time" : at.toISOString();
-  }
+function canonical({ type }: AttributeSpec, value: unknown, currency: string): string {
+  if (type === "text") return VALUES.text(value).value ?? "";
+  if (type === "select") return VALUES.select(value).option.title;
+  if (type === "record-reference") return VALUES.reference(value).target_record_id;
+  if (type === "timestamp") return new Date(VALUES.timestamp(value).value).toISOString();
   // Attio sends a number, its documentation shows text. What is finer than the minor unit never equals ours.
   const amountText = String(VALUES.currency(value).currency_value);
   const amount = parseMinor(amountText, currency);
@@ -2430,26 +2369,30 @@ function canonical(spec: AttributeSpec, value: unknown, currency: string): strin
 }
 
 /** A value as Attio's published schema has it, an array of one; `[]` clears. The attribute has the currency. */
-function encode(spec: AttributeSpec, value: string | undefined): unknown[] {
+function encode({ type, target }: AttributeSpec, value: string | undefined): unknown[] {
   if (value === undefined) return [];
-  if (spec.type === "currency") return [{ currency_value: Number(value) }];
-  return [spec.target === undefined ? value : { target_object: spec.target, target_record_id: value }];
+  if (type === "currency") return [{ currency_value: Number(value) }];
+  return [target === undefined ? value : { target_object: target, target_record_id: value }];
+}
+
+/** Writes one record; every write of a run goes through here. Returns its id, which only an answer that shows it has. */
+async function writeRecord(attio: Service, place: Omit<Call, "body" | "lane">, values: Json): Promise<string> {
+  const answer = await request(attio, { ...place, lane: "write", body: { data: { values } } });
+  return readAs("answer to a write", WRITTEN, answer).data.id.record_id;
 }
 
 /**
- * Writes one record, found or created by its customer id; attributes that are not among `values` stay as they are.
- * Returns false where that took leaving out its links, as one leads to a record that is gone. Throws `ApiError`, or
- * `UnexpectedError` where the answer does not show the record.
+ * Writes a customer's record, found or created by its id; attributes that are not among `values` stay as they are.
+ * Returns false where that took leaving out its links, as one leads to a record that is gone.
  * https://docs.attio.com/rest-api/endpoint-reference/records/assert-a-record
  */
 export async function assertRecord(attio: Service, values: ReadonlyMap<string, string | undefined>): Promise<boolean> {
-  const specs = attributeSpecs([...values.keys()].filter((slug) => SLUG_PATTERN.test(slug)));
-  const given = specs.filter(({ slug }) => values.has(slug));
-  const assert = (some: readonly AttributeSpec[]): Promise<unknown> => {
-    const encoded = Object.fromEntries(some.map((spec) => [spec.slug, encode(spec, values.get(spec.slug))]));
+  const spend = [...values.keys()].filter((slug) => SLUG_PATTERN.test(slug));
+  const given = attributeSpecs(spend).filter(({ slug }) => values.has(slug));
+  const assert = (specs: readonly AttributeSpec[]): Promise<string> => {
     const place = { path: `/v2/objects/${OBJECT}/records`, query: { matching_attribute: MATCH_KEY } };
-    const call: Call = { method: "PUT", ...place, lane: "write", body: { data: { values: encoded } } };
-    return requestAs(attio, call, (json) => readAs("answer to a write", WRITTEN, json));
+    const encoded = specs.map((spec) => [spec.slug, encode(spec, values.get(spec.slug))]);
+    return writeRecord(attio, { method: "PUT", ...place }, Object.fromEntries(encoded));
   };
   try {
     await assert(given);
@@ -2462,7 +2405,8 @@ export async function assertRecord(attio: Service, values: ReadonlyMap<string, s
     // A conflict: another run created the record between our reading and our write. Now it is there to be found.
     if (!mayLackLink && error.code !== "uniqueness_conflict") throw error;
     await assert(mayLackLink ? given.filter(({ target }) => target === undefined) : given).catch((later: unknown) => {
-      throw later instanceof Error ? Object.assign(later, { cause: error }) : later;
+      if (later instanceof ApiError && error.mayHaveTakenEffect) Object.assign(later, { mayHaveTakenEffect: true });
+      throw later;
     });
     return !mayLackLink;
   }
@@ -2472,17 +2416,17 @@ export async function assertRecord(attio: Service, values: ReadonlyMap<string, s
  * Who has which address. No entry: nobody. Null: unknown, as two people claim it or Attio would not search for it
  * (`refused` of them; `answered` look-ups worked). What is unknown changes no link.
  */
-type PeopleFound = ReturnType<typeof noPeople>;
 export const noPeople = () => ({ people: new Map<string, Person | null>(), refused: 0, answered: 0 });
 
-/** Looks up who has each address (exact, trimmed, lower-cased). Throws where Attio refuses every look-up. */
+/** Looks up who has each of a hundred addresses (exact, trimmed, lower-cased). Throws where all look-ups are refused. */
 export async function lookUpPeople(attio: Service, addresses: Iterable<string>, found = noPeople()) {
-  const { people } = found;
   const wanted = new Set([...addresses].filter((address) => /^[^\s@]+@[^\s@]+$/.test(address)));
+  const take = (person: AttioRecord): void => takePerson(person, wanted, found.people);
+  let refusal: ApiError | undefined;
   const lookUp = async (batch: readonly string[]): Promise<void> => {
     const $or = batch.map((address) => ({ email_addresses: { email_address: { $eq: address } } }));
     try {
-      await queryRecords(attio, "people", { filter: { $or } }, (person) => takePerson(person, wanted, people));
+      await queryRecords(attio, "people", { filter: { $or } }, take);
       found.answered += 1;
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 400) throw error;
@@ -2491,24 +2435,24 @@ export async function lookUpPeople(attio: Service, addresses: Iterable<string>, 
       const half = batch.length >> 1;
       if (half > 0 && found.refused <= (found.answered === 0 ? 10 : 100))
         return lookUp(batch.slice(0, half)).then(() => lookUp(batch.slice(half)));
-      for (const address of batch) people.set(address, null);
+      for (const address of batch) found.people.set(address, null);
       found.refused += batch.length;
       refusal = error;
     }
   };
-  let refusal: ApiError | undefined;
-  await inBatches(wanted, lookUp);
+  if (wanted.size > 0) await lookUp([...wanted]);
   if (refusal !== undefined && found.answered === 0 && found.refused > 10) throw refusal;
-  return people;
+  return found.people;
 }
 
 /** Enters a person under each of the wanted addresses; null where another has it too. */
-function takePerson({ id, values }: AttioRecord, wanted: ReadonlySet<string>, people: PeopleFound["people"]): void {
-  const { record_id: recordId } = id;
+function takePerson(person: AttioRecord, wanted: Set<string>, people: Map<string, Person | null>): void {
+  const { values } = person;
+  const recordId = person.id.record_id;
   const [company] = readAs(`person ${recordId} company`, listOrNone(VALUES.reference), values["company"]);
   const held = readAs(`person ${recordId} email_addresses`, listOrNone(ADDRESS), values["email_addresses"]);
   const spellings = held.flatMap((address) => [address.email_address, address.original_email_address]);
-  for (const address of new Set(spellings.map((spelling) => (spelling ?? "").trim().toLowerCase()))) {
+  for (const address of spellings.map((spelling) => (spelling ?? "").trim().toLowerCase())) {
     if (!wanted.has(address)) continue;
     const other = people.get(address);
     const isClaimedTwice = other === null || (other !== undefined && other.recordId !== recordId);
@@ -2525,8 +2469,7 @@ export async function createPerson(attio: Service, address: string, name: string
   const fullName = [{ first_name: first, last_name: others.join(" "), full_name: name }];
   const values = { email_addresses: [address], ...(name !== "" && { name: fullName }) };
   try {
-    const created = await attioWrite(attio, "POST", "/v2/objects/people/records", { values });
-    const { record_id: recordId } = readAs("answer to a write", WRITTEN, created).data.id;
+    const recordId = await writeRecord(attio, { method: "POST", path: "/v2/objects/people/records" }, values);
     return { recordId, companyId: undefined, isNew: true };
   } catch (error) {
     if (!(error instanceof ApiError) || error.code !== "uniqueness_conflict") throw error;
@@ -2546,7 +2489,7 @@ const SAMPLE = 20;
 /** A line of the report; it is left out where it counts 0. */
 export type Row = Readonly<{ label: string; count?: number; amount?: string; remark?: string }>;
 /** The step summary opens the sections that have a place, in that order, and folds the others. */
-export type Section = Readonly<{ title: string; rows: readonly Row[]; place?: number }>;
+type Section = Readonly<{ title: string; rows: readonly Row[]; place?: number }>;
 
 function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
@@ -2563,18 +2506,12 @@ function shownMove(changes: readonly Change[], currency: string): string {
   return `${moved > 0 ? "+" : ""}${formatMinor(moved, currency)}`;
 }
 
-/** What a founder looks for: the total, of how many, and how that differs from what the CRM held. */
-export function headlineOf(findings: Findings, { changes, totalMinor }: Plan): string {
-  const payers = plural(changes.filter(({ afterMinor }) => afterMinor > 0).length, "customer");
-  if (!findings.settings.showsAmounts) return `total revenue of ${payers}`;
-  const isFirst = findings.crm.records.size === 0;
-  const change = isFirst ? "no record before" : `${shownMove(changes, findings.books.currency)} since the last run`;
-  return `total revenue ${shownAmount(totalMinor, findings)} of ${payers}, ${change}`;
-}
-
-/** The report before anything is written: what was read, the bridge, the plan, what a person may want to mend. */
-export function reportSections(findings: Findings, plan: Plan, isVerbose = findings.settings.isVerbose): Section[] {
-  const { books, crm, customers, stripeRequests } = findings;
+/**
+ * All that a run tells before anything is written: what was read, the bridge, the plan, what a person may want to mend;
+ * and the `changes` that a dry run lists.
+ */
+export function reportOf(findings: Findings, plan: Plan) {
+  const { books, crm, customers, settings, stripeRequests } = findings;
   const { charges, invoices, longInvoices, subscriptions, paidLater } = books.counts;
   const monthly = stripeRequests * 30;
   const read: Row[] = [
@@ -2589,79 +2526,87 @@ export function reportSections(findings: Findings, plan: Plan, isVerbose = findi
   ];
   const sections: Section[] = [
     { title: "Read", rows: read },
-    ...bridgeSections(findings, isVerbose),
+    ...bridgeSections(findings),
     { title: `Revenue by product, in ${books.currency}`, rows: revenueRows(findings, plan), place: 2 },
     { title: `What they pay now, a month, in ${books.currency}`, rows: mrrRows(findings, plan) },
-    { title: "Plan", rows: planRows(findings, plan, isVerbose), place: 3 },
-    { title: "What changes", rows: newsRows(findings, plan, isVerbose), place: 1 },
+    { title: "Plan", rows: planRows(findings, plan), place: 3 },
+    { title: "What changes", rows: newsRows(findings, plan), place: 1 },
     { title: `In ${FALLBACK_SLUG}`, rows: fallbackRows(findings) },
   ];
+  const payers = plural(plan.changes.filter(({ afterMinor }) => afterMinor > 0).length, "customer");
+  const move = `${shownMove(plan.changes, books.currency)} since the last run`;
+  const change = crm.records.size === 0 ? "no record before" : move;
+  const total = `total revenue ${shownAmount(plan.totalMinor, findings)} of ${payers}, ${change}`;
   const kept = sections.map((section) => ({ ...section, rows: section.rows.filter(({ count }) => count !== 0) }));
-  return kept.filter(({ rows }) => rows.length > 0);
+  return {
+    /** What a founder looks for. */
+    headline: settings.showsAmounts ? total : `total revenue of ${payers}`,
+    sections: kept.filter(({ rows }) => rows.length > 0),
+    changes: changeSection(findings, plan),
+    warnings: warningsOf(findings),
+  };
 }
 
 /** From captured to counted: the account's currency term by term; the others so as well, or in a line each. */
-function bridgeSections(findings: Findings, isVerbose: boolean): Section[] {
+function bridgeSections(findings: Findings): Section[] {
   const { currency: home, bridge } = findings.books;
+  const { isVerbose } = findings.settings;
   const lines = [...bridge].toSorted(([a], [b]) => Number(b === home) - Number(a === home) || (a < b ? -1 : 1));
   const full = lines.filter(([currency]) => currency === home || isVerbose);
   const terms = full.map(([currency, line]): Section => {
     const own = BRIDGE.filter(([kind]) => kind !== "countedAs" || currency !== home);
     const rows = own.map(([kind, label, why, where]): Row => {
-      const { count, minor: sum } = line[kind];
       const remark = [why, isVerbose ? where : ""].filter(Boolean).join("; ");
-      return { label, count, amount: shownAmount(sum, findings, kind === "countedAs" ? home : currency), remark };
+      return { ...tallyRow(label, line[kind], findings, kind === "countedAs" ? home : currency), remark };
     });
     return { title: `Charges in ${currency}`, rows };
   });
   const others = lines.slice(full.length).map(([currency, line]): Row => {
-    const way = BRIDGE.slice(0, 5).filter(([kind]) => line[kind].count > 0);
-    const told = ({ count, minor: sum }: Tally): string => shownAmount(sum, findings, currency) || String(count);
-    const remark = way.map(([kind, label]) => `${label} ${told(line[kind])}`).join(" ");
-    return { label: currency, count: line.captured.count, amount: shownAmount(line.countedAs.minor, findings), remark };
+    const way = BRIDGE.slice(0, 5).map(([kind, label]) => tallyRow(label, line[kind], findings, currency));
+    const words = way.filter(({ count }) => count > 0).map(({ label, count, amount }) => `${label} ${amount || count}`);
+    const { amount } = tallyRow("", line.countedAs, findings);
+    return { label: currency, count: line.captured.count, amount, remark: words.join(" ") };
   });
   return [...terms, { title: "Charges in other currencies, counted as Stripe settled them", rows: others }];
 }
 
+function tallyRow(label: string, { count, amount: sum }: Tally, findings: Findings, currency?: string) {
+  return { label, count, amount: shownAmount(sum, findings, currency) };
+}
+
 /** What the total consists of, with bars: no pie could show a part below 0. */
 function revenueRows(findings: Findings, { columns, unallocated, totalMinor, withoutRecord }: Plan): Row[] {
-  const { settings, unmappedSlugs } = findings;
-  const largest = Math.max(1, Math.abs(unallocated), ...columns.values());
-  const row = (label: string, amount: Minor, why: string): Row => {
+  const unmapped = findings.unmappedSlugs.map((slug) => [slug, "no mapping names it any more"] as const);
+  const remarks = new Map([...unmapped, ["unallocated", "paid without an invoice, less refunds"]]);
+  const parts = [...columns, ["unallocated", unallocated] as const];
+  const largest = Math.max(1, ...parts.map(([, amount]) => Math.abs(amount)));
+  const rows = parts.map(([label, amount]): Row => {
     const bar = (amount < 0 ? "░" : "█").repeat(Math.ceil((20 * Math.abs(amount)) / largest));
-    return { label, amount: shownAmount(amount, findings), remark: `${bar} ${why}`.trim() };
-  };
-  const why = (slug: string): string => (unmappedSlugs.includes(slug) ? "no mapping names it any more" : "");
-  const { count, minor: sum } = withoutRecord;
-  const beside = { label: "· no record", count, amount: shownAmount(sum, findings), remark: "paid invoices" };
-  if (!settings.showsAmounts) return [...unmappedSlugs.map((slug) => ({ label: slug, remark: why(slug) })), beside];
-  return [
-    ...[...columns].map(([slug, amount]) => row(slug, amount, why(slug))),
-    row("unallocated", unallocated, "paid without an invoice, less refunds"),
-    { label: "= total revenue", amount: shownAmount(totalMinor, findings) },
-    beside,
-  ];
+    return { label, amount: shownAmount(amount, findings), remark: `${bar} ${remarks.get(label) ?? ""}`.trim() };
+  });
+  rows.push({ label: "= total revenue", amount: shownAmount(totalMinor, findings) });
+  const shown = findings.settings.showsAmounts ? rows : unmapped.map(([label, remark]) => ({ label, remark }));
+  return [...shown, { ...tallyRow("· no record", withoutRecord, findings), remark: "paid invoices" }];
 }
 
 function mrrRows(findings: Findings, { mrrWithoutRecord }: Plan): Row[] {
   const { mrr, untold, running } = findings.books;
-  const money = (label: string, sum: Minor): Row => ({ label, amount: shownAmount(sum, findings) });
-  const beside = (label: string, { count, minor: sum }: Tally): Row => ({ ...money(label, sum), count });
-  const way = [money("list price", mrr.list), money("- coupons", mrr.coupons), money("- paused", mrr.paused)];
+  const terms = { "list price": mrr.list, "- coupons": mrr.coupons, "- paused": mrr.paused, "= mrr": mrr.net };
+  const way = Object.entries(terms).map(([label, sum]) => ({ label, amount: shownAmount(sum, findings) }));
   return [
-    ...(findings.settings.showsAmounts && running.size > 0 ? [...way, money("= mrr", mrr.net)] : []),
-    beside("· scheduled to end", mrr.ending),
-    beside("· trials", mrr.trials),
+    ...(findings.settings.showsAmounts && running.size > 0 ? way : []),
+    tallyRow("· scheduled to end", mrr.ending, findings),
+    tallyRow("· trials", mrr.trials, findings),
     ...[...untold].map(([why, count]) => ({ label: `· cannot be told: ${why}`, count, remark: "customers" })),
-    beside("· no record", mrrWithoutRecord),
+    tallyRow("· no record", mrrWithoutRecord, findings),
   ];
 }
 
-function planRows({ settings, crm, people }: Findings, { changes, counts, ...plan }: Plan, isVerbose: boolean): Row[] {
+function planRows({ settings, crm, people }: Findings, { changes, counts, leftAlone, totalMinor }: Plan): Row[] {
   const newPeople = [...people.values()].filter((person) => person?.recordId === NEW_PERSON).length;
   const alone = changes.filter(({ afterMinor, hasPerson }) => afterMinor > 0 && !hasPerson);
   alone.sort((a, b) => b.afterMinor - a.afterMinor);
-  const share = (100 * sumMinor(alone.map(({ afterMinor }) => afterMinor))) / plan.totalMinor;
+  const share = (100 * sumMinor(alone.map(({ afterMinor }) => afterMinor))) / totalMinor;
   const amount = settings.showsAmounts ? `${share.toFixed(1)} % of revenue` : "";
   return [
     { label: "create", count: counts.create },
@@ -2669,34 +2614,35 @@ function planRows({ settings, crm, people }: Findings, { changes, counts, ...pla
     { label: "refresh", count: counts.refresh, remark: "equal, last written over REFRESH_DAYS ago" },
     { label: "unchanged", count: counts.unchanged },
     { label: "left out", count: counts["left out"], remark: "not created because of --update-only" },
-    { label: "left alone", count: plan.leftAlone, remark: "records without a charge in this Stripe account" },
+    { label: "left alone", count: leftAlone, remark: "records without a charge in this Stripe account" },
     { label: "without a key", count: crm.withoutKey, remark: "records without a stripe_customer_id, left alone" },
     { label: "people to create", count: newPeople, remark: "for payers whose address nobody has" },
-    { label: "payers without a person", count: alone.length, amount, remark: idsOf(alone, settings, isVerbose) },
+    { label: "payers without a person", count: alone.length, amount, remark: idsOf(alone, settings) },
   ];
 }
 
 /** A few ids where only the person who started the run reads them. */
-function idsOf(changes: readonly Change[], { isCi }: Settings, isVerbose: boolean): string {
+function idsOf(changes: readonly Change[], { isCi, isVerbose }: Settings): string {
   const shown = changes.slice(0, isVerbose ? SAMPLE : 3).map(({ customerId }) => customerId);
   const more = changes.length - shown.length;
   return isCi ? "" : `${shown.join(", ")}${more > 0 ? ` +${more} more` : ""}`;
 }
 
 /** What happened since the last run: the amounts add up to the headline's difference. */
-function newsRows({ settings, books }: Findings, { changes }: Plan, isVerbose: boolean): Row[] {
+function newsRows({ settings, books: { currency } }: Findings, { changes }: Plan): Row[] {
   const news = (label: string, those: readonly Change[], details = "", isMoney = true): Row => {
     // Where others read it, the sum of one customer would be this customer's amount.
     const isShown = isMoney && settings.showsAmounts && !(settings.isCi && those.length === 1);
-    const largest = isShown && those.length > 5 ? `3 largest: ${shownMove(those.slice(0, 3), books.currency)}` : "";
-    const remark = [details, largest, idsOf(those, settings, isVerbose)].filter(Boolean).join("; ");
-    return { label, count: those.length, amount: isShown ? shownMove(those, books.currency) : "", remark };
+    const largest = isShown && those.length > 5 ? `3 largest: ${shownMove(those.slice(0, 3), currency)}` : "";
+    const remark = [details, largest, idsOf(those, settings)].filter(Boolean).join("; ");
+    return { label, count: those.length, amount: isShown ? shownMove(those, currency) : "", remark };
   };
-  const moving = (change: Change): number => change.afterMinor - change.beforeMinor;
-  const groups = Map.groupBy(changes, (change) => (change.record === undefined ? "new" : Math.sign(moving(change))));
-  const [unknown = [], more = [], less = []] = (["new", 1, -1] as const).map((kind) => groups.get(kind));
+  const unknown = changes.filter(({ record }) => record === undefined);
+  const known = changes.filter(({ record }) => record !== undefined);
+  const more = known.filter(({ beforeMinor, afterMinor }) => afterMinor > beforeMinor);
+  const less = known.filter(({ beforeMinor, afterMinor }) => afterMinor < beforeMinor);
   const toZero = less.filter(({ afterMinor }) => afterMinor === 0).length;
-  const moved = changes.filter(({ record, values }) => record !== undefined && values.has("subscription_status"));
+  const moved = known.filter(({ values }) => values.has("subscription_status"));
   const byStatus = Map.groupBy(moved, ({ values }) => values.get("subscription_status"));
   const statuses = [...byStatus].map(([status, those]) => `${those.length} ${status}`).join(", ");
   return [
@@ -2712,17 +2658,10 @@ function fallbackOf({ fallback }: Books): [id: string, amount: Minor][] {
   return [...fallback].toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, SAMPLE);
 }
 
-/** The products whose names the report shows. */
-export function productsToName({ books, settings }: Pick<Findings, "books" | "settings">): string[] {
-  const ids = settings.showsAmounts ? fallbackOf(books).map(([id]) => id) : [];
-  return ids.filter((id) => !NOT_PRODUCTS.has(id));
-}
-
 function fallbackRows(findings: Findings): Row[] {
   const { books, productNames, settings } = findings;
   const rows = fallbackOf(books).map(([label, sum]): Row => {
-    const remark = (settings.showsAmounts && productNames.get(label)) || "";
-    return { label, amount: shownAmount(sum, findings), remark };
+    return { label, amount: shownAmount(sum, findings), remark: productNames.get(label) ?? "" };
   });
   const hint = { label: `suggest products: ${settings.commands.suggestProducts}` };
   const isMappable = rows.some(({ label }) => !NOT_PRODUCTS.has(label));
@@ -2731,12 +2670,12 @@ function fallbackRows(findings: Findings): Row[] {
 }
 
 /** What must not be overlooked, each in a sentence. */
-export function warningsOf(findings: Findings): string[] {
+function warningsOf(findings: Findings): string[] {
   const { books } = findings;
   const told = (kind: BridgeKind, what: string): string => {
     const held = [...books.bridge].filter(([, line]) => line[kind].count > 0);
     const count = held.reduce((sum, [, line]) => sum + line[kind].count, 0);
-    const sums = held.map(([currency, line]) => shownAmount(line[kind].minor, findings, currency) || currency);
+    const sums = held.map(([currency, line]) => shownAmount(line[kind].amount, findings, currency) || currency);
     return count === 0 ? "" : `${plural(count, what)} (${sums.join(", ")})`;
   };
   const [aside, bills, guests] = [told("setAside", "charge"), told("noRate", "paid invoice"), told("guests", "charge")];
@@ -2749,29 +2688,8 @@ export function warningsOf(findings: Findings): string[] {
   ].filter(Boolean);
 }
 
-function cellsOf({ label, count, amount = "", remark = "" }: Row): string[] {
-  return [label, String(count ?? ""), amount, remark];
-}
-
-/** Sections as lines of text, in columns; a remark that is too long for its line goes on below. */
-export function logLines(sections: readonly Section[]): string[] {
-  return sections.flatMap(({ title, rows }) => {
-    const cells = rows.map((row) => cellsOf(row).map(tame));
-    const inColumns = cells.filter((row) => row.slice(1).join("") !== ""); // a label alone may be longer
-    const width = (at: number): number => Math.max(0, ...inColumns.map((row) => row[at]?.length ?? 0));
-    const [first, second, third] = [width(0), width(1), width(2)];
-    const lines = cells.flatMap(([label = "", count = "", amount = "", remark = ""]) => {
-      const columns = [label.padEnd(first), count.padStart(second), amount.padStart(third), ""];
-      const start = `  ${columns.filter((column, at) => column !== "" || at === 3).join("  ")}`;
-      const parts = remark.match(new RegExp(`.{1,${Math.max(30, WIDTH - start.length)}}(?: |$)|\\S+`, "g")) ?? [""];
-      return parts.map((part, at) => `${at === 0 ? start : " ".repeat(start.length)}${part}`.trimEnd());
-    });
-    return [tame(title), ...lines, ""];
-  });
-}
-
 /** What a dry run shows of its changes: ids and attributes; by hand also the revenue. */
-export function changeSection({ settings, books }: Findings, plan: Plan): Section {
+function changeSection({ settings, books }: Findings, plan: Plan): Section {
   const writes = plan.changes.filter(({ values }) => values.size > 0);
   const rows = writes.slice(0, SAMPLE).map(({ outcome, customerId, values, record, afterMinor }): Row => {
     const revenue = `${record?.values.get("total_revenue") ?? "none"} -> ${formatMinor(afterMinor, books.currency)}`;
@@ -2783,28 +2701,34 @@ export function changeSection({ settings, books }: Findings, plan: Plan): Sectio
   return { title: `Changes, largest first${writes.length > SAMPLE ? `: ${SAMPLE} of ${writes.length}` : ""}`, rows };
 }
 
-/** What came of the plan. */
-type Done = { created: number; updated: number; refreshed: number; unchanged: number; failed: number };
-type Applied = { readonly done: Done; readonly isGood: boolean; readonly notes: readonly string[] };
+function cellsOf({ label, count, amount = "", remark = "" }: Row) {
+  return [withoutCommands(label), String(count ?? ""), withoutCommands(amount), withoutCommands(remark)] as const;
+}
 
-/** The last line of every run that came as far as a plan. */
-export function summaryLine(done: Done, services: readonly Pick<Service, "name" | "stats">[], notes: string[]) {
-  const counts = Object.entries(done).map(([outcome, count]) => `${outcome}=${count}`);
-  const requests = services.map(({ name, stats }) => `${name.toLowerCase()} ${plural(stats.requests, "request")}`);
-  const retries = services.reduce((sum, { stats }) => sum + stats.retries, 0);
-  const [seconds, ...others] = notes;
-  return `done: ${counts.join(" ")} (${[seconds, ...requests, plural(retries, "retry", "retries"), ...others].join(", ")})`;
+/** A section as lines of text, in columns; a remark that is too long for its line goes on below. */
+function logLines({ title, rows }: Section): string[] {
+  const cells = rows.map(cellsOf);
+  const inColumns = cells.filter((row) => row.slice(1).some(Boolean)); // a label alone may be longer
+  const width = (at: 0 | 1 | 2): number => Math.max(0, ...inColumns.map((row) => row[at].length));
+  const [first, second, third] = [width(0), width(1), width(2)];
+  const lines = cells.flatMap(([label, count, amount, remark]) => {
+    const columns = [label.padEnd(first), count.padStart(second), amount.padStart(third)].filter(Boolean);
+    const start = `  ${[...columns, ""].join("  ")}`;
+    const parts = remark.match(new RegExp(`.{1,${Math.max(30, WIDTH - start.length)}}(?: |$)|\\S+`, "g")) ?? [""];
+    return parts.map((part, at) => `${at === 0 ? start : " ".repeat(start.length)}${part}`.trimEnd());
+  });
+  return [withoutCommands(title), ...lines, ""];
 }
 
 /** Text for Markdown: nothing in it can end a table cell, start a tag, a link or a mention. */
 function markdown(cell: string): string {
-  return clean(cell).replace(/[\\`*_{}[\]<>#|~@&:]|(?<=www)\./g, (mark) => `&#${mark.codePointAt(0)};`);
+  return oneLine(cell).replace(/[\\`*_{}[\]<>#|~@&:]|(?<=www)\./g, (mark) => `&#${mark.codePointAt(0)};`);
 }
 
 function markdownOf({ title, rows, place }: Section): string {
   const cells = rows.map(cellsOf);
-  const used = [0, 1, 2, 3].filter((at) => at === 0 || cells.some((row) => row[at] !== ""));
-  const line = (row: readonly string[]): string => `| ${used.map((at) => markdown(row[at] ?? "")).join(" | ")} |`;
+  const used = ([0, 1, 2, 3] as const).filter((at) => at === 0 || cells.some((row) => row[at] !== ""));
+  const line = (row: ReturnType<typeof cellsOf>): string => `| ${used.map((at) => markdown(row[at])).join(" | ")} |`;
   const rule = `|${used.map((at) => (at === 1 || at === 2 ? "---:" : "---")).join("|")}|`;
   const table = [line(["", "Count", "Amount", ""]), rule, ...cells.map(line)].join("\n");
   if (place !== undefined) return `### ${markdown(title)}\n\n${table}`;
@@ -2812,14 +2736,8 @@ function markdownOf({ title, rows, place }: Section): string {
 }
 
 /** What a program tells in GitHub's step summary beside its problems; `lines` are Markdown. */
-type Told = { readonly heading: string; readonly lines: readonly string[]; readonly sections: readonly Section[] };
-
-/** What a run of the sync tells there. */
-export function toldOf(findings: Findings, plan: Plan, lastLine: string): Told {
-  const heading = findings.settings.isDryRun ? "Stripe to Attio, dry run" : "Stripe to Attio";
-  const lines = [`**${headlineOf(findings, plan)}**`, `\`${lastLine}\``];
-  return { heading, lines, sections: reportSections(findings, plan, true) };
-}
+type Told = Readonly<{ heading: string; lines: readonly string[]; sections: readonly Section[] }>;
+type Problem = Readonly<{ kind: "error" | "warning"; line: string }>;
 
 /** Headline, problems, the sections that have a place, then the others, folded. */
 export function stepSummary(problems: readonly Problem[], { heading, lines, sections }: Told): string {
@@ -2831,150 +2749,129 @@ export function stepSummary(problems: readonly Problem[], { heading, lines, sect
   return `${[`## ${markdown(heading)}${attention}`, ...lines, ...quoted, ...blocks].join("\n\n")}\n`;
 }
 
-/** Where a program's lines go, and where it runs. */
-export type Io = {
-  readonly args: readonly string[];
-  readonly env: Environment;
-  readonly clock: Clock;
-  /** Aborted by SIGTERM or SIGINT. */
-  readonly stop: AbortSignal;
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
-  /** A person watches: a line may be drawn over. */
-  readonly isTerminal: boolean;
-  /** Calls back every so many ms until the returned function is called. */
-  readonly every: (ms: number, callback: () => void) => () => void;
-  readonly timeoutMs: number;
-};
-
-type Problem = { readonly kind: "error" | "warning"; readonly line: string };
-export type Log = ReturnType<typeof createLog>;
-
-/** Prints lines; a key never passes. Problems are also GitHub annotations, and kept for the step summary. */
-export function createLog({ env, out, err, isTerminal, every }: Io) {
-  const problems: Problem[] = [];
-  const secrets = [env["STRIPE_API_KEY"], env["ATTIO_API_KEY"]].map((key = "") => key.trim()).filter(Boolean);
-  let isDrawn = false;
-  let endTimer = (): void => undefined;
-  const safe = (line: string): string =>
-    secrets.reduce((result, secret) => result.replaceAll(secret, "(secret)"), line);
-  const erase = (): void => {
-    if (isDrawn) out("\r\u001b[2K");
-    isDrawn = false;
-  };
-  const print = (write: (text: string) => void, line: string): void => {
-    erase();
-    write(`${safe(line)}\n`);
-  };
-  const problem = (kind: Problem["kind"], line: string): void => {
-    problems.push({ kind, line: safe(line) });
-    print(err, line);
-    // `%` and line ends would end the annotation, or start another command.
-    const escaped = safe(line).replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
-    if (env["GITHUB_ACTIONS"] === "true") print(err, `::${kind} title=stripe-attio-sync::${escaped}`);
-  };
-  return {
-    problems,
-    /** How many records were written by now: what the last sentence of a failure is about. */
-    written: 0,
-    line: (line: string): void => print(out, line),
-    tell: (...sections: readonly Section[]): void => logLines(sections).forEach((line) => print(out, line)),
-    note: (line: string): void => print(err, line),
-    warn: (line: string): void => problem("warning", line),
-    error: (line: string): void => problem("error", line),
-    /** Shows how far a step is, over one line on a terminal, else every 10 s; until `endProgress`. */
-    follow(describe: () => string): void {
-      const draw = (): void => {
-        if (!isTerminal) return print(out, describe());
-        erase();
-        out(safe(describe()));
-        isDrawn = true;
-      };
-      endTimer = every(isTerminal ? 200 : 10_000, draw);
-    },
-    endProgress: (): void => (endTimer(), erase()),
-  };
-}
-
 // ------------------------------------------------------------------ Main ----
 // The order of a run. Only this section knows everything; only `processIo` touches the process.
 
-/** The screen behind `--help`, the same for all programs. */
-export function helpText(
-  usage: string,
+/** What a program accepts, and the screen behind `--help`, which looks the same for all. */
+export function usageOf(
+  program: string,
   purpose: string,
-  options: readonly (readonly [string, string])[],
+  options: Readonly<Record<string, string>>,
   examples: readonly string[],
   settings: readonly string[] = SETTINGS.map(([name]) => name),
-): string {
+) {
+  const flags = Object.keys(options);
   const two = ([left, right]: readonly [string, string]): string => `  ${left.padEnd(20)}${right}`;
   const listed = SETTINGS.filter(([name]) => settings.includes(name));
-  return [
-    `usage: ${usage}\n\n${purpose}\n\noptions:`,
-    ...[...options, ["--help", "show this"] as const, ["--version", "show the version"] as const].map(two),
+  const help = [
+    `usage: ${[program, ...flags.map((flag) => `[${flag}]`)].join(" ")}\n\n${purpose}\n\noptions:`,
+    ...Object.entries({ ...options, "--help": "show this", "--version": "show the version" }).map(two),
     "\nsettings (environment variables, or lines of the file .env beside the program), with their defaults:",
     ...listed.map(([name, fallback, meaning]) => two([name, `${meaning} (${fallback})`])),
     "\nexamples:",
     ...examples.map((example) => `  ${example}`),
     "\nexit codes: 0 all good, 1 the run or a record failed, 2 wrong usage or settings (nothing was requested)\n",
   ].join("\n");
+  return { flags, help };
 }
 
 const USAGE: Usage = {
-  flags: ["--dry-run", "--update-only", "--force", "--verbose"],
   requires: ["STRIPE_API_KEY", "ATTIO_API_KEY"],
-  help: helpText(
-    "node sync.ts [--dry-run] [--update-only] [--force] [--verbose]",
+  ...usageOf(
+    "node sync.ts",
     "Reads what every customer paid from Stripe and keeps one record per paying customer in Attio.",
-    [
-      ["--dry-run", "everything but the writes: report, plan, up to 20 changes"],
-      ["--update-only", "write to records that exist, create none"],
-      ["--force", "go on where a brake that can be passed stopped the run"],
-      ["--verbose", "report every id, currency and remark"],
-    ],
+    {
+      "--dry-run": "everything but the writes: report, plan, up to 20 changes",
+      "--update-only": "write to records that exist, create none",
+      "--force": "go on where a brake that can be passed stopped the run",
+      "--verbose": "report every id, currency and remark",
+    },
     ["npm start -- --dry-run", "npm start", "CURRENCY=eur npm start -- --update-only"],
   ),
 };
 
-/**
- * What all programs share: `--help`, settings, and failures that end in a sentence instead of a stack trace. `body`
- * returns the exit code.
- */
+export type Log = ReturnType<typeof createLog>;
+
+/** Prints lines; a key never passes. Problems are also GitHub annotations, and kept for the step summary. */
+function createLog({ env, out, err, isTerminal, every }: Io) {
+  const problems: Problem[] = [];
+  const secrets = [env["STRIPE_API_KEY"], env["ATTIO_API_KEY"]].map((key = "") => key.trim()).filter(Boolean);
+  let isDrawn = false;
+  let endTimer = (): void => undefined;
+  const safe = (text: string): string =>
+    secrets.reduce((result, secret) => result.replaceAll(secret, "(secret)"), text);
+  const erase = (): void => {
+    if (isDrawn) out("\r\u001b[2K");
+    isDrawn = false;
+  };
+  const print = (text: string, write = out): void => {
+    erase();
+    write(`${safe(text)}\n`);
+  };
+  const problem = (kind: Problem["kind"], line: string): void => {
+    problems.push({ kind, line: safe(line) });
+    print(line, err);
+    // `%` and line ends would end the annotation, or start another command.
+    const escaped = safe(line).replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+    if (env["GITHUB_ACTIONS"] === "true") print(`::${kind} title=stripe-attio-sync::${escaped}`, err);
+  };
+  return {
+    problems,
+    /** How many records were written by now: what the last sentence of a failure is about. */
+    written: 0,
+    line: (line: string): void => print(line),
+    tell: (...sections: readonly Section[]): void => sections.flatMap(logLines).forEach((line) => print(line)),
+    note: (line: string): void => print(line, err),
+    warn: (line: string): void => problem("warning", line),
+    error: (line: string): void => problem("error", line),
+    /** Shows how far a step is, over one line on a terminal, else every 10 s; until `endProgress`. */
+    follow(describe: () => string): void {
+      endTimer = every(isTerminal ? 200 : 10_000, () => {
+        print(describe(), (line) => out(isTerminal ? line.trimEnd() : line));
+        isDrawn = isTerminal;
+      });
+    },
+    endProgress: (): void => (endTimer(), erase()),
+  };
+}
+
+/** Runs a program: `--help`, settings, and failures that end in a sentence. `body` returns the exit code. */
 export async function runProgram(
   io: Io,
   usage: Usage,
   body: (settings: Settings, log: Log, connection: Connection) => Promise<number>,
 ): Promise<number> {
-  if (io.args.includes("--help") || io.args.includes("-h")) {
-    io.out(usage.help);
-    return 0;
-  }
-  if (io.args.includes("--version")) {
-    io.out(`stripe-attio-sync ${VERSION}\n`);
+  const screens = { "--help": usage.help, "-h": usage.help, "--version": `stripe-attio-sync ${VERSION}\n` };
+  const screen = Object.entries(screens).find(([flag]) => io.args.includes(flag))?.[1];
+  if (screen !== undefined) {
+    io.out(screen);
     return 0;
   }
   const log = createLog(io);
-  const failure = new AbortController();
-  const stop = AbortSignal.any([io.stop, failure.signal]);
+  const end = new AbortController();
+  const stop = AbortSignal.any([io.stop, end.signal]);
   try {
     const settings = readSettings(io.env, io.args, usage);
     settings.warnings.forEach(log.warn);
     return await body(settings, log, { clock: io.clock, stop, onRetry: log.note, timeoutMs: io.timeoutMs });
   } catch (error) {
-    failure.abort(error);
-    const isTold = [RunError, UnexpectedError, SettingsError].some((kind) => error instanceof kind);
-    const what = error instanceof Error ? (isTold ? error.message : error.stack) : String(error);
-    const later = error instanceof ApiError && error.isOutage ? " Run it again later." : "";
-    const count = plural(log.written, "record was", "records were");
-    const written = log.written === 0 ? "Nothing was written." : `${count} written. A re-run is safe.`;
-    if (error instanceof SettingsError) log.error(error.message);
-    else log.error(`${isTold ? "" : "A bug in this program, please report it: "}${what}${later}\n${written}`);
+    log.error(failureText(error, log.written));
     writeStepSummary(io.env["GITHUB_STEP_SUMMARY"] ?? "", log, { heading: "Stripe to Attio", lines: [], sections: [] });
     return error instanceof SettingsError ? 2 : 1;
   } finally {
-    failure.abort(); // nobody goes on reading, or speaks up, after the end
+    end.abort(); // nobody goes on reading, or speaks up, after the end
     log.endProgress();
   }
+}
+
+/** What failed, what to do about it, and what was written before. */
+function failureText(error: unknown, written: number): string {
+  if (error instanceof SettingsError) return error.message;
+  const isTold = error instanceof RunError || error instanceof UnexpectedError;
+  const bug = `A bug in this program, please report it: ${error instanceof Error ? error.stack : String(error)}`;
+  const later = error instanceof ApiError && error.isOutage ? " Run it again later." : "";
+  const count = `${plural(written, "record was", "records were")} written. A re-run is safe.`;
+  return `${isTold ? error.message : bug}${later}\n${written === 0 ? "Nothing was written." : count}`;
 }
 
 /** Adds to the page of the run on GitHub; its failure fails nothing. */
@@ -2982,18 +2879,18 @@ export function writeStepSummary(path: string, log: Log, told: Told): void {
   try {
     if (path !== "") appendFileSync(path, stepSummary(log.problems, told));
   } catch (error) {
-    log.warn(`The step summary could not be written: ${clean(String(error))}`);
+    log.warn(`The step summary could not be written: ${oneLine(String(error))}`);
   }
 }
 
 /** Anything of which the books are made. */
 export type Found = Charge | Invoice | Customer | Subscription;
 /** What is read of Stripe by now. */
-export type SoFar = { readonly books: Books; readonly customers: ReadonlyMap<string, Customer> };
+type SoFar = { readonly books: Books; readonly customers: ReadonlyMap<string, Customer> };
 /** Of whom to read, everybody where no customer is named; and who is told of each object, and of the last customer. */
 type Whose = {
   readonly customer?: string;
-  readonly onFound: (object: Found, soFar: SoFar) => void;
+  readonly onFound: (object: Found) => void;
   readonly onCustomers?: (read: SoFar) => void;
   readonly warn: (line: string) => void;
 };
@@ -3003,81 +2900,79 @@ export async function readBooks(stripe: Service, settings: Settings, { customer,
   const scope = { t0: Math.floor(stripe.clock.now() / 1000), ...(customer !== undefined && { customer }) };
   const books = openBooks(settings, scope.t0);
   const customers = new Map<string, Customer>();
-  const found = <T extends Found>(enter: (object: T) => void) => (object: T): void => {
-    enter(object);
-    onFound(object, { books, customers });
+  const soFar = { books, customers };
+  const found = <T extends Found>(enter: (books: Books, object: T) => void) => (object: T): void => {
+    enter(books, object);
+    onFound(object);
   }; // prettier-ignore
+  const foundCustomer = found((_, one: Customer) => void customers.set(one.id, one));
   const ofCharges = { ...scope, isUnclear: (charge: Charge) => needsBalance(charge, books.currency) };
   const onRefusal = ({ message }: ApiError): void =>
     tell.warn(`Stripe does not tell what was paid outside of it: such money counts as collected. ${message}`);
   const ofInvoices = { ...scope, onRefusal, hasLines: customer !== undefined || settings.productSlugs.size > 0 };
-  const enterCustomer = found((one: Customer) => void customers.set(one.id, one));
-  if (customer !== undefined) await readCustomer(stripe, customer, enterCustomer);
-  const lists = STRIPE_LISTS;
+  const ofSubscriptions = { ...scope, isUnclear: needsDiscounts };
+  if (customer !== undefined) await readCustomer(stripe, customer, foundCustomer);
   await Promise.all([
-    readList(stripe, lists.charges, ofCharges, found((charge: Charge) => addCharge(books, charge))),
-    readInvoices(stripe, ofInvoices, found((invoice: Invoice) => addInvoice(books, invoice))),
-    readList(stripe, lists.subscriptions, { ...scope, isUnclear: needsDiscounts }, found((one: Subscription) => addSubscription(books, one))),
+    readList(stripe, STRIPE_LISTS.charges, ofCharges, found(addCharge)),
+    readInvoices(stripe, ofInvoices, found(addInvoice)),
+    readList(stripe, STRIPE_LISTS.subscriptions, ofSubscriptions, found(addSubscription)),
     customer === undefined &&
-      readList(stripe, lists.customers, scope, enterCustomer).then(() => tell.onCustomers?.({ books, customers })),
-  ]); // prettier-ignore
+      readList(stripe, STRIPE_LISTS.customers, scope, foundCustomer).then(() => tell.onCustomers?.(soFar)),
+  ]);
   closeBooks(books);
   const coupons = await readCoupons(stripe, couponsNeeded(books, customers), tell.warn);
   closeSubscriptions(books, customers, coupons);
-  return { books, customers, coupons };
+  return { ...soFar, coupons };
 }
 
 /** What a plan must not be made of: one customer with two records, or a currency that most of the money is not in. */
-function refuseToPlan(books: Books, crm: Crm): void {
-  const duplicates = [...crm.duplicates].map(
-    ([customerId, recordIds]) => `${clean(customerId)}: records ${recordIds.join(", ")}`,
-  );
-  if (duplicates.length > 0)
-    throw new RunError(
-      `${plural(duplicates.length, "customer")} with more than one record in Attio, counted twice there:\n  - ${duplicates.slice(0, SAMPLE).join("\n  - ")}\nDelete all but one record of each in Attio, then run again: the sync brings the one that stays up to date.`,
-    );
+function refuseToPlan(books: Books, { duplicates, records }: Crm): void {
+  const listed = [...duplicates].map(([customerId, ids]) => `\n  - ${oneLine(customerId)}: records ${ids.join(", ")}`);
+  const count = plural(duplicates.size, "customer");
+  const remedy = "Delete all but one of each there, whichever, then run again.";
+  if (duplicates.size > 0)
+    throw new RunError(`${count} with more than one record in Attio:${listed.slice(0, SAMPLE).join("")}\n${remedy}`);
   const advice = adviseCurrency(books);
-  if (advice?.isMost === true && crm.records.size === 0)
-    throw new RunError(
-      `More of this account's revenue is settled in ${advice.currency} than in ${books.currency}. Set CURRENCY=${advice.currency}, and make the object in it.`,
-    );
+  if (advice?.isMost !== true || records.size > 0) return;
+  const most = `More of this account's revenue is settled in ${advice.currency} than in ${books.currency}.`;
+  throw new RunError(`${most} Set CURRENCY=${advice.currency}, and make the object in it.`);
 }
 
 /** The names that the report shows; none where the key may not read products, which is no fault. */
-async function readProductNames(stripe: Service, books: Books, settings: Settings): Promise<Map<string, string>> {
-  const products = await readProducts(stripe, productsToName({ books, settings })).catch((error: unknown) => {
+async function readProductNames(stripe: Service, books: Books, { showsAmounts }: Settings) {
+  const ids = fallbackOf(books).flatMap(([id]) => (showsAmounts && !NOT_PRODUCTS.has(id) ? [id] : []));
+  const products = await readProducts(stripe, ids).catch((error: unknown) => {
     if (error instanceof ApiError) return [];
     throw error;
   });
-  return new Map(products.map(({ id, name }) => [id, clean(name)]));
+  return new Map(products.map(({ id, name }) => [id, oneLine(name)]));
 }
+
+/** What came of a plan: how many records, and what else the last line says. */
+type Done = Readonly<Record<"created" | "updated" | "refreshed" | "unchanged" | "failed", number>>;
+type Applied = Readonly<{ done: Done; isGood: boolean; notes: readonly string[] }>;
 
 /** Writes what the plan says, largest change first. A record's refusal is named and does not stop the others. */
 async function applyPlan(attio: Service, plan: Plan, log: Log): Promise<Applied> {
   const done = { created: 0, updated: 0, refreshed: 0, unchanged: plan.counts.unchanged, failed: 0 };
   const writes = plan.changes.filter(({ values }) => values.size > 0);
-  const written = (): number => done.created + done.updated + done.refreshed;
-  log.follow(() => `writing  ${written()} of ${writes.length} records written`);
-
-  const apply = async (change: Change): Promise<void> => {
-    const id = clean(change.customerId);
-    if (!(await assertRecord(attio, change.values)))
-      log.warn(`${id} was written without its person: it was deleted meanwhile. The next run looks again.`);
-    done[change.outcome === "create" ? "created" : change.outcome === "update" ? "updated" : "refreshed"] += 1;
+  log.follow(() => `writing  ${log.written} of ${writes.length} records written`);
+  const write = async ({ customerId, outcome, values }: Change): Promise<void> => {
+    const isWhole = await assertRecord(attio, values);
+    const without = `${oneLine(customerId)} was written without its person: it was deleted meanwhile.`;
+    if (!isWhole) log.warn(`${without} The next run looks again.`);
+    done[outcome === "create" ? "created" : outcome === "update" ? "updated" : "refreshed"] += 1;
     log.written += 1;
   };
-  const ending = await writeEach(attio, writes, apply, ({ customerId }, error) => {
+  const ending = await writeEach(attio, writes, write, ({ customerId }, error) => {
+    const isUnsure = error instanceof ApiError ? error.mayHaveTakenEffect : error instanceof UnexpectedError;
+    const [id, why] = [oneLine(customerId), error.message];
+    log.error(isUnsure ? `${id} may not have been written. ${why}` : `${id} was not written. ${why}`);
     done.failed += 1;
-    const id = clean(customerId);
-    const why = error instanceof Error ? error.message : String(error);
-    log.error(mayBeWritten(error) ? `${id} may not have been written. ${why}` : `${id} was not written. ${why}`);
   });
   log.endProgress();
-  const notTried = writes.length - written() - done.failed;
-  if (ending !== "")
-    log.error(
-      `${ending}: ${written()} of ${writes.length} changes were written, ${notTried} were not tried. A re-run is safe and writes the rest.`,
-    );
+  const rest = `${writes.length - log.written - done.failed} were not tried. A re-run is safe and writes the rest.`;
+  if (ending !== "") log.error(`${ending}: ${log.written} of ${writes.length} changes were written, ${rest}`);
   return { done, isGood: done.failed === 0 && ending === "", notes: [] };
 }
 
@@ -3089,45 +2984,32 @@ async function writeEach<T>(
   attio: Service,
   all: readonly T[],
   write: (one: T) => Promise<void>,
-  fail: (one: T, error: unknown) => void,
+  fail: (one: T, error: Error) => void,
 ): Promise<string> {
   let reasons: string[] = [];
-  let ending = "";
+  const isOver = (): boolean => reasons.length >= 10;
   const work = async (one: T): Promise<void> => {
-    if (ending !== "" || attio.stop.aborted) return;
-    try {
-      await write(one);
-      reasons = [];
-    } catch (error) {
-      if (error instanceof StoppedError) return;
-      fail(one, error);
-      const reason = outsideReason(error);
-      reasons = reason === "" ? [] : [...reasons, reason];
-      if (reasons.length >= 10)
-        ending ||= `10 records in a row failed for reasons that are not theirs (${[...new Set(reasons)].join(", ")})`;
-    }
+    if (isOver() || attio.stop.aborted) return;
+    const error: unknown = await write(one).catch((thrown: unknown) => thrown);
+    if (error instanceof StoppedError) return;
+    if (error instanceof Error) fail(one, error);
+    const reason = outsideReason(error);
+    if (!isOver()) reasons = reason === "" ? [] : [...reasons, reason];
   };
   const tasks = all.map((one) => () => work(one));
   await createCrew(WRITE_WORKERS, tasks).done();
-  return ending || (attio.stop.aborted ? String(attio.stop.reason.message) : "");
+  if (!isOver()) return attio.stop.aborted ? String(attio.stop.reason.message) : "";
+  return `10 records in a row failed for reasons that are not theirs (${[...new Set(reasons)].join(", ")})`;
 }
 
-/** Why other records would fail as well; "" where the failure is the record's own. */
+/** Why other records would fail as well; "" where the failure, if it is one, is the record's own. */
 function outsideReason(error: unknown): string {
   if (error instanceof UnexpectedError) return "an answer that does not show the record";
   if (!(error instanceof ApiError)) return "";
   const { status, code } = error;
-  if (status === 0) return "no answer";
-  if (status < 300) return `${status} without JSON`;
-  const isPlans = /quota|billing|particle_gate/.test(code);
-  const isOutside = status < 400 || status >= 500 || [401, 403, 429].includes(status) || isPlans;
-  return isOutside ? `${status} ${code}`.trim() : "";
-}
-
-/** A failed write of which some try may have had its effect. */
-function mayBeWritten(error: unknown): boolean {
-  if (error instanceof ApiError) return error.mayHaveTakenEffect || mayBeWritten(error.cause);
-  return error instanceof UnexpectedError;
+  const isOwn = status >= 400 && status < 500 && ![401, 403, 429].includes(status);
+  if (isOwn && !/quota|billing|particle_gate/.test(code)) return "";
+  return status === 0 ? "no answer" : `${status} ${code || "without JSON"}`;
 }
 
 /** Somebody to create, with the first customer who asks for it; customers who share an address share the person. */
@@ -3151,14 +3033,8 @@ function findNewcomers({ settings, books, customers, crm, people }: Findings): N
 }
 
 /** Creates them. Returns the people with them, an address that is refused staying nobody's, and how many are new. */
-async function createPeople(
-  attio: Service,
-  newcomers: readonly Newcomer[],
-  known: ReadonlyMap<string, Person | null>,
-  log: Log,
-): Promise<{ people: Map<string, Person | null>; created: number }> {
-  const people = new Map(known);
-  for (const { address } of newcomers) people.delete(address);
+async function createPeople(attio: Service, newcomers: Newcomer[], known: Findings["people"], log: Log) {
+  const people = new Map([...known].filter(([, person]) => person?.recordId !== NEW_PERSON));
   let created = 0;
   log.follow(() => `writing  ${created} of ${newcomers.length} people created`);
   const create = async ({ address, name }: Newcomer): Promise<void> => {
@@ -3166,89 +3042,62 @@ async function createPeople(
     if (person !== undefined) people.set(address, person);
     if (person?.isNew === true) created += 1;
   };
-  const ending = await writeEach(attio, newcomers, create, ({ customerId }, error) => {
-    const why = error instanceof Error ? error.message : String(error);
-    log.warn(`${clean(customerId)} gets no person: none could be created. ${why}`);
-  });
+  const ending = await writeEach(attio, newcomers, create, ({ customerId }, { message }) =>
+    log.warn(`${oneLine(customerId)} gets no person: none could be created. ${message}`),
+  );
   log.endProgress();
   if (ending !== "") log.warn(`${ending}: ${created} of ${newcomers.length} people were created.`);
   return { people, created };
 }
 
-/** Both checks, each to its end: where neither service can be reached, both are named. */
-async function checkServices(stripe: Service, attio: Service, settings: Settings) {
-  const checks = [checkStripe(stripe), checkAttio(attio, settings)] as const;
-  const [ofStripe, ofAttio] = await Promise.allSettled(checks);
-  const reasons: unknown[] = [ofStripe, ofAttio].flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
-  const outages = reasons.filter((reason) => reason instanceof ApiError).filter(({ isOutage }) => isOutage);
-  if (outages.length === 2)
-    throw new RunError(
-      `${outages.map(({ message }) => message).join("\n")}\nBoth are out of reach. Run it again later.`,
-    );
-  const [problems, found] = await Promise.all(checks);
-  return { ...found, problems: [...problems, ...found.problems] };
-}
-
 /** What every step of a run works with. */
-type Job = {
-  readonly settings: Settings;
-  readonly log: Log;
-  readonly io: Io;
-  readonly stripe: Service;
-  readonly attio: Service;
-  readonly startedAt: number;
-};
+type Job = Readonly<{ settings: Settings; log: Log; io: Io; stripe: Service; attio: Service; startedAt: number }>;
 
-/** Step 1. Throws with everything that is wrong, at once. */
+/** Step 1. Throws with everything that is wrong, at once: where neither service can be reached, both are named. */
 async function check({ settings, log, stripe, attio }: Job) {
-  const place = await checkServices(stripe, attio, settings);
-  const { problems, workspace } = place;
-  if (problems.length > 0)
-    throw new RunError([`${plural(problems.length, "thing")} to put right before a run:`, ...problems].join("\n  - "));
+  const checks = [checkStripe(stripe), checkAttio(attio, settings)] as const;
+  const ends = await Promise.allSettled(checks);
+  const reasons: unknown[] = ends.map((end) => end.status === "rejected" && end.reason);
+  const outages = reasons.filter((reason) => reason instanceof ApiError).filter(({ isOutage }) => isOutage);
+  const said = outages.map(({ message }) => message).join("\n");
+  if (outages.length === 2) throw new RunError(`${said}\nBoth are out of reach. Run it again later.`);
+  const [ofStripe, { problems, workspace, ...place }] = await Promise.all(checks);
+  const wrong = [...ofStripe, ...problems];
+  if (wrong.length > 0)
+    throw new RunError([`${plural(wrong.length, "thing")} to put right before a run:`, ...wrong].join("\n  - "));
   const mode = `Stripe in ${settings.mode} mode`;
   log.line(`check: both keys work, ${mode}, Attio workspace "${workspace}", version ${VERSION}\n`);
   return place;
 }
 
 /** Step 2: all that both services have, as of one instant. */
-async function readServices(
-  run: Job,
-  { spendSlugs, unmappedSlugs }: Awaited<ReturnType<typeof check>>,
-): Promise<Findings> {
+async function readServices(run: Job, place: Awaited<ReturnType<typeof check>>): Promise<Findings> {
   const { settings, log, stripe, attio, io } = run;
-  let rows = 0;
-  const startedAt = io.clock.elapsed();
-  log.follow(() => {
-    const rate = (1000 * rows) / Math.max(1, io.clock.elapsed() - startedAt);
-    return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
-  });
-  const { books, customers, crm, found } = await readAll(run, spendSlugs, () => (rows += 1));
+  const { books, customers, crm, found } = await readAll(run, place.spendSlugs);
   // A record deleted in Attio while its pages were read moves others past the reader: look again before creating.
   const unseen = [...books.ledgers.values()].filter((one) => one.totalMinor > 0 && !crm.records.has(one.customerId));
   const ids = crm.records.size > 0 ? unseen.map(({ customerId }) => customerId) : [];
   const [productNames] = await Promise.all([
     readProductNames(stripe, books, settings),
-    readCrm(attio, { spendSlugs, currency: books.currency }, ids, crm),
+    readCrm(attio, { ...place, currency: books.currency }, ids, crm),
   ]);
   refuseToPlan(books, crm);
   log.endProgress();
-  if (found.refused > 0)
-    log.warn(
-      `Attio would not search for ${plural(found.refused, "e-mail address", "e-mail addresses")}: links of those customers stay as they are.`,
-    );
-  const place = { spendSlugs, unmappedSlugs, stripeRequests: stripe.stats.requests, nowMs: io.clock.now() };
-  const findings = { settings, books, customers, crm, people: found.people, productNames, ...place };
-  const planned = findNewcomers(findings).map(
-    ({ address }) => [address, { recordId: NEW_PERSON, companyId: undefined }] as const,
-  );
-  return { ...findings, people: new Map([...found.people, ...planned]) };
+  const { people, refused } = found;
+  const odd = plural(refused, "e-mail address", "e-mail addresses");
+  if (refused > 0) log.warn(`Attio would not search for ${odd}: links of those customers stay as they are.`);
+  const [stripeRequests, nowMs] = [stripe.stats.requests, io.clock.now()];
+  const findings = { settings, books, customers, crm, people, productNames, ...place, stripeRequests, nowMs };
+  const newcomers = findNewcomers(findings);
+  const planned = newcomers.map(({ address }) => [address, { recordId: NEW_PERSON, companyId: undefined }] as const);
+  return { ...findings, people: new Map([...people, ...planned]) };
 }
 
 /**
  * Reads both services. Who the payers are is asked while charges are still being read, once customers and records are
  * known: each address once, a hundred a request.
  */
-async function readAll({ settings, log, stripe, attio }: Job, spendSlugs: readonly string[], onRow: () => void) {
+async function readAll({ settings, log, io, stripe, attio }: Job, spendSlugs: readonly string[]) {
   const crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 };
   const found = noPeople();
   const asked = new Set<string>();
@@ -3263,40 +3112,47 @@ async function readAll({ settings, log, stripe, attio }: Job, spendSlugs: readon
       if (queue.push(address) === FILTER_BATCH) crew.add(send);
     }
   };
-  const customersRead = Promise.withResolvers<SoFar>();
-  let isKnown = false;
-  const onFound = (object: Found, soFar: SoFar): void => {
-    onRow();
-    if (isKnown && "amount_captured" in object && object.customer !== null) ask(soFar, [object.customer]);
-  };
-  const reading = readBooks(stripe, settings, { onFound, onCustomers: customersRead.resolve, warn: log.warn });
-  const crmRead = readCrm(attio, { spendSlugs, currency: settings.currency }, undefined, crm);
-  crew.add(async () => {
-    const [soFar] = await Promise.all([customersRead.promise, crmRead]);
-    isKnown = true;
-    ask(soFar, soFar.books.ledgers.keys());
+  const startedAt = io.clock.elapsed();
+  let rows = 0;
+  log.follow(() => {
+    const rate = (1000 * rows) / Math.max(1, io.clock.elapsed() - startedAt);
+    return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
   });
+  const crmRead = readCrm(attio, { spendSlugs, currency: settings.currency }, undefined, crm);
+  let known: SoFar | undefined;
+  const onFound = (object: Found): void => {
+    rows += 1;
+    if (known && "amount_captured" in object && object.customer !== null) ask(known, [object.customer]);
+  };
+  const askAll = async (read: SoFar): Promise<void> => {
+    await crmRead;
+    known = read;
+    ask(read, read.books.ledgers.keys());
+  };
+  const onCustomers = (read: SoFar): void => crew.add(() => askAll(read));
+  const reading = readBooks(stripe, settings, { onFound, onCustomers, warn: log.warn });
   crew.add(async () => {
     const [all] = await Promise.all([reading, crmRead]);
-    ask(all, all.books.ledgers.keys());
+    await askAll(all);
     await send();
   });
   await crew.done();
   return { ...(await reading), crm, found };
 }
 
-/** Step 4. */
+/** Step 3. */
 function report({ settings, log }: Job, findings: Findings, plan: Plan): void {
-  log.line(`${headlineOf(findings, plan)}\n`);
-  log.tell(...reportSections(findings, plan), ...(settings.isDryRun ? [changeSection(findings, plan)] : []));
-  warningsOf(findings).forEach(log.warn);
+  const { headline, sections, changes, warnings } = reportOf(findings, plan);
+  log.line(`${headline}\n`);
+  log.tell(...sections, ...(settings.isDryRun ? [changes] : []));
+  warnings.forEach(log.warn);
 }
 
 /** Step 5. Says why the run stops before its first write, or why it goes on all the same. */
 function isBraked({ settings, log }: Job, findings: Findings, plan: Plan): boolean {
   const brake = findBrake(plan, findings);
-  const isForced = brake?.isForceable === true && settings.flags.has("--force");
   if (brake === undefined) return false;
+  const isForced = brake.isForceable && settings.flags.has("--force");
   if (isForced) log.warn(`Going on because of --force. ${brake.message}`);
   else log.error(`Stopped before the first write. ${brake.message}\nNothing was written.`);
   return !isForced;
@@ -3319,14 +3175,24 @@ function applyNothing({ counts }: Plan, isDry: boolean): Applied {
   return { done, isGood: isDry, notes: isDry ? ["dry run: nothing was written"] : [] };
 }
 
-/** Step 7. */
-function sumUp(run: Job, { findings, plan, applied }: { findings: Findings; plan: Plan; applied: Applied }): void {
-  const { settings, log, io, startedAt, stripe, attio } = run;
-  const leftOut = settings.isUpdateOnly ? [`${plan.counts["left out"]} left out by --update-only`] : [];
-  const seconds = `${((io.clock.elapsed() - startedAt) / 1000).toFixed(1)} s`;
-  const lastLine = summaryLine(applied.done, [stripe, attio], [seconds, ...leftOut, ...applied.notes]);
-  writeStepSummary(settings.stepSummaryPath, log, toldOf(findings, plan, lastLine));
-  log.line(headlineOf(findings, plan));
+/** Step 7. The step summary has all that `--verbose` would say. */
+function sumUp({ settings, log, io, ...run }: Job, findings: Findings, plan: Plan, { done, notes }: Applied): void {
+  const services = [run.stripe, run.attio];
+  const retries = services.reduce((sum, { stats }) => sum + stats.retries, 0);
+  const facts = [
+    `${((io.clock.elapsed() - run.startedAt) / 1000).toFixed(1)} s`,
+    ...services.map(({ name, stats }) => `${name.toLowerCase()} ${plural(stats.requests, "request")}`),
+    plural(retries, "retry", "retries"),
+    ...(settings.isUpdateOnly ? [`${plan.counts["left out"]} left out by --update-only`] : []),
+    ...notes,
+  ];
+  const counts = Object.entries(done).map(([outcome, count]) => `${outcome}=${count}`);
+  const lastLine = `done: ${counts.join(" ")} (${facts.join(", ")})`;
+  const { headline, sections } = reportOf({ ...findings, settings: { ...settings, isVerbose: true } }, plan);
+  const heading = settings.isDryRun ? "Stripe to Attio, dry run" : "Stripe to Attio";
+  const lines = [`**${headline}**`, `\`${lastLine}\``];
+  writeStepSummary(settings.stepSummaryPath, log, { heading, lines, sections });
+  log.line(headline);
   log.line(lastLine);
 }
 
@@ -3343,41 +3209,48 @@ export async function main(io: Io): Promise<number> {
     const isStopped = isBraked(run, findings, plan);
     const isApplied = !isStopped && !settings.isDryRun;
     const applied = isApplied ? await apply(run, findings, plan) : applyNothing(plan, !isStopped);
-    sumUp(run, { findings, plan, applied });
+    sumUp(run, findings, plan, applied);
     return applied.isGood ? 0 : 1;
   });
 }
 
+/** Where a program's lines go, and where it runs. */
+export type Io = ReturnType<typeof processIo>;
+
 /** The process as a program sees it, with the settings in the file `.env` of a directory, if one is named. */
-export function processIo(directory?: string): Io {
+export function processIo(directory?: string) {
   const envFile = directory === undefined ? "" : join(directory, ".env");
   try {
     if (existsSync(envFile)) process.loadEnvFile(envFile); // what is set already wins
   } catch (error) {
-    process.stderr.write(`${envFile} could not be read: ${clean(String(error))}\n`);
+    process.stderr.write(`${envFile} could not be read: ${oneLine(String(error))}\n`);
   }
+  const args: readonly string[] = process.argv.slice(2);
   const stop = new AbortController();
   // A reader that is gone (`| head`) is no reason to end a run half-way.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.once(signal, () => stop.abort(new StoppedError(`Stopped by ${signal}`)));
   return {
-    args: process.argv.slice(2),
+    args,
     env: process.env,
     clock: {
       now: () => Date.now(),
       elapsed: () => performance.now(),
       random: () => Math.random(),
-      sleep: async (ms, signal) => {
+      sleep: async (ms: number, signal: AbortSignal) => {
         await sleep(ms, undefined, { signal }).catch(() => undefined);
         signal.throwIfAborted();
       },
     },
+    /** Aborted by SIGTERM or SIGINT. */
     stop: stop.signal,
-    out: (line) => void process.stdout.write(line),
-    err: (line) => void process.stderr.write(line),
+    out: (text: string): void => void process.stdout.write(text),
+    err: (text: string): void => void process.stderr.write(text),
+    /** A person watches: a line may be drawn over. */
     isTerminal: process.stdout.isTTY === true && process.env["TERM"] !== "dumb",
-    every: (ms, callback) => {
+    /** Calls back every so many ms until the returned function is called. */
+    every: (ms: number, callback: () => void) => {
       const timer = setInterval(callback, ms);
       return () => clearInterval(timer);
     },

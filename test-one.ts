@@ -14,7 +14,6 @@ import {
   explainInvoice,
   explainSubscription,
   formatMinor,
-  helpText,
   isObject,
   ledgerOf,
   lookUpPeople,
@@ -24,14 +23,15 @@ import {
   readCrm,
   request,
   runProgram,
+  usageOf,
   writeStepSummary,
 } from "./sync.ts";
 import type { Found, Io, Service, Settings } from "./sync.ts";
 
-const HELP = helpText(
-  "node test-one.ts cus_… [--json]",
+const USAGE = usageOf(
+  "node test-one.ts cus_…",
   "Shows one customer's charges, invoices, subscriptions, totals and record, line by line. Reads only.",
-  [["--json", "print one JSON object and nothing else on stdout; amounts in minor units"]],
+  { "--json": "print one JSON object and nothing else on stdout; amounts in minor units" },
   ["npm run test-one -- cus_NffrFeUfNV2Hib", "npm run test-one -- cus_NffrFeUfNV2Hib --json"],
   ["STRIPE_API_KEY", "ATTIO_API_KEY", "CURRENCY", "PRODUCT_SLUGS", "STRIPE_API_BASE", "ATTIO_API_BASE"],
 );
@@ -48,7 +48,7 @@ type Row = { readonly label: string; readonly amount?: string; readonly remark?:
 
 /** Shows one customer. Returns the exit code. */
 export async function testOne(io: Io): Promise<number> {
-  const usage = { flags: ["--json"], takesCustomer: true, requires: ["STRIPE_API_KEY"], help: HELP };
+  const usage = { ...USAGE, takesCustomer: true, requires: ["STRIPE_API_KEY"] };
   return runProgram(io, usage, async (settings, log, connection) => {
     const account = await readAccount(connectStripe(settings, connection), settings, log.warn).catch(
       undefinedIfMissing,

@@ -39,17 +39,8 @@ export type SeedOptions = {
   readonly seed: number;
   /** The currency the account settles in, and its customers mostly pay in. */
   readonly currency?: string;
-  /** The currency Stripe settles in where that is another one: every charge needs its balance transaction then. */
-  readonly settlesIn?: string;
-  /** The share of customers who pay in another currency; true is a quarter, false is none at all. */
-  readonly foreign?: boolean | number;
-  /** Without partial captures no charge in the home currency needs its balance transaction. */
-  readonly partialCaptures?: boolean;
-  readonly livemode?: boolean;
-  /** Charges without a customer; one for twenty customers unless told otherwise. */
-  readonly guests?: number;
-  /** Products named after whom they were made for, as some shops do. */
-  readonly hasPrivateNames?: boolean;
+  /** The share of customers who pay in another currency: a quarter unless told otherwise. */
+  readonly foreign?: number;
   /** The account's present: everything is created before it, but for what "paid late" invoices bring. */
   readonly until?: UnixSeconds;
 };
@@ -87,30 +78,18 @@ export const SANDBOX_PRODUCT_SLUGS: Readonly<Record<string, string>> = Object.fr
   Object.values(PRODUCTS).flatMap(([id, , slug]) => (slug === "" ? [] : [[id, slug]])),
 );
 
-function seedProducts(account: StripeAccount, created: UnixSeconds, hasPrivateNames = false): void {
-  for (const [n, [id, title]] of Object.values(PRODUCTS).entries()) {
-    const name = hasPrivateNames ? `${title} - ${firstName(n)} ${lastName(n)} (${addressOf(n)})` : title;
+function seedProducts(account: StripeAccount, created: UnixSeconds): void {
+  for (const [id, name] of Object.values(PRODUCTS))
     account.products.push(aProduct({ id, name, created, livemode: account.livemode, active: id !== proLegacy }));
-  }
 }
 
 // ------------------------------------------------------------ Currencies ----
 
-/** How many minor units stand for one hundredth here: 3-decimal amounts end in 0, ISK and UGX in 00. */
-const MINOR_PER_CENT: Readonly<Record<string, number>> = { bhd: 10, kwd: 10, isk: 100, ugx: 100 };
+/** How many minor units stand for one hundredth here: 3-decimal amounts end in 0. */
+const MINOR_PER_CENT: Readonly<Record<string, number>> = { kwd: 10 };
 
 /** Roughly what one minor unit is worth in US cents. */
-const WORTH: Readonly<Record<string, number>> = {
-  usd: 1,
-  eur: 1.08,
-  gbp: 1.27,
-  jpy: 0.67,
-  krw: 0.072,
-  kwd: 0.325,
-  bhd: 0.265,
-  isk: 0.0072,
-  ugx: 0.00027,
-};
+const WORTH: Readonly<Record<string, number>> = { usd: 1, eur: 1.08, gbp: 1.27, jpy: 0.67, kwd: 0.325 };
 
 const FOREIGN = ["eur", "gbp", "jpy", "kwd", "usd"];
 
@@ -163,35 +142,21 @@ type LineSpec = readonly [cents: number, product: string | null, shape?: "old"];
 type Customer = { readonly id: string; readonly n: number; readonly since: UnixSeconds };
 
 /** The account in the making. */
-type Seed = {
-  readonly account: StripeAccount;
-  readonly home: string;
-  /** What is settled in: the account's own currency, but for an account that charges in another one. */
-  readonly settlesIn: string;
-  /** Other currencies to pay in; none where nobody pays in another. */
-  readonly others: readonly string[];
-  readonly foreignShare: number;
-  readonly hasPartialCaptures: boolean;
-  readonly until: UnixSeconds;
-  readonly random: () => number;
-  /** The next id of a kind. */
-  readonly id: (prefix: string) => string;
-};
+type Seed = ReturnType<typeof openSeed>;
 
-function openSeed(options: SeedOptions): Seed {
-  const { currency: home = "usd", livemode = true, until = UNTIL, foreign = 0.25 } = options;
-  const foreignShare = typeof foreign === "number" ? foreign : foreign ? 0.25 : 0;
+function openSeed(options: SeedOptions) {
+  const { currency: home = "usd", until = UNTIL, foreign: foreignShare = 0.25 } = options;
   let made = 0;
   return {
-    account: emptyAccount({ livemode }),
+    account: emptyAccount(),
     home,
-    settlesIn: options.settlesIn ?? home,
+    /** Other currencies to pay in; none where nobody pays in another. */
     others: foreignShare > 0 ? FOREIGN.filter((code) => code !== home) : [],
     foreignShare,
-    hasPartialCaptures: options.partialCaptures ?? true,
     until,
     random: seededRandom(options.seed),
-    id: (prefix) => stripeId(prefix, (options.seed % 1000) * 10_000_000 + (made += 1)),
+    /** The next id of a kind. */
+    id: (prefix: string) => stripeId(prefix, (options.seed % 1000) * 10_000_000 + (made += 1)),
   };
 }
 
@@ -221,16 +186,16 @@ function anySettlement(seed: Seed, currency: string): "home" | "own" | "none" {
 }
 
 function addSettlement(seed: Seed, charge: StripeCharge, settles: number, settlement: "home" | "own"): string {
-  const isConverted = settlement === "home" && charge.currency !== seed.settlesIn;
+  const isConverted = settlement === "home" && charge.currency !== seed.home;
   const drift = 0.97 + seed.random() * 0.06;
-  const worth = (WORTH[charge.currency] ?? 1) / (WORTH[seed.settlesIn] ?? 1);
+  const worth = (WORTH[charge.currency] ?? 1) / (WORTH[seed.home] ?? 1);
   const rate = isConverted ? Number((worth * drift).toPrecision(6)) : null;
   const transaction = aBalanceTransaction({
     id: seed.id("txn"),
     amount: rate === null ? settles : Math.round(settles * rate),
     available_on: charge.created + 2 * DAY,
     created: charge.created,
-    currency: isConverted ? seed.settlesIn : charge.currency,
+    currency: isConverted ? seed.home : charge.currency,
     exchange_rate: rate,
     source: charge.id,
   });
@@ -350,11 +315,7 @@ function minor(cents: number, currency: string): number {
   return cents * (MINOR_PER_CENT[currency] ?? 1);
 }
 
-function adjustments(
-  discounted: number,
-  amount: number,
-  taxable_amount: number,
-): Pick<StripeInvoice, "total_discount_amounts" | "total_taxes"> {
+function adjustments(discounted: number, amount: number, taxable_amount: number) {
   const tax = {
     amount,
     tax_behavior: "exclusive",
@@ -459,12 +420,7 @@ type SubscriptionSpec = {
 };
 
 /** A subscription to the customer's plan. Returns its id. */
-function addSubscription(
-  seed: Seed,
-  customer: Customer,
-  status: SubscriptionStatus,
-  spec: SubscriptionSpec = {},
-): string {
+function addSubscription(seed: Seed, customer: Customer, status: SubscriptionStatus, spec: SubscriptionSpec = {}) {
   const plan = planOf(customer.n);
   const id = seed.id("sub");
   const product = pick(seed, [starter, pro, team]);
@@ -540,14 +496,10 @@ function addPlans(seed: Seed, customers: readonly Customer[]): void {
 
 // ------------------------------------------------------------- Customers ----
 
-const FIRST_NAMES =
-  "Ada Björn Chiara Dmitri Émile Fatima Grace Hiroshi Inês Jürgen Keiko Liam María Noor Oluwaseun Priya Quentin Renée Søren Tomás".split(
-    " ",
-  );
-const LAST_NAMES =
-  "Abe Brandt Cruz Dubois Eriksen Fischer García Hopper Ito Jansen Kowalski Lovelace Mbeki Nguyen O'Brien Petrov Quist Rossi Šimić Turing".split(
-    " ",
-  );
+const [FIRST_NAMES = [], LAST_NAMES = []] = [
+  "Ada Björn Chiara Dmitri Émile Fatima Grace Hiroshi Inês Jürgen Keiko Liam María Noor Oluwaseun Priya Quentin Renée Søren Tomás",
+  "Abe Brandt Cruz Dubois Eriksen Fischer García Hopper Ito Jansen Kowalski Lovelace Mbeki Nguyen O'Brien Petrov Quist Rossi Šimić Turing",
+].map((names) => names.split(" "));
 const FREE_MAIL = ["gmail.com", "outlook.com", "icloud.com"] as const;
 
 function firstName(n: number): string {
@@ -602,31 +554,23 @@ function addCustomer(seed: Seed, n: number): Customer {
 // Each gives one customer a history. Together they hold every trap that this project knows of.
 
 /** A customer's life, with verbs for what happens at `at` unless told otherwise. */
-type Life = {
-  readonly seed: Seed;
-  readonly since: UnixSeconds;
-  /** The place among all customers. */
-  readonly n: number;
-  /** A moment at least ten days before the account's present. */
-  readonly at: UnixSeconds;
-  readonly charge: (cents: number, spec?: Partial<ChargeSpec>) => void;
-  readonly invoice: (lines: readonly LineSpec[], spec?: Partial<InvoiceSpec>) => void;
-  readonly subscribe: (status: SubscriptionStatus, spec?: SubscriptionSpec) => string;
-};
-
+type Life = ReturnType<typeof liveAs>;
 type Case = (life: Life) => void;
 
-function liveAs(seed: Seed, customer: Customer): Life {
-  const { id, n, since } = customer;
+function liveAs(seed: Seed, { id, n, since }: Customer) {
   const at = someTime(seed, since);
   return {
     seed,
     since,
+    /** The place among all customers. */
     n,
+    /** A moment at least ten days before the account's present. */
     at,
-    charge: (cents, spec) => addCharge(seed, { customer: id, at, cents, ...spec }),
-    invoice: (lines, spec) => addInvoice(seed, { customer: id, at, lines, ...spec }),
-    subscribe: (status, spec) => addSubscription(seed, customer, status, spec),
+    charge: (cents: number, spec?: Partial<ChargeSpec>) => addCharge(seed, { customer: id, at, cents, ...spec }),
+    invoice: (lines: readonly LineSpec[], spec?: Partial<InvoiceSpec>) =>
+      addInvoice(seed, { customer: id, at, lines, ...spec }),
+    subscribe: (status: SubscriptionStatus, spec?: SubscriptionSpec) =>
+      addSubscription(seed, { id, n, since }, status, spec),
   };
 }
 
@@ -678,7 +622,6 @@ const oneOffs: Case = ({ seed, since, charge, invoice }) => {
 function partialCapture(era: Era, givenBack: "nothing" | "little" | "released" | "much" | "all"): Case {
   return (life) => {
     const { seed, charge } = life;
-    if (!seed.hasPartialCaptures) return oneOffs(life);
     const cents = between(seed, 8_000, 40_000);
     const released = Math.floor(cents * (0.12 + seed.random() * 0.2));
     const capturedCents = cents - released;
@@ -696,7 +639,6 @@ function partialCapture(era: Era, givenBack: "nothing" | "little" | "released" |
 }
 
 function unreadableCapture(life: Life): void {
-  if (!life.seed.hasPartialCaptures) return oneOffs(life);
   const at = timeIn(life, "before");
   const capture = { at, capturedCents: 20_300, era: "before", settlement: "none" } as const;
   life.charge(20_675, capture);
@@ -730,7 +672,6 @@ function abroad(history: (life: Life, currency: string) => void): Case {
 
 function foreignCapture(era: Era): Case {
   return abroad((life, currency) => {
-    if (!life.seed.hasPartialCaptures) return oneOffs(life);
     const at = timeIn(life, era);
     const capture = { capturedCents: 21_000, currency, era };
     life.charge(30_000, { ...capture, at });
@@ -916,14 +857,14 @@ function caseOf(n: number): Case {
 export function seedAccount(options: SeedOptions): StripeAccount {
   const seed = openSeed(options);
   const { account } = seed;
-  seedProducts(account, seed.until - HISTORY, options.hasPrivateNames);
+  seedProducts(account, seed.until - HISTORY);
   addCoupons(seed);
   const customers = Array.from({ length: options.customers }, (_, n) => {
     const customer = addCustomer(seed, n);
     caseOf(n)(liveAs(seed, customer));
     return customer;
   });
-  addGuests(seed, options.guests ?? Math.ceil(options.customers / 20));
+  addGuests(seed, Math.ceil(options.customers / 20));
   if (options.customers >= ALL_CASES.length) addBurst(seed);
   addPlans(seed, customers);
   cancelOfDeleted(account);
@@ -994,7 +935,8 @@ export function seedPeople(account: StripeAccount): SeedPerson[] {
     const emailAddresses = [own];
     if (place % 12 === 3) emailAddresses.push(known[n++] ?? `private${place}@gmail.com`);
     if (place % 10 === 4) emailAddresses.unshift(`work${place}@elsewhere.com`);
-    if (place % 8 === 1) emailAddresses[0] = capitalised(emailAddresses[0] ?? own);
+    if (place % 8 === 1)
+      emailAddresses[0] = (emailAddresses[0] ?? own).replace(/(^|\.)[a-z]/g, (start) => start.toUpperCase());
     const domain = own.split("@")[1] ?? "";
     const hasCompany = domain.startsWith("company") && place % 9 !== 4;
     const [first = "Someone", ...last] = (names.get(own) ?? "").split(" ");
@@ -1006,10 +948,6 @@ export function seedPeople(account: StripeAccount): SeedPerson[] {
     people.push({ firstName, lastName: lastName(place), emailAddresses, companyDomain: null });
   }
   return people;
-}
-
-function capitalised(address: string): string {
-  return address.replace(/(^|\.)[a-z]/g, (start) => start.toUpperCase());
 }
 
 export type LargeOptions = {
@@ -1048,10 +986,6 @@ export function largeAccount(options: LargeOptions): StripeAccount {
   return seed.account;
 }
 
-function anyone(seed: Seed, { customers }: LargeOptions): string {
-  return stripeId("cus", Math.floor(seed.random() * customers));
-}
-
 function addPlainCharge(seed: Seed, options: LargeOptions, n: number, created: UnixSeconds): void {
   const amount = between(seed, 500, 20_499);
   const released = seed.random() < (options.partialCaptureShare ?? 0) ? Math.floor(amount / 5) : 0;
@@ -1064,7 +998,8 @@ function addPlainCharge(seed: Seed, options: LargeOptions, n: number, created: U
       amount_refunded: released,
       balance_transaction: transaction,
       created,
-      customer: n < options.customers ? stripeId("cus", n) : anyone(seed, options),
+      customer:
+        n < options.customers ? stripeId("cus", n) : stripeId("cus", Math.floor(seed.random() * options.customers)),
       payment_intent: stripeId("pi", n),
       refunded: false,
     }),
@@ -1079,7 +1014,14 @@ function addPlainInvoice(seed: Seed, options: LargeOptions, n: number, created: 
     const product = products[between(seed, 0, products.length - 1)] ?? pro;
     return anInvoiceLine({ id: stripeId("il", n * 32 + line), amount: between(seed, 500, 20_499), product });
   });
-  seed.account.invoices.push(anInvoice({ id: stripeId("in", n), created, customer: anyone(seed, options), lines }));
+  seed.account.invoices.push(
+    anInvoice({
+      id: stripeId("in", n),
+      created,
+      customer: stripeId("cus", Math.floor(seed.random() * options.customers)),
+      lines,
+    }),
+  );
 }
 
 function addPlainSubscription(seed: Seed, options: LargeOptions, n: number, created: UnixSeconds): void {

@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,32 +11,25 @@ import { SANDBOX_ATTIO_DAILY_KEY, SANDBOX_ATTIO_KEY } from "../sandbox/attio.ts"
 import type { PlainRecord, PlainValue } from "../sandbox/attio.ts";
 import { aCharge, aCustomer, anInvoice, anInvoiceLine, stripeId } from "../sandbox/objects.ts";
 import type { Call, Exchange, FaultRule, SandboxServer } from "../sandbox/server.ts";
-import { SANDBOX_STRIPE_KEY, SANDBOX_STRIPE_TEST_KEY, emptyAccount } from "../sandbox/stripe.ts";
 import type { StripeDiscount } from "../sandbox/objects.ts";
+import { SANDBOX_STRIPE_KEY, SANDBOX_STRIPE_TEST_KEY, emptyAccount } from "../sandbox/stripe.ts";
 import type { StripeAccount } from "../sandbox/stripe.ts";
-import { isObject } from "../sync.ts";
 import { decimalOf, expectedRecords } from "./oracle.ts";
 import type { ExpectedRecord, OracleInput } from "./oracle.ts";
+import type { Ends } from "./services.ts";
 import { aWorld, printed } from "./world.ts";
 import type { Run, World, WorldOptions } from "./world.ts";
 
 /** A product of the seeded accounts that has an attribute of its own. */
 export const PRO = "prod_SbxProMonthly1";
-export const SECRET_PATH = "/ping/5d1f-not-to-be-printed";
-export const DAY_MS = 86_400_000;
 
 // -------------------------------------------------------------- Accounts ----
 
 /** The id of the n-th payer of `payers`. */
-export function payerId(n: number): string {
-  return stripeId("cus", n);
-}
+export const payerId = (n: number): string => stripeId("cus", n);
+export const chargeIdOf = (n: number): string => stripeId("ch", n);
 
-export function chargeIdOf(n: number): string {
-  return stripeId("ch", n);
-}
-
-export type PayerSpec = {
+type PayerSpec = {
   readonly amount?: number;
   readonly email?: string | null;
   readonly name?: string | null;
@@ -73,13 +65,12 @@ export function newPayer({ stripe }: World, n: number, payer: PayerSpec = {}): v
 
 /** The charge, refunded in full as of now. */
 export function refund(world: World, n: number): void {
-  const charge = world.stripe.account.charges.find(({ id }) => id === chargeIdOf(n));
-  assert.ok(charge, `there is no charge of payer ${n}`);
+  const charge = world.stripe.account.charges.find(({ id }) => id === chargeIdOf(n)) ?? assert.fail(`no payer ${n}`);
   world.stripe.put({ ...charge, amount_refunded: charge.amount_captured, refunded: true });
 }
 
 /** The end of a `describe`, as `aWorld` wants it, for worlds that several tests share. */
-export function endOfSuite(): { after(close: () => Promise<void>): void } {
+export function endOfSuite(): Ends {
   const closes: (() => Promise<void>)[] = [];
   after(async () => {
     for (const close of closes) await close();
@@ -87,14 +78,19 @@ export function endOfSuite(): { after(close: () => Promise<void>): void } {
   return { after: (close) => void closes.push(close) };
 }
 
-/** A world of payers after its first run. */
-export async function aSyncedWorld(
-  onEnd: { after(close: () => Promise<void>): void },
-  options: WorldOptions,
-): Promise<World> {
+/** A world before its first run, in a CRM without people; what either service was asked by now is forgotten. */
+export async function aNewWorld(onEnd: Ends, options: WorldOptions): Promise<World> {
   const world = await aWorld(onEnd, { hasPeople: false, ...options });
+  for (const { log } of [world.stripe, world.attio]) log.length = 0;
+  return world;
+}
+
+/** The same after its first run. */
+export async function aSyncedWorld(onEnd: Ends, options: WorldOptions): Promise<World> {
+  const world = await aNewWorld(onEnd, options);
   const { code, all } = await world.run("sync");
   assert.equal(code, 0, all);
+  for (const { log } of [world.stripe, world.attio]) log.length = 0;
   return world;
 }
 
@@ -104,9 +100,7 @@ export async function aSyncedWorld(
 export function recordOf(world: World, customerId: string): PlainRecord {
   const found = world.attio.records("stripe_customers").filter((record) => record["stripe_customer_id"] === customerId);
   assert.equal(found.length, 1, `${found.length} records of ${customerId}`);
-  const [record] = found;
-  assert.ok(record);
-  return record;
+  return found[0] ?? assert.fail();
 }
 
 /** The values of some attributes of a record. */
@@ -124,71 +118,56 @@ export function expectedOf(world: World, more: Partial<OracleInput> = {}): Map<s
 }
 
 /** This world as the oracle reads it. */
-export function oracleInput(world: World, more: Partial<OracleInput> = {}): OracleInput {
-  const { charges, invoices, balanceTransactions, coupons, livemode, ...account } = world.stripe.account;
+export function oracleInput({ stripe, attio, env, clock }: World, more: Partial<OracleInput> = {}): OracleInput {
   const couponOf = ({ source }: StripeDiscount): string => String(source.coupon);
-  const customers = account.customers.map((customer) => {
-    return { ...customer, discount: customer.discount ? couponOf(customer.discount) : null };
-  });
-  const subscriptions = account.subscriptions.map(({ items, discounts, ...subscription }) => {
-    const data = items.data.map((item) => ({ ...item, discounts: item.discounts.map(couponOf) }));
-    return { ...subscription, discounts: discounts.map(couponOf), items: { data, has_more: data.length > 20 } };
-  });
-  const people = world.attio.records("people").map((person) => ({
-    recordId: person.recordId,
-    emailAddresses: textsOf(person["email_addresses"]),
-    companyRecordId: typeof person["company"] === "string" ? person["company"] : null,
-  }));
   return {
-    charges,
-    invoices,
-    customers,
-    subscriptions,
-    balanceTransactions,
-    coupons: new Map(coupons.map((coupon) => [coupon.id, { applies_to: null, ...coupon }])),
-    people,
-    currency: world.env["CURRENCY"] ?? "usd",
+    ...stripe.account,
+    customers: stripe.account.customers.map((customer) => {
+      return { ...customer, discount: customer.discount ? couponOf(customer.discount) : null };
+    }),
+    subscriptions: stripe.account.subscriptions.map(({ items, discounts, ...subscription }) => {
+      const data = items.data.map((item) => ({ ...item, discounts: item.discounts.map(couponOf) }));
+      return { ...subscription, discounts: discounts.map(couponOf), items: { data, has_more: data.length > 20 } };
+    }),
+    coupons: new Map(stripe.account.coupons.map((coupon) => [coupon.id, { applies_to: null, ...coupon }])),
+    people: attio.records("people").map(({ recordId, email_addresses: addresses, company }) => ({
+      recordId,
+      emailAddresses: Array.isArray(addresses) ? addresses.map(String) : [],
+      companyRecordId: typeof company === "string" ? company : null,
+    })),
+    currency: env["CURRENCY"] ?? "usd",
     productSlugs: SANDBOX_PRODUCT_SLUGS,
-    livemode,
-    t0: Math.floor(world.clock.now() / 1000),
+    t0: Math.floor(clock.now() / 1000),
     ...more,
   };
 }
 
-function textsOf(value: PlainValue | undefined): string[] {
-  return Array.isArray(value) ? value.map(String) : [];
-}
-
 /** Fails unless the CRM holds exactly the expected records, every field of each. */
 export function assertRecordsEqual(world: World, expected: Map<string, ExpectedRecord>): void {
-  const currency = world.env["CURRENCY"] ?? "usd";
-  const wanted = [...expected.values()].map((record) => asHeld(record, currency));
-  const slugs = Object.keys(wanted[0] ?? {});
-  const held = world.attio.records("stripe_customers").map((record) => {
-    const instants = slugs.filter((slug) => slug.endsWith("_at")).map((slug) => [slug, instantOf(record[slug])]);
-    return { ...pick(record, slugs), ...Object.fromEntries(instants) };
-  });
-  const byId = (rows: readonly Readonly<Record<string, unknown>>[]) =>
-    new Map(rows.map((row) => [String(row["stripe_customer_id"]), row]));
-  assert.equal(byId(held).size, held.length, "a customer has two records");
-  assert.deepEqual(byId(held), byId(wanted));
+  const wanted = new Map([...expected].map(([id, record]) => [id, asHeld(record, world.env["CURRENCY"] ?? "usd")]));
+  const records = world.attio.records("stripe_customers");
+  const held = new Map(
+    records.map((record) => {
+      const id = String(record["stripe_customer_id"]);
+      const shown = Object.keys(wanted.get(id) ?? {}).map((slug) => [slug, asShown(slug, record[slug])]);
+      return [id, Object.fromEntries(shown)];
+    }),
+  );
+  assert.equal(held.size, records.length, "a customer has two records");
+  assert.deepEqual(held, wanted);
+}
+
+function asShown(slug: string, value: PlainValue | undefined): PlainValue | undefined {
+  return slug.endsWith("_at") && typeof value === "string" ? new Date(value).toISOString() : value;
 }
 
 /** An expected record as the CRM shows it: money as its shortest decimal text. */
-export function asHeld(record: ExpectedRecord, currency: string): Record<string, string | null> {
+function asHeld(record: ExpectedRecord, currency: string): Record<string, string | null> {
   const { spend, total_revenue, unallocated_revenue, mrr, ...others } = record;
   const amounts = Object.entries({ ...spend, total_revenue, unallocated_revenue, mrr });
-  const shown = amounts.map(([slug, amount]) => [slug, amount === null ? null : shortest(amount, currency)]);
+  const shortest = (text: string): string => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
+  const shown = amounts.map(([slug, amount]) => [slug, amount === null ? null : shortest(decimalOf(amount, currency))]);
   return { ...others, ...Object.fromEntries(shown) };
-}
-
-function shortest(amount: bigint, currency: string): string {
-  const text = decimalOf(amount, currency);
-  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
-}
-
-function instantOf(value: PlainValue | undefined): string | null {
-  return typeof value === "string" ? new Date(value).toISOString() : null;
 }
 
 /** The sum of an amount over all records, in hundredths. */
@@ -201,7 +180,7 @@ export function sumOf(world: World, slug: string): bigint {
   return sum;
 }
 
-// -------------------------------------------------------------- Requests ----
+// --------------------------------------------------- Requests and output ----
 
 export function isWrite({ method, path }: Pick<Call, "method" | "path">): boolean {
   return method !== "GET" && !path.endsWith("/records/query");
@@ -211,49 +190,30 @@ export function writesOf({ log }: SandboxServer): Exchange[] {
   return log.filter(isWrite);
 }
 
-/** The values that an exchange wrote, by slug: what stood in each array of one, undefined for one that was cleared. */
-export function valuesOf(exchange: Pick<Call, "body"> | undefined): Record<string, unknown> {
-  const body = isObject(exchange?.body) ? exchange.body["data"] : undefined;
-  const values = isObject(body) ? body["values"] : undefined;
-  assert.ok(isObject(values), "the request wrote no values");
-  return Object.fromEntries(
-    Object.entries(values).map(([slug, value]) => [slug, Array.isArray(value) ? value[0] : value]),
-  );
-}
-
 /** Calls back as the n-th matching request arrives, before the service answers it; every request passes. */
 export function whenSeen(isMatch: (call: Call) => boolean, n: number, act: () => void): FaultRule {
   let seen = 0;
   return (call) => {
-    if (isMatch(call)) {
-      seen += 1;
-      if (seen === n) act();
-    }
+    if (isMatch(call) && (seen += 1) === n) act();
     return undefined;
   };
 }
 
-// ---------------------------------------------------------------- Output ----
-
 /** The count behind a label of the report. */
 export function countIn(run: Run, label: string): number {
-  const match = new RegExp(`^  ${label} +(\\d+)`, "m").exec(run.out);
-  assert.ok(match, `the report has no line "${label}":\n${run.out}`);
-  return Number(match[1]);
+  const [, count] = new RegExp(`^  ${label} +(\\d+)`, "m").exec(run.out) ?? assert.fail(`no "${label}":\n${run.out}`);
+  return Number(count);
 }
 
-/** Fails if anything that any run of this process printed, or that is given, holds a key or the heartbeat's address. */
-export function assertNoSecrets(more: readonly string[] = []): void {
+/** Fails if anything that any run of this process printed, holds a key. */
+export function assertNoSecrets(): void {
   const keys = [SANDBOX_STRIPE_KEY, SANDBOX_STRIPE_TEST_KEY, SANDBOX_ATTIO_KEY, SANDBOX_ATTIO_DAILY_KEY];
-  const output = [...printed, ...more];
-  assert.ok(output.length > 0, "nothing was printed, so nothing was searched");
-  for (const secret of [...keys, SECRET_PATH])
-    for (const text of output) assert.equal(text.includes(secret), false, `a secret was printed in:\n${text}`);
+  assert.ok(printed.length > 0, "nothing was printed, so nothing was searched");
+  for (const key of keys)
+    for (const text of printed) assert.equal(text.includes(key), false, `a key was printed in:\n${text}`);
 }
 
 // ------------------------------------------------------------- Processes ----
-
-export type Child = { readonly process: ChildProcess; readonly ended: Promise<Run> };
 
 /** Copies of the programs, so that none reads the file .env of who runs the tests, and what Node compiled of them. */
 const folder = mkdtempSync(join(tmpdir(), "stripe-attio-programs-"));
@@ -262,10 +222,9 @@ for (const file of ["sync.ts", "bootstrap-attio.ts", "test-one.ts", "package.jso
   copyFileSync(join(import.meta.dirname, "..", file), join(folder, file));
 
 /** Starts a program as a person does, with these settings only. */
-export function start(program: string, args: readonly string[], env: Readonly<Record<string, string>>): Child {
-  const child = spawn(process.execPath, [join(folder, program), ...args], {
-    env: { ...env, NODE_COMPILE_CACHE: join(folder, "compiled") },
-  });
+export function start(program: string, args: readonly string[], env: Readonly<Record<string, string>>) {
+  const NODE_COMPILE_CACHE = join(folder, "compiled");
+  const child = spawn(process.execPath, [join(folder, program), ...args], { env: { ...env, NODE_COMPILE_CACHE } });
   let out = "";
   let err = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => void (out += text));

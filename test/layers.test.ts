@@ -1,134 +1,133 @@
 // layers.test.ts - what may stand where in the programs that hold the keys, read as text.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { describe, it } from "node:test";
 
-const PROGRAMS = ["sync.ts", "bootstrap-attio.ts", "test-one.ts"] as const;
-
-function textOf(path: string): string {
-  return readFileSync(new URL(`../${path}`, import.meta.url), "utf8");
-}
+const textOf = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), "utf8");
 
 /** Code with its comments taken out; `//` inside an address or a pattern is none. */
-function withoutComments(code: string): string {
-  return code.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|[\s;{}(),])\/\/ .*$/gm, "$1");
-}
+const codeOf = (text: string): string =>
+  text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|[\s;{}(),])\/\/ .*$/gm, "$1");
 
-/** The sections of sync.ts by the name in their banner, without comments; what stands above the first is "Head". */
-const sections = new Map<string, string>();
-{
-  const [head = "", ...parts] = textOf("sync.ts").split(/^\/\/ -+ (\w+) -+$/m);
-  sections.set("Head", withoutComments(head));
-  for (let at = 0; at < parts.length; at += 2) sections.set(parts[at] ?? "", withoutComments(parts[at + 1] ?? ""));
-}
+const filesIn = (folder: string): string[] =>
+  readdirSync(new URL(`../${folder}`, import.meta.url)).map((file) => `${folder}/${file}`);
+const COMPANIONS = ["bootstrap-attio.ts", "test-one.ts"];
+const PROGRAMS = new Map(["sync.ts", ...COMPANIONS].map((path) => [path, codeOf(textOf(path))]));
+/** The code of sync.ts by the names of its sections; what stands above the first is "Head". */
+const [, ...parts] = `// - Head -\n${textOf("sync.ts")}`.split(/^\/\/ -+ (\w+) -+$/m).map(codeOf);
+const SECTIONS = new Map(parts.flatMap((name, at) => (at % 2 === 0 ? [[name, parts[at + 1] ?? ""] as const] : [])));
 
-/** The sections, or the programs, whose code holds this. */
-function holdersOf(pattern: RegExp, among: ReadonlyMap<string, string> = sections): string[] {
-  return [...among].filter(([, code]) => pattern.test(code)).map(([name]) => name);
-}
+const SECTIONS_IN_ORDER = "Head Settings Shapes Money Ledger Plan HTTP Stripe Attio Report Main";
 
-const programs = new Map(PROGRAMS.map((path) => [path, withoutComments(textOf(path))]));
+const RULES: readonly (readonly [what: string, pattern: RegExp, places: string, among?: typeof PROGRAMS])[] = [
+  ["requests only in HTTP", /\bfetch\(/, "HTTP"],
+  ["reaches the network in no other way", /node:(https?|net|tls|http2|dgram)|WebSocket|XMLHttpRequest/, ""],
+  ["touches the process only in Main", /(?<!\.)\bprocess\b(?! )/, "Main"],
+  ["reads the clock only in Main", /Date\.now|new Date\(\)|performance\./, "Main"],
+  ["takes chance only in Main", /Math\.random|randomUUID/, "Main"],
+  ["sets timers only in Main", /\bset(Timeout|Interval|Immediate)\(|\bsleep\((?!ms: number)(?<!\.sleep\()/, "Main"],
+  ["opens files only in Main", /appendFileSync|writeFileSync|readFileSync/, "Head Main"],
+  ["knows other verbs than GET only in HTTP and Attio", /"(POST|PUT|PATCH)"/, "HTTP Attio"],
+  ["deletes nothing", /\bDELETE\b/, ""],
+  ["imports nothing but Node's own modules and sync.ts", /\bfrom "(?!node:|\.\/sync\.ts")/, "", PROGRAMS],
+  ["loads no module at run time", /\bimport\(|\brequire\(|\bimport "/, "", PROGRAMS],
+  ["runs no other program, and no code from text", /child_process|node:vm|worker_threads|\beval\(|new Function\(/, "", PROGRAMS],
+  ["prints through its log, never to the console", /\bconsole\b/, "", PROGRAMS],
+  ["escapes no type", /[:<,|&(]\s*any\b|\bas any\b|\bany\[\]|\bas unknown as\b/, "", PROGRAMS],
+]; // prettier-ignore
+
+const placesOf = (pattern: RegExp, among: typeof PROGRAMS = SECTIONS): string =>
+  [...among].flatMap(([name, code]) => (pattern.test(code) ? name : [])).join(" ");
+for (const [what, pattern, places, among] of RULES) it(what, () => assert.equal(placesOf(pattern, among), places));
 
 describe("sync.ts", () => {
   it("has its sections in the order of the layers", () => {
-    assert.deepEqual(
-      [...sections.keys()],
-      ["Head", "Settings", "Shapes", "Money", "Ledger", "Plan", "HTTP", "Stripe", "Attio", "Report", "Main"],
-    );
-  });
-
-  it("requests only in HTTP", () => {
-    assert.deepEqual(holdersOf(/\bfetch\(/), ["HTTP"]);
-    assert.deepEqual(holdersOf(/node:(https?|net|tls|http2|dgram)|WebSocket|XMLHttpRequest/), []);
-  });
-
-  it("touches the process, the clock and chance only in Main", () => {
-    assert.deepEqual(holdersOf(/(?<!\.)\bprocess\b(?! )/), ["Main"]);
-    assert.deepEqual(holdersOf(/Date\.now|new Date\(\)|performance\./), ["Main"]);
-    assert.deepEqual(holdersOf(/Math\.random|randomUUID/), ["Main"]);
-    assert.deepEqual(holdersOf(/\bset(Timeout|Interval|Immediate)\(/), ["Main"]);
-    assert.deepEqual(holdersOf(/\bsleep\((?!ms: number)(?<!\.sleep\()/), ["Main"]);
-    assert.deepEqual(holdersOf(/appendFileSync|writeFileSync|readFileSync/), ["Head", "Main"]);
-  });
-
-  it("can send another verb than GET only to Attio", () => {
-    const holders = holdersOf(/"(POST|PUT|PATCH)"/);
-    assert.deepEqual(holders, ["HTTP", "Attio"]);
-    assert.equal(sections.get("HTTP")?.match(/"(POST|PUT|PATCH)"/g)?.length, 3);
-    assert.match(sections.get("HTTP") ?? "", /readonly method: "GET" \| "POST" \| "PUT" \| "PATCH";/);
-    assert.deepEqual(holdersOf(/\bDELETE\b/), []);
-    assert.match(sections.get("Stripe") ?? "", /method: "GET"/);
+    assert.equal([...SECTIONS.keys()].join(" "), SECTIONS_IN_ORDER);
   });
 
   it("keeps Stripe and Attio apart, and the pure sections pure", () => {
-    assert.deepEqual(holdersOf(/\/v1\//), ["Stripe"]);
-    assert.deepEqual(holdersOf(/\/v2\//), ["Attio"]);
-    for (const pure of ["Money", "Ledger", "Plan"])
-      assert.doesNotMatch(sections.get(pure) ?? "", /\basync\b|\bawait\b|\bPromise\b|\bclock\b|\brequest\(/, pure);
+    assert.deepEqual([placesOf(/\/v1\//), placesOf(/\/v2\//)], ["Stripe", "Attio"]);
+    assert.equal(placesOf(/\basync\b|\bawait\b|\bPromise\b|\bclock\b|\brequest\(/), "HTTP Stripe Attio Main");
+  });
+
+  it("can send another verb than GET only to Attio", () => {
+    assert.equal(SECTIONS.get("HTTP")?.match(/"(POST|PUT|PATCH)"/g)?.length, 3);
+    assert.match(SECTIONS.get("HTTP") ?? "", /readonly method: "GET" \| "POST" \| "PUT" \| "PATCH";/);
+    assert.match(SECTIONS.get("Stripe") ?? "", /method: "GET"/);
   });
 
   it("uses in a section only what is declared in it or above", () => {
-    const names = [...sections.keys()];
-    const tooEarly = names.flatMap((name, at) => {
-      const code = (sections.get(name) ?? "").replace(/"(?:[^"\\\n]|\\.)*"/g, '""');
-      const declared = names.slice(at + 1).flatMap((later) => declaredIn(later));
-      return declared.filter((word) => usePattern(word).test(code)).map((word) => `${word} in ${name}`);
+    const declaration = /^(?:export )?(?:async )?(?:function\*?|const|class|type) (\w+)/gm;
+    const tooEarly = [...SECTIONS].flatMap(([name, text], at) => {
+      const code = text.replace(/"(?:[^"\\\n]|\\.)*"/g, '""');
+      const later = [...SECTIONS.values()].slice(at + 1).flatMap((below) => [...below.matchAll(declaration)]);
+      // A name in lower case may be a parameter elsewhere: of these only a call counts.
+      const use = (word: string): RegExp => new RegExp(`(?<![.\\w])${word}${/^[A-Z]/.test(word) ? "\\b(?!:)" : "\\("}`);
+      return later.flatMap(([, word = ""]) => (use(word).test(code) ? `${word} in ${name}` : []));
     });
     assert.deepEqual(tooEarly, []);
   });
+
+  /** Parts that tests take by themselves; what is not here is tested through what a program or the benchmark uses. */
+  const FOR_TESTS = `VERSION SETTINGS SettingsError readSettings oneLine UnexpectedError INVOICE_LINE INVOICE COUPON CUSTOMER
+    SUBSCRIPTION PRODUCT minor addMinor sumMinor parseMinor scaleMinor splitMinor needsBalance openBooks addCharge
+    addInvoice addSubscription closeBooks closeSubscriptions STATUSES attributeSpecs slugsOf findBrake createPace
+    StoppedError STRIPE_LISTS STRIPE_EXTRAS readList readInvoices assertRecord noPeople createPerson stepSummary
+    reportOf main`;
+  it("exports what a companion, the benchmark or a test uses, and for tests alone a few parts", () => {
+    const usedIn = (files: readonly string[]) => {
+      const lists = files.flatMap((path) => [...textOf(path).matchAll(/\{([^{}]*)\} from "\.\.?\/sync\.ts"/g)]);
+      return new Set(lists.flatMap(([, names = ""]) => names.match(/\w+/g) ?? []));
+    };
+    const [programs, tests] = [usedIn([...COMPANIONS, ...filesIn("bench")]), usedIn(filesIn("test"))];
+    const exported = [...textOf("sync.ts").matchAll(/^export (?:async )?(\w+)\*? (\w+)/gm)];
+    const others = exported.flatMap(([, kind, name = ""]) => (programs.has(name) ? [] : { kind, name }));
+    assert.deepEqual(others.flatMap(({ name }) => (tests.has(name) ? [] : name)), []); // prettier-ignore
+    const forTests = new Set(FOR_TESTS.split(/\s+/));
+    assert.deepEqual(others.filter(({ kind, name }) => kind !== "type" && !forTests.has(name)), []); // prettier-ignore
+  });
 });
 
-function declaredIn(section: string): string[] {
-  const declaration = /^(?:export )?(?:async )?(?:function\*?|const|class|type) (\w+)/gm;
-  return [...(sections.get(section) ?? "").matchAll(declaration)].map(([, word = ""]) => word);
-}
-
-/** A name in lower case may be a parameter elsewhere: of these only a call counts. */
-function usePattern(word: string): RegExp {
-  return new RegExp(/^[A-Z]/.test(word) ? `(?<![.\\w])${word}\\b(?!:)` : `(?<![.\\w])${word}\\(`);
-}
-
-describe("every program that runs with the keys", () => {
-  const importsOf = (code: string): string[] => [...code.matchAll(/\bfrom "(.+?)"/g)].map(([, from = ""]) => from);
-
-  it("imports nothing but Node's own modules and sync.ts", () => {
-    for (const [path, code] of programs) {
-      for (const from of importsOf(code)) assert.match(from, path === "sync.ts" ? /^node:/ : /^(node:|\.\/sync\.ts$)/);
-    }
-    assert.deepEqual(holdersOf(/\bimport\(|\brequire\(|\bimport "/, programs), []);
-    assert.ok(importsOf(programs.get("test-one.ts") ?? "").includes("./sync.ts"));
+describe("the reading guide in the header of sync.ts", () => {
+  it("says how many lines there are to read", () => {
+    const text = textOf("sync.ts");
+    const linesOf = (pattern: RegExp): string => (pattern.exec(text)?.[0].split("\n").length ?? 0).toLocaleString("en");
+    const lengthOf = (name: string): string => linesOf(new RegExp(`^export async function ${name}\\b[^]*?^\\}$`, "m"));
+    const between = (first: string, last: string): RegExp =>
+      new RegExp(`^// -+ ${first} -+$[^]*?(?=\\n// -+ ${last} -)`, "m");
+    for (const said of [
+      `Shapes to Plan (${linesOf(between("Shapes", "HTTP"))} lines)`,
+      `\`readList\` (${lengthOf("readList")} lines)`,
+      `HTTP (${linesOf(between("HTTP", "Stripe"))} lines)`,
+      `\`assertRecord\`\n// (${lengthOf("assertRecord")} lines)`,
+    ])
+      assert.ok(text.slice(0, 2000).includes(said), said);
   });
+});
 
-  it("runs no other program, no code from text, and loads nothing at run time", () => {
-    assert.deepEqual(holdersOf(/child_process|node:vm|worker_threads|\beval\(|new Function\(/, programs), []);
-  });
-
-  it("prints through its log, never to the console", () => {
-    assert.deepEqual(holdersOf(/\bconsole\b/, programs), []);
+describe("every program", () => {
+  it("has no function of more than 45 lines, the sandbox neither", () => {
+    const functions = /^(?:export )?(?:async )?function\*? (\w+)(?!.*\}$)[\s\S]*?^\}$/gm;
+    const long = [...PROGRAMS.keys(), ...filesIn("sandbox")].flatMap((path) => {
+      const found = [...textOf(path).matchAll(functions)].map(([text, name]) => [path, name, text.split("\n").length]);
+      return found.filter(([, , lines = 0]) => Number(lines) > 45);
+    });
+    assert.deepEqual(long, []);
   });
 
   it("touches the process only in its last line", () => {
-    for (const path of ["bootstrap-attio.ts", "test-one.ts"] as const) {
-      const [last = "", ...above] = (programs.get(path) ?? "").trimEnd().split("\n").toReversed();
-      assert.match(
-        last,
-        /^if \(import\.meta\.main\) process\.exitCode = await \w+\(processIo\(import\.meta\.dirname\)\);$/,
-      );
+    const start = /^if \(import\.meta\.main\) process\.exitCode = await \w+\(processIo\(import\.meta\.dirname\)\);$/;
+    for (const path of COMPANIONS) {
+      const [last = "", ...above] = (PROGRAMS.get(path) ?? "").trimEnd().split("\n").toReversed();
+      assert.match(last, start);
       assert.doesNotMatch(above.join("\n"), /(?<!\.)\bprocess\.|\bfetch\(|Date\.now|new Date\(\)|Math\.random/, path);
     }
   });
 
-  it("has no any, no unchecked comment and no escape from the type check", () => {
-    for (const path of PROGRAMS) {
-      assert.doesNotMatch(programs.get(path) ?? "", /[:<,|&(]\s*any\b|\bas any\b|\bany\[\]|\bas unknown as\b/, path);
+  it("has no comment that turns a check off, and needs no installed package", () => {
+    for (const path of PROGRAMS.keys())
       assert.doesNotMatch(textOf(path), /@ts-(ignore|nocheck|expect-error)|eslint-disable/, path);
-    }
-  });
-
-  it("needs no installed package: package.json names no dependency at run time", () => {
-    const manifest: unknown = JSON.parse(textOf("package.json"));
-    assert.ok(typeof manifest === "object" && manifest !== null);
-    assert.ok(!("dependencies" in manifest) && !("optionalDependencies" in manifest));
+    assert.doesNotMatch(textOf("package.json"), /"(optionalD|d)ependencies"/);
   });
 });

@@ -3,17 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import {
-  addMinor,
-  decimalsOf,
-  formatMinor,
-  minor,
-  parseMinor,
-  scaleMinor,
-  splitMinor,
-  sumMinor,
-  UnexpectedError,
-} from "../sync.ts";
+import { addMinor, formatMinor, minor, parseMinor, scaleMinor, splitMinor, sumMinor } from "../sync.ts";
 import { holds } from "./samples.ts";
 
 const amounts = fc.oneof(fc.nat(100), fc.nat(10 ** 12)).map(minor);
@@ -23,21 +13,19 @@ const weights = fc.array(fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ m
 });
 
 describe("a split", () => {
-  it("adds up to the whole", () => {
-    holds(fc.tuple(amounts, weights), ([amount, lines]) => {
-      const shares = splitMinor(amount, lines);
-      assert.equal(shares.length, lines.length);
-      assert.equal(sumMinor(shares), amount);
-    });
-  });
-
-  it("differs from no exact share by a minor unit or more", () => {
+  it("adds up to the whole: each share rounded down, and a unit more for the largest remainders", () => {
     holds(fc.tuple(amounts, weights), ([amount, lines]) => {
       const whole = lines.reduce((sum, weight) => sum + BigInt(weight), 0n);
-      for (const [at, share] of splitMinor(amount, lines).entries()) {
-        const distance = BigInt(share) * whole - BigInt(amount) * BigInt(lines[at] ?? 0);
-        assert.ok(distance < whole && -distance < whole, `line ${at} got ${share}`);
-      }
+      const shares = splitMinor(amount, lines);
+      assert.deepEqual([shares.length, sumMinor(shares)], [lines.length, amount]);
+      const remaindersOf = (more: bigint) =>
+        lines.flatMap((weight, at) => {
+          const exact = BigInt(amount) * BigInt(weight);
+          return BigInt(shares[at] ?? 0) === exact / whole + more ? [exact % whole] : [];
+        });
+      const [down, up] = [remaindersOf(0n), remaindersOf(1n)];
+      assert.equal(down.length + up.length, lines.length);
+      for (const least of up) assert.ok(down.every((remainder) => remainder <= least));
     });
   });
 
@@ -51,27 +39,11 @@ describe("a split", () => {
     assert.deepEqual(splitMinor(minor(1), [1, 10 ** 12]), [0, 1]);
   });
 
-  it("does not depend on the order of the lines, but for lines whose remainders tie", () => {
-    const shuffled = weights.chain((lines) => {
-      const order = fc.shuffledSubarray([...lines.keys()], { minLength: lines.length });
-      return fc.tuple(amounts, fc.constant(lines), order);
-    });
-    holds(shuffled, ([amount, lines, order]) => {
-      const whole = lines.reduce((sum, weight) => sum + BigInt(weight), 0n);
-      const shares = splitMinor(amount, lines);
-      const others = splitMinor(amount, order.map((at) => lines[at] ?? 0)); // prettier-ignore
-      const changed = order.filter((at, place) => shares[at] !== others[place]);
-      const remainders = new Set(changed.map((at) => (BigInt(amount) * BigInt(lines[at] ?? 0)) % whole));
-      assert.ok(remainders.size <= 1, "only lines of one and the same remainder may change places");
-    });
-  });
-
   it("is exact where the products of amount and weight exceed the whole numbers of a double", () => {
-    assert.deepEqual(splitMinor(minor(10 ** 12), [10 ** 12 - 1, 1]), [10 ** 12 - 1, 1]);
-    assert.deepEqual(
-      splitMinor(minor(999_999_999_999), [999_999_999_998, 999_999_999_999]),
-      [499_999_999_999, 500_000_000_000],
-    );
+    const one = splitMinor(minor(999_999_999_993), [999_999_999_952, 655_838_521_767, 4]);
+    assert.deepEqual(one, [603_923_623_485, 396_076_376_506, 2]);
+    const other = splitMinor(minor(999_999_999_995), [999_999_999_997, 242_486_349_967, 7]);
+    assert.deepEqual(other, [804_837_815_736, 195_162_184_254, 5]);
   });
 });
 
@@ -81,16 +53,13 @@ describe("scaling", () => {
       const exact = (BigInt(amount) * BigInt(numerator) * 2n + BigInt(denominator)) / (2n * BigInt(denominator));
       if (exact <= BigInt(Number.MAX_SAFE_INTEGER))
         assert.equal(BigInt(scaleMinor(amount, numerator, denominator)), exact);
-      else assert.throws(() => scaleMinor(amount, numerator, denominator), UnexpectedError);
+      else assert.throws(() => scaleMinor(amount, numerator, denominator), /too large to be exact/);
     });
   });
 
   it("turns exactly a half into one more, and anything less into nothing", () => {
-    assert.equal(scaleMinor(minor(1), 1, 2), 1);
-    assert.equal(scaleMinor(minor(3), 1, 2), 2);
+    for (const [half, up] of [[1, 1], [3, 2]] as const) assert.equal(scaleMinor(minor(half), 1, 2), up); // prettier-ignore
     assert.equal(scaleMinor(minor(1), 499, 1000), 0);
-    assert.equal(scaleMinor(minor(0), 10, 3), 0);
-    assert.equal(scaleMinor(minor(10 ** 12), 999_999_999_999, 10 ** 12), 999_999_999_999);
   });
 });
 
@@ -103,39 +72,32 @@ describe("decimal text", () => {
     "pgk php pkr pln qar ron rsd rub sar sbd scr sek sgd shp sle sos srd std szl thb tjs top try ttd twd tzs uah ugx " +
     "uyu uzs wst xcd yer zar zmw";
   const NONE = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf";
-  const SCALES = new Map([
-    ...NONE.split(" ").map((currency) => [currency, 0] as const),
-    ...TWO.split(" ").map((currency) => [currency, 2] as const),
-    ...["bhd", "jod", "kwd", "omr", "tnd"].map((currency) => [currency, 3] as const),
-  ]);
+  const THREE = "bhd jod kwd omr tnd";
+  const SCALES = new Map(
+    Object.entries({ "1000": NONE, "10.00": TWO, "1.000": THREE }).flatMap(([written, currencies]) =>
+      currencies.split(" ").map((currency) => [currency, written] as const),
+    ),
+  );
 
   it("has the decimals of Stripe's own table", () => {
-    for (const [currency, decimals] of SCALES) assert.equal(decimalsOf(currency), decimals, currency);
+    for (const [currency, written] of SCALES) assert.equal(formatMinor(minor(1000), currency), written, currency);
   });
 
   it("comes back as the same amount, in every currency", () => {
     const any = fc.integer({ min: -(10 ** 12), max: 10 ** 12 }).map(minor);
     holds(fc.tuple(any, fc.constantFrom(...SCALES.keys())), ([amount, currency]) => {
-      const decimalText = formatMinor(amount, currency);
-      const shape = [/^-?\d+$/, undefined, /^-?\d+\.\d\d$/, /^-?\d+\.\d{3}$/][decimalsOf(currency)];
-      assert.match(decimalText, shape ?? /never/);
-      assert.equal(parseMinor(decimalText, currency), amount);
+      assert.equal(parseMinor(formatMinor(amount, currency), currency), amount);
     });
   });
 
   const WRITTEN: readonly (readonly [number, string, string])[] = [
     [123_450, "usd", "1234.50"],
-    [5, "usd", "0.05"],
-    [0, "usd", "0.00"],
     [-5, "usd", "-0.05"],
-    [-123_456, "usd", "-1234.56"],
-    [500, "jpy", "500"],
-    [0, "krw", "0"],
-    [-500, "krw", "-500"],
+    [0, "usd", "0.00"],
+    [-500, "jpy", "-500"],
     [1230, "kwd", "1.230"],
     [-7, "bhd", "-0.007"],
     [50_000, "isk", "500.00"],
-    [500, "ugx", "5.00"],
     [999_999_999_999, "usd", "9999999999.99"],
   ];
   for (const [amount, currency, decimalText] of WRITTEN)
@@ -145,8 +107,8 @@ describe("decimal text", () => {
     });
 
   it("is read in whatever length it is written", () => {
-    for (const written of ["12.5", "12.50", "12.5000", "12.50000000"]) assert.equal(parseMinor(written, "usd"), 1250);
-    for (const written of ["12", "12.", "12.0", "12.000"]) assert.equal(parseMinor(written, "jpy"), 12);
+    for (const written of ["12.5", "12.50", "12.50000000"]) assert.equal(parseMinor(written, "usd"), 1250);
+    for (const written of ["12", "12.", "12.000"]) assert.equal(parseMinor(written, "jpy"), 12);
     assert.equal(parseMinor("-0.00", "usd"), 0);
   });
 
@@ -162,8 +124,8 @@ describe("a sum", () => {
   it("that leaves the exact whole numbers throws instead of losing a unit", () => {
     const most = minor(Number.MAX_SAFE_INTEGER);
     assert.throws(() => addMinor(most, minor(1)), /a sum of minor units is too large to be exact/);
-    assert.throws(() => sumMinor([most, most]), UnexpectedError);
-    for (const value of [0.5, NaN, Infinity, 2 ** 53]) assert.throws(() => minor(value), UnexpectedError);
+    assert.throws(() => sumMinor([most, most]), /too large/);
+    for (const value of [0.5, NaN, Infinity, 2 ** 53]) assert.throws(() => minor(value), /too large/);
     assert.equal(addMinor(most, minor(0)), most);
   });
 

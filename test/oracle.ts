@@ -86,22 +86,17 @@ type Person = {
   readonly companyRecordId: string | null;
 };
 
-// A list, or a map by id; not an iterator, for each is gone through more than once.
-type Objects<Kind> = readonly Kind[] | ReadonlyMap<string, Kind>;
-
 export type OracleInput = {
-  readonly charges: Objects<Charge>;
-  readonly invoices: Objects<Invoice>;
-  readonly customers: Objects<Customer>;
-  readonly subscriptions: Objects<Subscription>;
-  readonly balanceTransactions: Objects<BalanceTransaction>;
+  readonly charges: readonly Charge[];
+  readonly invoices: readonly Invoice[];
+  readonly customers: readonly Customer[];
+  readonly subscriptions: readonly Subscription[];
+  readonly balanceTransactions: readonly BalanceTransaction[];
   readonly coupons?: ReadonlyMap<string, Coupon | undefined>; // those that can be read
   readonly people: readonly Person[];
   readonly currency: string;
   readonly productSlugs: Readonly<Record<string, string>>; // product id -> spend_ slug
-  readonly slugsInCrm?: readonly string[]; // spend_ attributes that exist on the object
   readonly existingCustomerIds?: readonly string[]; // customers that already have a record
-  readonly linkedPersonIds?: Readonly<Record<string, string>>; // customer id -> person its record links already
   readonly livemode: boolean;
   readonly t0: number; // unix seconds; what was created then or later is not seen
 };
@@ -125,10 +120,10 @@ export type ExpectedRecord = {
   stripe_url: string;
 };
 
-export type Sum = { count: number; amount: bigint };
+type Sum = { count: number; amount: bigint };
 
 /** What the report says of one charge or invoice currency, in that currency (`settled` apart). */
-export type CurrencyTotals = {
+type CurrencyTotals = {
   captured: Sum; // every captured charge that succeeded
   refunded: Sum; // captured less net, over the charges of which something was given back
   guests: Sum; // net of charges without a customer
@@ -141,31 +136,16 @@ export type CurrencyTotals = {
   disputed: Sum; // captured amount; not subtracted anywhere
   undecided: Sum; // partial captures without a readable balance transaction, and what hangs on it
   paidOutsideStripe: Sum; // of paid invoices
-  invoicesWithoutRecord: Sum; // collected through Stripe from customers that get no record, or from nobody known
-  invoicesSetAside: Sum; // collected from customers with a record, not convertible
 };
 
-export type ExpectedTotals = {
+type ExpectedTotals = {
   total: bigint;
   byCurrency: Map<string, CurrencyTotals>;
   columns: Record<string, bigint>; // slug -> sum over all records
   unallocated: bigint;
   fellIntoOther: Map<string, bigint>; // product id without a slug -> minor units of CURRENCY
   otherWithoutProduct: bigint; // lines that name no product, and invoices with no positive line
-  unmappedSlugs: string[]; // exist in the CRM, named by no mapping: written 0
-  records: number;
-  payersWithoutPerson: number; // records with revenue and no person
-  chargesCounted: number;
-  chargesSetAside: number;
-  invoicesPaidLater: number; // paid at or after t0: the next run's
-  recordsLeftAlone: string[]; // have a record and no charge in this account
-  deletedCustomers: number; // records whose customer is gone
-  statuses: Map<string, number>;
 };
-
-function listOf<Kind>(objects: Objects<Kind>): readonly Kind[] {
-  return [...objects.values()];
-}
 
 // ----------------------------------------------------------------- Exact ----
 
@@ -200,22 +180,13 @@ function fractionOf(rate: number): Fraction {
 
 // https://docs.stripe.com/currencies: amounts of these have no smaller unit.
 const ZERO_DECIMAL = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split(" ");
-const THREE_DECIMAL = "bhd jod kwd omr tnd".split(" ");
-// Sent in hundredths, shown whole: 5 UGX is 500. HUF and TWD are whole in payouts only.
-const SHOWN_WHOLE = ["isk", "ugx"];
 
-/** The exact amount in major units, by Stripe's scales. */
+/** The exact amount in major units; Attio has no currency of three decimals. */
 export function decimalOf(minor: bigint, currency: string): string {
-  const code = currency.toLowerCase();
-  if (ZERO_DECIMAL.includes(code)) return minor.toString();
-  // A share of a UGX invoice may fall between two whole units; its digits are kept.
-  if (SHOWN_WHOLE.includes(code) && minor % 100n === 0n) return (minor / 100n).toString();
+  if (ZERO_DECIMAL.includes(currency)) return minor.toString();
 
-  const scale = THREE_DECIMAL.includes(code) ? 3 : 2;
-  const digits = (minor < 0n ? -minor : minor).toString().padStart(scale + 1, "0");
-  const sign = minor < 0n ? "-" : "";
-
-  return `${sign}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
+  const digits = (minor < 0n ? -minor : minor).toString().padStart(3, "0");
+  return `${minor < 0n ? "-" : ""}${digits.slice(0, -2)}.${digits.slice(-2)}`;
 }
 
 // --------------------------------------------------------------- Charges ----
@@ -240,10 +211,6 @@ function idOf(reference: Reference | undefined): string | null {
   return typeof reference === "string" ? reference : reference.id;
 }
 
-function sameCurrency(left: string, right: string): boolean {
-  return left.toLowerCase() === right.toLowerCase();
-}
-
 function atLeastZero(amount: bigint): bigint {
   return amount < 0n ? 0n : amount;
 }
@@ -253,7 +220,7 @@ function settlesWhich(charge: Charge, bt: BalanceTransaction | null): "authorise
   if (bt === null) return "unknown";
 
   let rate: Fraction = { over: 1n, under: 1n };
-  if (!sameCurrency(bt.currency, charge.currency)) {
+  if (bt.currency !== charge.currency) {
     if (bt.exchange_rate === null || bt.exchange_rate === undefined) return "unknown";
     rate = fractionOf(bt.exchange_rate);
   }
@@ -271,7 +238,7 @@ function judge(charge: Charge, transactions: Map<string, BalanceTransaction>, cu
   const verdict: Verdict = {
     charge,
     customerId: idOf(charge.customer),
-    currency: charge.currency.toLowerCase(),
+    currency: charge.currency,
     captured: 0n,
     net: 0n,
     settles: BigInt(charge.amount_captured),
@@ -304,28 +271,25 @@ function judge(charge: Charge, transactions: Map<string, BalanceTransaction>, cu
     verdict.net = 0n;
     verdict.undecided = false;
   }
-  if (verdict.net === 0n) return verdict;
+  return verdict.net === 0n ? verdict : { ...verdict, ...fateOf(verdict, currency) };
+}
 
-  if (verdict.customerId === null) {
-    verdict.fate = "guest";
-  } else if (sameCurrency(charge.currency, currency)) {
-    verdict.fate = "counted";
-    verdict.settled = verdict.net;
-  } else if (bt !== null && sameCurrency(bt.currency, currency)) {
-    verdict.fate = "counted";
-    verdict.settled = roundHalfUp(BigInt(bt.amount) * verdict.net, verdict.settles);
-  } else {
-    verdict.fate = "set aside";
-  }
-  return verdict;
+function fateOf(
+  { customerId, net, settles, bt, ...charge }: Verdict,
+  currency: string,
+): Pick<Verdict, "fate" | "settled"> {
+  if (customerId === null) return { fate: "guest", settled: 0n };
+  if (charge.currency === currency) return { fate: "counted", settled: net };
+  if (bt === null || bt.currency !== currency) return { fate: "set aside", settled: 0n };
+  return { fate: "counted", settled: roundHalfUp(BigInt(bt.amount) * net, settles) };
 }
 
 function judgeAll(input: OracleInput): Verdict[] {
   const transactions = new Map<string, BalanceTransaction>();
-  for (const bt of listOf(input.balanceTransactions)) transactions.set(bt.id, bt);
+  for (const bt of input.balanceTransactions) transactions.set(bt.id, bt);
 
   const verdicts: Verdict[] = [];
-  for (const charge of listOf(input.charges)) {
+  for (const charge of input.charges) {
     if (charge.created < input.t0) verdicts.push(judge(charge, transactions, input.currency));
   }
   return verdicts;
@@ -350,7 +314,7 @@ function paidAtOrAfter(invoice: Invoice, t0: number): boolean {
 
 function paidInvoices(input: OracleInput): PaidInvoice[] {
   const paid: PaidInvoice[] = [];
-  for (const invoice of listOf(input.invoices)) {
+  for (const invoice of input.invoices) {
     if (invoice.created >= input.t0 || invoice.status !== "paid") continue;
     if (paidAtOrAfter(invoice, input.t0)) continue;
 
@@ -358,7 +322,7 @@ function paidInvoices(input: OracleInput): PaidInvoice[] {
     paid.push({
       invoice,
       customerId: idOf(invoice.customer),
-      currency: invoice.currency.toLowerCase(),
+      currency: invoice.currency,
       offStripe,
       collected: BigInt(invoice.amount_paid) - offStripe,
     });
@@ -372,13 +336,13 @@ function paidInvoices(input: OracleInput): PaidInvoice[] {
  * refunded or not; nothing if any of them did not settle in CURRENCY.
  */
 function collectedInCurrency(paid: PaidInvoice, ofCustomer: readonly Verdict[], currency: string): bigint | null {
-  if (sameCurrency(paid.currency, currency)) return paid.collected;
+  if (paid.currency === currency) return paid.collected;
 
   let settledSum = 0n;
   let chargedSum = 0n;
   for (const verdict of ofCustomer) {
-    if (verdict.captured === 0n || !sameCurrency(verdict.currency, paid.currency)) continue;
-    if (verdict.bt === null || !sameCurrency(verdict.bt.currency, currency)) return null;
+    if (verdict.captured === 0n || verdict.currency !== paid.currency) continue;
+    if (verdict.bt === null || verdict.bt.currency !== currency) return null;
     settledSum += BigInt(verdict.bt.amount);
     chargedSum += verdict.settles;
   }
@@ -481,27 +445,12 @@ function addressOf(email: string | null | undefined): string | null {
 /** As the list of customers at t0 has it: a deleted one, or one that came later, is not in it. */
 function listedCustomers(input: OracleInput): Map<string, Customer> {
   const listed = new Map<string, Customer>();
-  for (const customer of listOf(input.customers)) {
+  for (const customer of input.customers) {
     if (customer.deleted === true) continue;
     if (customer.created !== undefined && customer.created >= input.t0) continue;
     listed.set(customer.id, customer);
   }
   return listed;
-}
-
-function groupByCustomer<Owned>(
-  all: readonly Owned[],
-  customerIdOf: (owned: Owned) => string | null,
-): Map<string, Owned[]> {
-  const groups = new Map<string, Owned[]>();
-  for (const owned of all) {
-    const customerId = customerIdOf(owned);
-    if (customerId === null) continue;
-    const group = groups.get(customerId);
-    if (group === undefined) groups.set(customerId, [owned]);
-    else group.push(owned);
-  }
-  return groups;
 }
 
 function instantOf(unixSeconds: number): string {
@@ -511,7 +460,6 @@ function instantOf(unixSeconds: number): string {
 function emptySpend(input: OracleInput): Record<string, bigint> {
   const spend: Record<string, bigint> = { spend_other: 0n };
   for (const slug of Object.values(input.productSlugs)) spend[slug] = 0n;
-  for (const slug of input.slugsInCrm ?? []) spend[slug] = 0n;
   return spend;
 }
 
@@ -561,14 +509,10 @@ function spendOf(
   return spend;
 }
 
-/** A record links whoever has the address; with no address known, a link that is there stays. */
-function personOf(input: OracleInput, customerId: string, email: string | null): Person | null {
-  const linkedId = input.linkedPersonIds?.[customerId];
-  for (const person of input.people) {
-    if (email === null && person.recordId === linkedId) return person;
-    if (email !== null && person.emailAddresses.some((address) => addressOf(address) === email)) return person;
-  }
-  return null;
+/** A record links whoever has the address. */
+function personOf(input: OracleInput, email: string | null): Person | null {
+  const hasIt = (address: string): boolean => addressOf(address) === email;
+  return (email !== null && input.people.find((person) => person.emailAddresses.some(hasIt))) || null;
 }
 
 /**
@@ -577,19 +521,17 @@ function personOf(input: OracleInput, customerId: string, email: string | null):
  * leaves them alone.
  */
 export function expectedRecords(input: OracleInput): Map<string, ExpectedRecord> {
-  const chargesOf = groupByCustomer(judgeAll(input), (verdict) => verdict.customerId);
-  const invoicesOf = groupByCustomer(paidInvoices(input), (paid) => paid.customerId);
-  const subscriptionsOf = groupByCustomer(
-    listOf(input.subscriptions).filter((subscription) => subscription.created < input.t0),
-    (subscription) => idOf(subscription.customer),
-  );
+  const chargesOf = Map.groupBy(judgeAll(input), ({ customerId }) => customerId);
+  const invoicesOf = Map.groupBy(paidInvoices(input), ({ customerId }) => customerId);
+  const seen = input.subscriptions.filter(({ created }) => created < input.t0);
+  const subscriptionsOf = Map.groupBy(seen, ({ customer }) => idOf(customer));
   const customers = listedCustomers(input);
   const existing = new Set(input.existingCustomerIds ?? []);
 
   const records = new Map<string, ExpectedRecord>();
   for (const [customerId, verdicts] of chargesOf) {
     const { total, firstUnix, lastUnix } = revenueOf(verdicts);
-    if (total === 0n && !existing.has(customerId)) continue;
+    if (customerId === null || (total === 0n && !existing.has(customerId))) continue;
 
     const spend = spendOf(input, invoicesOf.get(customerId) ?? [], verdicts);
     let allocated = 0n;
@@ -597,7 +539,7 @@ export function expectedRecords(input: OracleInput): Map<string, ExpectedRecord>
 
     const customerName = customers.get(customerId)?.name ?? "";
     const email = addressOf(customers.get(customerId)?.email);
-    const person = personOf(input, customerId, email);
+    const person = personOf(input, email);
 
     records.set(customerId, {
       stripe_customer_id: customerId,
@@ -630,7 +572,7 @@ function add(sum: Sum, amount: bigint): void {
   sum.amount += amount;
 }
 
-function totalsOf(byCurrency: Map<string, CurrencyTotals>, currency: string): CurrencyTotals {
+function totalsOf({ byCurrency }: ExpectedTotals, currency: string): CurrencyTotals {
   const known = byCurrency.get(currency);
   if (known !== undefined) return known;
 
@@ -647,8 +589,6 @@ function totalsOf(byCurrency: Map<string, CurrencyTotals>, currency: string): Cu
     disputed: nothing(),
     undecided: nothing(),
     paidOutsideStripe: nothing(),
-    invoicesWithoutRecord: nothing(),
-    invoicesSetAside: nothing(),
   };
   byCurrency.set(currency, fresh);
   return fresh;
@@ -672,95 +612,42 @@ function addCharge(totals: CurrencyTotals, verdict: Verdict): void {
   }
 }
 
-function noTotals(input: OracleInput): ExpectedTotals {
-  const mappedSlugs = new Set(["spend_other", ...Object.values(input.productSlugs)]);
-  return {
-    total: 0n,
-    byCurrency: new Map(),
-    columns: emptySpend(input),
-    unallocated: 0n,
-    fellIntoOther: new Map(),
-    otherWithoutProduct: 0n,
-    unmappedSlugs: [...new Set(input.slugsInCrm ?? [])].filter((slug) => !mappedSlugs.has(slug)).sort(),
-    records: 0,
-    payersWithoutPerson: 0,
-    chargesCounted: 0,
-    chargesSetAside: 0,
-    invoicesPaidLater: 0,
-    recordsLeftAlone: [],
-    deletedCustomers: 0,
-    statuses: new Map(),
-  };
-}
-
-function addToOther(totals: ExpectedTotals, shares: readonly Share[], mappedProducts: Set<string>): void {
+/** What an invoice brought for which no mapping names a product. */
+function addToOther(totals: ExpectedTotals, shares: readonly Share[], { productSlugs }: OracleInput): void {
   for (const { productId, amount } of shares) {
     if (productId === null) totals.otherWithoutProduct += amount;
-    else if (!mappedProducts.has(productId)) {
+    else if (!Object.hasOwn(productSlugs, productId))
       totals.fellIntoOther.set(productId, (totals.fellIntoOther.get(productId) ?? 0n) + amount);
-    }
   }
-}
-
-function addInvoices(
-  totals: ExpectedTotals,
-  input: OracleInput,
-  chargesOf: Map<string, Verdict[]>,
-  records: Map<string, ExpectedRecord>,
-): void {
-  const mappedProducts = new Set(Object.keys(input.productSlugs));
-  for (const paid of paidInvoices(input)) {
-    const ofCurrency = totalsOf(totals.byCurrency, paid.currency);
-    if (paid.offStripe > 0n) add(ofCurrency.paidOutsideStripe, paid.offStripe);
-    if (paid.collected <= 0n) continue;
-    if (paid.customerId === null || !records.has(paid.customerId)) {
-      add(ofCurrency.invoicesWithoutRecord, paid.collected);
-      continue;
-    }
-    const collected = collectedInCurrency(paid, chargesOf.get(paid.customerId) ?? [], input.currency);
-    if (collected === null) add(ofCurrency.invoicesSetAside, paid.collected);
-    else addToOther(totals, sharesOf(collected, paid.invoice.lines.data), mappedProducts);
-  }
-  for (const invoice of listOf(input.invoices)) {
-    const isSeen = invoice.created < input.t0 && invoice.status === "paid";
-    if (isSeen && paidAtOrAfter(invoice, input.t0)) totals.invoicesPaidLater += 1;
-  }
-}
-
-function addRecord(totals: ExpectedTotals, record: ExpectedRecord): void {
-  for (const [slug, amount] of Object.entries(record.spend)) {
-    totals.columns[slug] = (totals.columns[slug] ?? 0n) + amount;
-  }
-  totals.unallocated += record.unallocated_revenue;
-  totals.records += 1;
-  if (record.total_revenue > 0n && record.person === null) totals.payersWithoutPerson += 1;
-  const status = record.subscription_status;
-  totals.statuses.set(status, (totals.statuses.get(status) ?? 0) + 1);
 }
 
 /** What the report of a run must say, with the bridge from captured to total revenue in `byCurrency`. */
 export function expectedTotals(input: OracleInput): ExpectedTotals {
   const verdicts = judgeAll(input);
-  const chargesOf = groupByCustomer(verdicts, (verdict) => verdict.customerId);
+  const chargesOf = Map.groupBy(verdicts, ({ customerId }) => customerId);
   const records = expectedRecords(input);
-  const customers = listedCustomers(input);
-  const totals = noTotals(input);
-
+  const columns = emptySpend(input);
+  const totals: ExpectedTotals = {
+    total: 0n,
+    byCurrency: new Map(),
+    columns,
+    unallocated: 0n,
+    fellIntoOther: new Map(),
+    otherWithoutProduct: 0n,
+  };
   for (const verdict of verdicts) {
-    addCharge(totalsOf(totals.byCurrency, verdict.currency), verdict);
-    if (verdict.fate === "counted") totals.chargesCounted += 1;
-    if (verdict.fate === "set aside") totals.chargesSetAside += 1;
+    addCharge(totalsOf(totals, verdict.currency), verdict);
     totals.total += verdict.settled;
   }
-  addInvoices(totals, input, chargesOf, records);
-  for (const [customerId, record] of records) {
-    addRecord(totals, record);
-    if (!customers.has(customerId)) totals.deletedCustomers += 1;
+  for (const paid of paidInvoices(input)) {
+    if (paid.offStripe > 0n) add(totalsOf(totals, paid.currency).paidOutsideStripe, paid.offStripe);
+    if (paid.collected <= 0n || paid.customerId === null || !records.has(paid.customerId)) continue;
+    const collected = collectedInCurrency(paid, chargesOf.get(paid.customerId) ?? [], input.currency);
+    if (collected !== null) addToOther(totals, sharesOf(collected, paid.invoice.lines.data), input);
   }
-  for (const customerId of new Set(input.existingCustomerIds ?? [])) {
-    if (!chargesOf.has(customerId)) totals.recordsLeftAlone.push(customerId);
+  for (const record of records.values()) {
+    totals.unallocated += record.unallocated_revenue;
+    for (const [slug, amount] of Object.entries(record.spend)) columns[slug] = (columns[slug] ?? 0n) + amount;
   }
-  totals.recordsLeftAlone.sort();
-
   return totals;
 }

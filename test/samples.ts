@@ -7,14 +7,11 @@ import {
   addSubscription,
   closeBooks,
   closeSubscriptions,
-  createLog,
   openBooks,
   planChanges,
   readSettings,
-  reportSections,
 } from "../sync.ts";
 import type {
-  Books,
   Change,
   Charge,
   Coupon,
@@ -23,10 +20,7 @@ import type {
   Environment,
   Findings,
   Invoice,
-  Plan,
   PlanInput,
-  Row,
-  Settings,
   Subscription,
   Usage,
 } from "../sync.ts";
@@ -39,7 +33,6 @@ export const T0 = NOW_MS / 1000;
 export const DAY_MS = 86_400_000;
 
 export type Line = Invoice["lines"]["data"][number];
-export type Balance = Exclude<Charge["balance_transaction"], string | null>;
 
 /** A charge of 100.00 usd, captured in full. */
 export function aCharge(overrides: Partial<Charge> = {}): Charge {
@@ -67,7 +60,7 @@ export function aPartialCapture(overrides: Partial<Charge> = {}): Charge {
   return aCharge({ amount: 20_675, amount_captured: 20_300, amount_refunded: 375, ...overrides });
 }
 
-export function aBalance(amount: number, currency = "usd", exchangeRate: number | null = null): Balance {
+export function aBalance(amount: number, currency = "usd", exchangeRate: number | null = null) {
   return { amount, currency, exchange_rate: exchangeRate };
 }
 
@@ -110,10 +103,7 @@ export function aSubscription(status: string, overrides: Partial<Subscription> =
   };
 }
 
-export const SLUGS: ReadonlyMap<string, string> = new Map([
-  ["prod_pro", "spend_pro"],
-  ["prod_team", "spend_team"],
-]);
+const SLUGS = new Map(Object.entries({ prod_pro: "spend_pro", prod_team: "spend_team" }));
 export const SPEND_SLUGS = ["spend_pro", "spend_team", "spend_other"];
 
 /** An account as it is entered into the books. */
@@ -124,7 +114,7 @@ export type Account = {
 };
 
 /** The books of an account, not yet closed. */
-export function openBooksOf(account: Partial<Account>, currency = "usd"): Books {
+export function openBooksOf(account: Partial<Account>, currency = "usd") {
   const books = openBooks({ currency, productSlugs: SLUGS }, T0);
   for (const charge of account.charges ?? []) addCharge(books, charge);
   for (const invoice of account.invoices ?? []) addInvoice(books, invoice);
@@ -132,17 +122,15 @@ export function openBooksOf(account: Partial<Account>, currency = "usd"): Books 
   return books;
 }
 
-export function booksOf(account: Partial<Account>, currency = "usd", customers: readonly Customer[] = []): Books {
+/** The only coupon that can be read. */
+const HALF: Coupon = { amount_off: null, applies_to: null, currency: null, duration: "forever", percent_off: 50 };
+
+export function booksOf(account: Partial<Account>, currency = "usd", customers: readonly Customer[] = []) {
   const books = openBooksOf(account, currency);
   closeBooks(books);
-  closeSubscriptions(books, new Map(customers.map((one) => [one.id, one])), new Map(Object.entries(COUPONS)));
+  closeSubscriptions(books, new Map(customers.map((one) => [one.id, one])), new Map([["half", HALF]]));
   return books;
 }
-
-/** The coupons that can be read. */
-export const COUPONS: Readonly<Record<string, Coupon>> = {
-  half: { amount_off: null, applies_to: null, currency: null, duration: "forever", percent_off: 50 },
-};
 
 /** A subscription to one item of so much a month. */
 export function aMonthly(unitAmount: number | null, overrides: Partial<Subscription> = {}): Subscription {
@@ -161,31 +149,27 @@ export function leavesOf(value: unknown, path = ""): Map<string, unknown> {
   return new Map(leaves.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-const USAGE: Usage = {
-  flags: ["--dry-run", "--update-only", "--force", "--verbose"],
-  requires: ["STRIPE_API_KEY", "ATTIO_API_KEY"],
-  help: "",
-};
 const KEYS = { STRIPE_API_KEY: "rk_test_sample", ATTIO_API_KEY: "attio_sample" };
+const FLAGS = ["--dry-run", "--update-only", "--force", "--verbose"];
 
 /** Settings as `node sync.ts` reads them, with both keys present. */
-export function settingsOf(env: Environment = {}, args: readonly string[] = [], usage: Partial<Usage> = {}): Settings {
-  return readSettings({ ...KEYS, ...env }, args, { ...USAGE, ...usage });
+export function settingsOf(env: Environment = {}, args: readonly string[] = [], usage: Partial<Usage> = {}) {
+  return readSettings({ ...KEYS, ...env }, args, { flags: FLAGS, requires: Object.keys(KEYS), help: "", ...usage });
 }
 
 export function aCustomer(overrides: Partial<Customer> = {}): Customer {
   return { id: "cus_1", discount: null, email: "ada@example.com", name: "Ada", ...overrides };
 }
 
+type Place = {
+  readonly customers: readonly Customer[];
+  readonly records: ReadonlyMap<string, CrmRecord>;
+  readonly env: Environment;
+  readonly args: readonly string[];
+  readonly currency: string;
+};
 /** What a plan is made of; customers, records and people default to none. */
-export type Scene = Partial<Pick<PlanInput, "people" | "spendSlugs" | "nowMs">> &
-  Partial<Account> & {
-    readonly customers?: readonly Customer[];
-    readonly records?: ReadonlyMap<string, CrmRecord>;
-    readonly env?: Environment;
-    readonly args?: readonly string[];
-    readonly currency?: string;
-  };
+export type Scene = Partial<Account & Place & Pick<PlanInput, "people" | "spendSlugs" | "nowMs">>;
 
 /** Everything a plan and a report are made of. */
 export function findingsOf(scene: Scene, overrides: Partial<Findings> = {}): Findings {
@@ -205,16 +189,14 @@ export function findingsOf(scene: Scene, overrides: Partial<Findings> = {}): Fin
   };
 }
 
-export function planOf(scene: Scene): Plan {
+export function planOf(scene: Scene) {
   return planChanges(findingsOf(scene));
 }
 
 /** A record as the CRM holds it after a change was written. */
 export function recordAfter(change: Change, setByOthers: readonly string[] = []): CrmRecord {
-  const values = new Map(change.record?.values);
-  for (const [slug, value] of change.values)
-    if (value === undefined) values.delete(slug);
-    else values.set(slug, value);
+  const all = new Map([...(change.record?.values ?? []), ...change.values]);
+  const values = new Map([...all].filter((entry): entry is [string, string] => entry[1] !== undefined));
   return { recordId: `rec_${change.customerId}`, values, setByOthers: new Set(setByOthers) };
 }
 
@@ -231,28 +213,6 @@ export function aRecord(values: Readonly<Record<string, string>>): CrmRecord {
 /** `count` customers who each paid `amount`, one charge each. */
 export function payers(count: number, amount: number): Charge[] {
   return Array.from({ length: count }, (_, at) => aCharge({ id: `ch_${at}`, customer: `cus_${at}`, amount }));
-}
-
-/** The rows of the report section whose title starts like this. */
-export function rowsOf(findings: Findings, title: string): readonly Row[] {
-  return reportSections(findings, planChanges(findings)).find((section) => section.title.startsWith(title))?.rows ?? [];
-}
-
-/** A log that keeps what it prints. */
-export function aLog(env: Environment = {}): { log: ReturnType<typeof createLog>; printed: () => string } {
-  let printed = "";
-  const log = createLog({
-    args: [],
-    env,
-    clock: { now: () => NOW_MS, elapsed: () => 0, random: () => 0, sleep: () => Promise.resolve() },
-    stop: new AbortController().signal,
-    out: (text) => void (printed += text),
-    err: (text) => void (printed += text),
-    isTerminal: false,
-    every: () => () => undefined,
-    timeoutMs: 1000,
-  });
-  return { log, printed: () => printed };
 }
 
 // -------------------------------------------------------- Random accounts ----
@@ -280,20 +240,20 @@ const charge = fc
     const captured = fate === "captured" ? amount - Math.floor(amount * released) : 0;
     const refunded = Math.floor(captured * refund);
     const settled = isBeforeBasil ? amount : captured;
-    const isConverted = rest.currency !== settledIn;
-    const balance =
-      settledIn && aBalance(Math.round(isConverted ? settled * rate : settled), settledIn, isConverted ? rate : null);
-    return {
-      ...aCharge({ ...rest, disputed: rest.disputed && fate === "captured" }),
+    const exchange = rest.currency === settledIn ? null : rate;
+    const balance = settledIn && aBalance(Math.round(settled * (exchange ?? 1)), settledIn, exchange);
+    return aCharge({
+      ...rest,
       id: "ch_random",
       amount,
       amount_captured: captured,
       amount_refunded: refunded + (isBeforeBasil ? amount - captured : 0),
       balance_transaction: fate === "captured" ? balance : null,
       captured: fate === "captured",
+      disputed: rest.disputed && fate === "captured",
       refunded: captured > 0 && refunded === captured,
       status: fate === "pending" || fate === "failed" ? fate : "succeeded",
-    };
+    });
   });
 
 const line = fc
@@ -315,9 +275,9 @@ function invoiceIn(...currencies: readonly string[]): fc.Arbitrary<Invoice> {
       lines: fc.array(line, { maxLength: 14 }),
       amount_paid: fc.integer({ min: 0, max: 1_000_000 }),
       amount_paid_off_stripe: fc.constantFrom(null, null, 0, 40, 2_000_000),
-      paidAt: fc.constantFrom(null, CREATED, CREATED, T0 - 1, T0),
+      status_transitions: fc.record({ paid_at: fc.constantFrom(null, CREATED, CREATED, T0 - 1, T0) }),
     })
-    .map(({ lines, paidAt, ...rest }) => anInvoice(lines, { ...rest, status_transitions: { paid_at: paidAt } }));
+    .map(({ lines, ...rest }) => anInvoice(lines, rest));
 }
 
 const STATUSES = ["active", "trialing", "past_due", "unpaid", "paused", "canceled", "canceled", "incomplete"];
@@ -326,9 +286,11 @@ const subscription = fc
     customer: fc.constantFrom("cus_1", "cus_2", "cus_3"),
     status: fc.constantFrom(...STATUSES, "incomplete_expired"),
     ended_at: fc.constantFrom(null, CREATED, CREATED + 1),
-    reason: fc.constantFrom(null, "cancellation_requested", "payment_failed", "payment_disputed"),
+    cancellation_details: fc.record({
+      reason: fc.constantFrom(null, "payment_failed", "payment_disputed", "cancellation_requested"),
+    }),
   })
-  .map(({ status, reason, ...rest }) => aSubscription(status, { ...rest, cancellation_details: { reason } }));
+  .map(({ status, ...rest }) => aSubscription(status, rest));
 
 /** A random account; with `invoiceCurrencies` its invoices are in these as well. */
 export function randomAccount(invoiceCurrencies: readonly string[] = CURRENCIES): fc.Arbitrary<Account> {
@@ -341,33 +303,19 @@ export function randomAccount(invoiceCurrencies: readonly string[] = CURRENCIES)
 
 /** An account as the oracle takes it. */
 export function oracleInputOf({ charges, invoices, subscriptions }: Account): OracleInput {
-  return {
-    charges: charges.map(({ balance_transaction: balance, ...charge }) => ({
-      ...charge,
-      balance_transaction: typeof balance === "object" && balance !== null ? { id: "txn_1", ...balance } : balance,
-    })),
-    invoices: invoices.map((invoice) => ({ ...invoice, status: "paid" })),
-    subscriptions,
-    customers: [],
-    balanceTransactions: [],
-    people: [],
-    currency: "usd",
-    productSlugs: Object.fromEntries(SLUGS),
-    slugsInCrm: SPEND_SLUGS,
-    livemode: false,
-    t0: T0,
+  const settled = ({ balance_transaction: balance, ...charge }: Charge) => {
+    return { ...charge, balance_transaction: balance instanceof Object ? { id: "txn_1", ...balance } : balance };
   };
+  const paid = invoices.map((invoice) => ({ ...invoice, status: "paid" }));
+  const account = { charges: charges.map(settled), invoices: paid, subscriptions, customers: [], people: [] };
+  const productSlugs = Object.fromEntries(SLUGS);
+  return { ...account, balanceTransactions: [], currency: "usd", productSlugs, livemode: false, t0: T0 };
 }
 
 /** The same account in another order. */
-export function reordered(account: Account): fc.Arbitrary<Account> {
-  const shuffled = <T>(all: readonly T[]) =>
-    fc.shuffledSubarray([...all], { minLength: all.length, maxLength: all.length });
-  return fc.record({
-    charges: shuffled(account.charges),
-    invoices: shuffled(account.invoices),
-    subscriptions: shuffled(account.subscriptions),
-  });
+export function reordered({ charges, invoices, subscriptions }: Account): fc.Arbitrary<Account> {
+  const all = <T>(objects: readonly T[]) => fc.shuffledSubarray([...objects], { minLength: objects.length });
+  return fc.record({ charges: all(charges), invoices: all(invoices), subscriptions: all(subscriptions) });
 }
 
 /** Runs a property on the same random inputs every time. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { SANDBOX_PRODUCT_SLUGS, largeAccount, seedAccount, seedPeople } from "../sandbox/account.ts";
+import { largeAccount, seedAccount, seedPeople } from "../sandbox/account.ts";
 import type { StripeCharge, StripeInvoice, StripeSubscription, StripeSubscriptionItem } from "../sandbox/objects.ts";
 
 /** Each of these must be there. */
@@ -40,25 +40,7 @@ describe("a seeded account", () => {
       ["foreign and not settled", (charge) => charge.currency !== "usd" && charge.balance_transaction === null],
       ...["eur", "gbp", "jpy", "kwd"].map((code) => [code, ({ currency }: StripeCharge) => currency === code] as const),
     ]);
-    const foreign = charges.filter(({ currency }) => currency !== "usd");
-    assert.ok(foreign.length > charges.length * 0.15 && foreign.length < charges.length * 0.35);
     assert.ok(account.balanceTransactions.some(({ currency }) => currency !== "usd"));
-    for (const { currency, amount } of foreign) if (currency === "kwd") assert.equal(amount % 10, 0);
-  });
-
-  test("settles the authorised amount before basil and the captured amount since", () => {
-    const settled = new Map(account.balanceTransactions.map((each) => [each.source, each]));
-    const kinds = new Set<boolean>();
-    for (const charge of charges) {
-      const transaction = settled.get(charge.id);
-      if (transaction === undefined || charge.amount === charge.amount_captured) continue;
-      const rate = transaction.exchange_rate ?? 1;
-      const isAuthorised = Math.abs(transaction.amount - charge.amount * rate) <= 0.5;
-      assert.notEqual(isAuthorised, Math.abs(transaction.amount - charge.amount_captured * rate) <= 0.5);
-      kinds.add(isAuthorised);
-    }
-
-    assert.equal(kinds.size, 2);
   });
 
   test("has more than a page of charges, invoices, customers and subscriptions in one second", () => {
@@ -70,14 +52,11 @@ describe("a seeded account", () => {
 
   test("has invoices of every status and shape", () => {
     const outside = ({ amount_paid_off_stripe = 0 }: StripeInvoice): number => amount_paid_off_stripe;
+    const counts = new Set(invoices.map(({ lines }) => lines.data.length));
 
+    assert.equal(new Set(invoices.map(({ status }) => status)).size, 5);
+    assert.ok([1, 10, 11, 27, 241].every((count) => counts.has(count)));
     hasEach(invoices, [
-      ...["draft", "open", "paid", "uncollectible", "void"].map(
-        (each) => [each, ({ status }: StripeInvoice) => status === each] as const,
-      ),
-      ...[1, 10, 11, 27, 241].map(
-        (count) => [`${count} lines`, ({ lines }: StripeInvoice) => lines.data.length === count] as const,
-      ),
       ["wholly paid outside Stripe", (each) => outside(each) > 0 && outside(each) === each.amount_paid],
       ["partly paid outside Stripe", (each) => outside(each) > 0 && outside(each) < each.amount_paid],
       ["no positive line", (each) => each.amount_paid > 0 && each.lines.data.every(({ amount }) => amount <= 0)],
@@ -126,49 +105,6 @@ describe("a seeded account", () => {
     const late = living.find(({ status }) => status === "past_due")?.customer;
     const tries = first.charges.filter(({ customer }) => customer === late).sort((a, b) => b.created - a.created);
     assert.equal(tries[0]?.status, "failed");
-    const items = first.subscriptions.flatMap((each) => each.items.data);
-    for (const { price } of items)
-      for (const same of items) if (same.price.id === price.id) assert.deepEqual(same.price, price);
-  });
-
-  test("can need no balance transaction at all, or one for every charge", () => {
-    const plain = seedAccount({ customers: 100, seed: 1, foreign: false, partialCaptures: false });
-    const abroad = seedAccount({ customers: 40, seed: 1, foreign: 0, settlesIn: "gbp" });
-
-    for (const charge of plain.charges) {
-      assert.equal(charge.currency, "usd");
-      if (charge.captured) assert.equal(charge.amount_captured, charge.amount);
-    }
-    assert.ok(abroad.charges.every(({ currency }) => currency === "usd"));
-    assert.ok(abroad.balanceTransactions.every((each) => each.currency === "gbp" && each.exchange_rate !== null));
-  });
-
-  test("can have guests only, and products that are named after customers", () => {
-    const guests = seedAccount({ customers: 0, guests: 9, seed: 1, hasPrivateNames: true });
-
-    assert.deepEqual([guests.charges.length, guests.customers.length], [9, 0]);
-    for (const { name } of guests.products) assert.match(name, / - .+ \(.+@.+\)$/);
-  });
-
-  test("uses every id once, and what an object names exists", () => {
-    const transactions = new Set(account.balanceTransactions.map(({ id }) => id));
-    const customers = new Set([...account.customers.map(({ id }) => id), ...account.deletedCustomerIds]);
-    const ids = [...charges, ...invoices, ...subscriptions, ...invoices.flatMap(({ lines }) => lines.data)];
-
-    assert.equal(new Set(ids.map(({ id }) => id)).size, ids.length);
-    for (const { balance_transaction, customer } of charges) {
-      assert.ok(balance_transaction === null || transactions.has(balance_transaction));
-      assert.ok(customer === null || customers.has(customer));
-    }
-    for (const { id, lines } of invoices) for (const line of lines.data) assert.equal(line.invoice, id);
-  });
-
-  test("has products that share a column and some that have none", () => {
-    const slugs = Object.values(SANDBOX_PRODUCT_SLUGS);
-
-    assert.ok(new Set(slugs).size < slugs.length);
-    assert.ok(account.products.some(({ id }) => SANDBOX_PRODUCT_SLUGS[id] === undefined));
-    for (const slug of slugs) assert.match(slug, /^spend_[a-z0-9_]+$/);
   });
 
   test("has payers without a person, and no address of two people", () => {
@@ -177,10 +113,7 @@ describe("a seeded account", () => {
     const typed = account.customers.flatMap(({ email }) => email?.trim().toLowerCase() ?? []);
 
     assert.equal(owned.size, addresses.length);
-    hasEach(typed, [
-      ["known", (address) => owned.has(address)],
-      ["unknown", (address) => !owned.has(address)],
-    ]);
+    assert.equal(new Set(typed.map((address) => owned.has(address))).size, 2);
     assert.ok(new Set(typed).size < typed.length);
   });
 });
@@ -188,22 +121,16 @@ describe("a seeded account", () => {
 describe("a large account", () => {
   test("has as many objects as asked for, growing over five years, each with its balance transaction", () => {
     const size = { charges: 2_000, invoices: 500, customers: 300, subscriptions: 100 };
-    const account = largeAccount({
-      ...size,
-      seed: 1,
-      partialCaptureShare: 0.1,
-      discountShare: 0.5,
-      longInvoiceShare: 1,
-    });
+    const shares = { partialCaptureShare: 0.1, discountShare: 0.5, longInvoiceShare: 1 };
+    const account = largeAccount({ ...size, ...shares, seed: 1 });
     const { charges, invoices, customers, subscriptions, balanceTransactions } = account;
     const [first = 0, half = 0, last = 0] = [0, 1_000, 1_999].map((n) => charges[n]?.created ?? 0);
-    const discounted = subscriptions.filter(({ discounts }) => discounts.length > 0).length;
 
     const counts = [charges, invoices, customers, subscriptions, balanceTransactions].map(({ length }) => length);
     assert.deepEqual(counts, [2_000, 500, 300, 100, 2_000]);
     assert.ok(half - first > last - half);
     assert.ok(charges.some((charge) => charge.amount_refunded > 0));
-    assert.ok(discounted > 30 && discounted < 70, String(discounted));
+    assert.ok(subscriptions.some(({ discounts }) => discounts.length > 0));
     assert.ok(invoices.every(({ lines }) => lines.data.length === 24));
   });
 });

@@ -166,6 +166,12 @@ export function rewriting(name: string, rewrite: (body: Record<string, unknown>,
   };
 }
 
+/** A refusal by Attio, with this code. */
+export function refusal(code: string): Fault {
+  const text = JSON.stringify({ status_code: 400, type: "invalid_request_error", code, message: "Not like this." });
+  return { name: code, before: { status: 400, text } };
+}
+
 /** Makes the object as the bootstrap would, without a request. */
 export function addObject(attio: AttioSandbox, productSlugs: Readonly<Record<string, string>>): void {
   attio.addObject({ slug: OBJECT, singular: "Stripe customer", plural: "Stripe customers" }); // brings a name

@@ -1,5 +1,8 @@
 // world.ts - both sandboxes, a clock that belongs to the test, and a way to run a program against them in this process.
 
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { bootstrap } from "../bootstrap-attio.ts";
 import { startAttio } from "../sandbox/attio.ts";
 import type { AttioOptions, AttioSandbox } from "../sandbox/attio.ts";
@@ -36,28 +39,50 @@ export function virtualClock(startMs = NOW_MS, seed = 1): Clock & { advance(ms: 
 export type Run = { readonly code: number; readonly out: string; readonly err: string; readonly all: string };
 
 const PROGRAMS = { sync: main, bootstrap, "test-one": testOne } as const;
-export type Program = keyof typeof PROGRAMS;
+type Program = keyof typeof PROGRAMS;
 
 /** Everything that any run of this test process printed: searched for secrets at the end. */
 export const printed: string[] = [];
 
-/** Runs a program in this process, its output kept. */
-export async function runProgramWith(program: Program, io: Partial<Io> & Pick<Io, "env">): Promise<Run> {
-  let out = "";
-  let err = "";
-  const code = await PROGRAMS[program]({
+/** What a program needs of its process, with nothing of this one: it prints nowhere, and time passes as it sleeps. */
+export function anIo(io: Partial<Io> & Pick<Io, "env">): Io {
+  return {
     args: [],
     clock: virtualClock(),
     stop: new AbortController().signal,
-    out: (text) => void (out += text),
-    err: (text) => void (err += text),
+    out: () => undefined,
+    err: () => undefined,
     isTerminal: false,
     every: () => () => undefined,
     timeoutMs: 5_000,
     ...io,
-  });
+  };
+}
+
+/** Runs a program in this process, its output kept. */
+export function runProgramWith(program: Program, io: Partial<Io> & Pick<Io, "env">): Promise<Run> {
+  return runIn(PROGRAMS[program], io);
+}
+
+/** The same for anything that runs as a program does. */
+export async function runIn(run: (io: Io) => Promise<number>, io: Partial<Io> & Pick<Io, "env">): Promise<Run> {
+  let out = "";
+  let err = "";
+  const keep = { out: (text: string) => void (out += text), err: (text: string) => void (err += text) };
+  const code = await run(anIo({ ...keep, ...io }));
   printed.push(out, err);
   return { code, out, err, all: out + err };
+}
+
+/** A file for a step summary, gone after the test; what it held counts as printed. */
+export function aSummaryFile(onEnd: { after(remove: () => Promise<void>): void }): string {
+  const folder = mkdtempSync(join(tmpdir(), "stripe-attio-"));
+  const file = join(folder, "summary.md");
+  onEnd.after(async () => {
+    printed.push(readFileSync(file, "utf8"));
+    rmSync(folder, { recursive: true });
+  });
+  return file;
 }
 
 export type World = {
@@ -124,12 +149,6 @@ export function summaryOf(run: Run): Record<"created" | "updated" | "refreshed" 
   const last = run.out.trimEnd().split("\n").at(-1) ?? "";
   const match = /^done: created=(\d+) updated=(\d+) refreshed=(\d+) unchanged=(\d+) failed=(\d+) \(.+\)$/.exec(last);
   if (match === null) throw new Error(`the last line is no summary: ${last}\n${run.all}`);
-  const [created, updated, refreshed, unchanged, failed] = match.slice(1).map(Number);
-  return {
-    created: created ?? 0,
-    updated: updated ?? 0,
-    refreshed: refreshed ?? 0,
-    unchanged: unchanged ?? 0,
-    failed: failed ?? 0,
-  };
+  const [created = 0, updated = 0, refreshed = 0, unchanged = 0, failed = 0] = match.slice(1).map(Number);
+  return { created, updated, refreshed, unchanged, failed };
 }
