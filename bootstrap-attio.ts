@@ -59,11 +59,11 @@ export async function bootstrap(io: Io): Promise<number> {
     const parts = partsOf(before, settings);
     const rows = parts.map(({ what, kind, state }) => ({ label: what, amount: kind, remark: state }));
     log.tell({ title: `Attio workspace "${workspace}"`, rows });
-    const toDo = parts.filter(({ steps }) => steps).length;
-    log.line(`${toDo} to create${hasObject ? "" : `, the object ${OBJECT} among them`}`);
+    const pending = parts.filter(({ steps }) => steps).length;
+    log.line(`${pending} to create${hasObject ? "" : `, the object ${OBJECT} among them`}`);
     if (remedy !== undefined) throw new RunError(`${remedy} Attio cannot change that.`);
     if (settings.isDryRun) log.line("dry run: nothing was created");
-    const after = settings.isDryRun || toDo === 0 ? before : await makeAll(attio, before, settings, log);
+    const after = settings.isDryRun || pending === 0 ? before : await makeAll(attio, before, settings, log);
     if (after === undefined) return 1;
     const faults = after.differences.filter(({ fault }) => !settings.isDryRun || !MENDABLE.includes(fault));
     for (const fault of faults) log.error(explain(fault));

@@ -2137,7 +2137,7 @@ function isOfWholeKey({ status, code }: ApiError): boolean {
 /** A refused key in words that name the page to open and the box to tick. */
 export function keyProblem(error: ApiError, { name, slug }: Permission): string {
   const page = "https://dashboard.stripe.com/apikeys";
-  const say = (what: string, todo: string): string => `STRIPE_API_KEY ${what} ${todo} at ${page}. ${error.message}`;
+  const say = (what: string, remedy: string): string => `STRIPE_API_KEY ${what} ${remedy} at ${page}. ${error.message}`;
   if (!isOfWholeKey(error)) return say(`lacks the permission "${name}" (${slug}).`, "Set it to Read");
   if (error.code === "api_key_expired") return say("has expired.", "Create a new one");
   if (error.status === 401) return say("is unknown to Stripe: mistyped, deleted, or of another account.", "Look");
