@@ -163,10 +163,16 @@ function adviceOn(error: Error, { currency }: Settings): string {
 function explain({ slug, fault, words }: Difference): string {
   const remedy = "change its slug in Attio › Settings › Objects, then run the bootstrap, which makes a new one.";
   if (fault === "missing" && ["person", "company"].includes(slug))
-    return `The link ${slug} needs an attribute ${OBJECT} on ${slug === "person" ? "people" : "companies"}, where another attribute has this slug: change its slug in Attio.`;
+    return (
+      `The link ${slug} needs an attribute ${OBJECT} on ${slug === "person" ? "people" : "companies"}, ` +
+      "where another attribute has this slug: change its slug in Attio."
+    );
   if (MENDABLE.includes(fault)) return `The attribute ${slug} ${words}, though Attio says it is there.`;
   if (fault === "not unique")
-    return `The attribute ${slug} is the match key but not unique, so a customer could get two records and be counted twice. Delete duplicate records and set it to unique in Attio; or ${remedy}`;
+    return (
+      `The attribute ${slug} is the match key but not unique, so a customer could get two records and be counted ` +
+      `twice. Delete duplicate records and set it to unique in Attio; or ${remedy}`
+    );
   return `The attribute ${slug} ${words}, and Attio cannot change that: ${remedy}`;
 }
 
@@ -208,7 +214,7 @@ async function suggestProducts(stripe: Service, settings: Settings, log: Log): P
   const shown = settings.showsAmounts ? products : products.map((product) => ({ ...product, name: "" }));
   const rows = shown.map(({ id, name, active }) => ({ label: id, amount: active ? "" : "archived", remark: name }));
   const section = { title: `${products.length} products in Stripe`, rows, place: 1 };
-  const advice = `Give products that belong together the same slug, remove what belongs in ${FALLBACK_SLUG}. PRODUCT_SLUGS:`;
+  const advice = `Give products that belong together one slug, remove what belongs in ${FALLBACK_SLUG}. PRODUCT_SLUGS:`;
   const json = mappingOf(shown);
   log.tell(section);
   log.line(`${advice}\n${json}`);

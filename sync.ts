@@ -8,7 +8,7 @@
 // Run:   node sync.ts [--dry-run] [--update-only] [--force] [--verbose]       (--help lists options and settings)
 // Exit:  0 all good · 1 the run or a record failed · 2 wrong usage or settings, nothing was requested
 //
-// To trust a number, read Shapes to Plan (1,186 lines), which touch no network, clock or environment. To trust that
+// To trust a number, read Shapes to Plan (1,188 lines), which touch no network, clock or environment. To trust that
 // nothing was missed, read `readList` (45 lines). To trust it with your keys, read HTTP (356 lines) and `assertRecord`
 // (25 lines), the one function that writes records. A section uses only sections above it.
 
@@ -544,7 +544,7 @@ function releasedOf(charge: Charge): number {
   return Math.max(0, charge.amount - charge.amount_captured);
 }
 
-/** A partial capture whose `amount_refunded` may hold its released part, or may not: it was made before or since basil. */
+/** A partial capture whose `amount_refunded` may hold its released part, or not: it was made before or since basil. */
 function isAmbiguous(charge: Charge): boolean {
   const released = releasedOf(charge);
   return stateOf(charge) === "captured" && released > 0 && charge.amount_refunded >= released;
@@ -609,7 +609,7 @@ const NO_POSITIVE_LINE = "invoices without a positive line";
 const LINES_NOT_READ = "invoices of more than ten lines, not read";
 const NOT_PRODUCTS: ReadonlySet<string> = new Set([NO_PRODUCT, NO_POSITIVE_LINE, LINES_NOT_READ]);
 
-/** An invoice reduced to what its split needs. `weights`: its lines with a positive amount, `line` being their place. */
+/** An invoice reduced to what its split needs. `weights`: its lines with a positive amount, `line` their place. */
 type Bill = {
   readonly customerId: string | null;
   readonly currency: string;
@@ -881,7 +881,7 @@ function enterBill(books: Books, bill: Bill): void {
   }
 }
 
-/** How much more a customer's paid invoices collected than all charges captured, by currency: it came some other way. */
+/** How much more a customer's paid invoices collected than all charges captured, by currency: money of another way. */
 export function beyondCharges({ currencies }: Ledger): [currency: string, amount: Minor][] {
   return [...currencies].flatMap(([currency, { capturedMinor, collectedMinor }]): [string, Minor][] =>
     collectedMinor > capturedMinor ? [[currency, minor(collectedMinor - capturedMinor)]] : [],
@@ -944,7 +944,7 @@ export const STATUSES = [
 ] as const;
 type Status = (typeof STATUSES)[number];
 
-/** Rank 0 is the best; among canceled subscriptions the last to end decides, a voluntary end before an involuntary one. */
+/** Rank 0 is the best; among canceled ones the last to end decides, a voluntary end before an involuntary one. */
 type Standing = { readonly rank: number; readonly endedAt: number; readonly status: Status };
 
 function standingOf({ status, cancellation_details: details, ended_at }: Subscription): Standing {
@@ -1040,7 +1040,7 @@ function sharedCoupons({ discounts }: Subscription, customerDiscount: string | n
   return discounts.length > 0 || customerDiscount === null ? discounts : [customerDiscount];
 }
 
-/** The coupons that a subscription's worth depends on; "" stands for one of which the page has the discount's id only. */
+/** The coupons that a subscription's worth depends on; "" is one of which the page has the discount's id only. */
 function couponIdsOf(subscription: Subscription, customerDiscount: string | null): string[] {
   if (!["counted", "paused"].includes(countsAs(subscription))) return [];
   const ofItems = subscription.items.data.flatMap(({ discounts }) => discounts);
@@ -1401,12 +1401,14 @@ export function findBrake(plan: Plan, { crm, books, settings }: Pick<Findings, "
   if (ofOther > 0 && ofOther * 2 >= urls.length)
     return stop(
       false,
-      `STRIPE_API_KEY is a ${settings.mode} key, but ${ofOther} of ${records.length} records are of ${other} mode. Use a ${other} key or delete them.`,
+      `STRIPE_API_KEY is a ${settings.mode} key, but ${ofOther} of ${records.length} records are of ${other} mode. ` +
+        `Use a ${other} key or delete them.`,
     );
   if (books.counts.charges === 0 && paying > 0)
     return stop(
       false,
-      `Stripe has no charge, but ${paying} records have revenue: another account's key? Use the right one or delete the records.`,
+      `Stripe has no charge, but ${paying} records have revenue: another account's key? ` +
+        "Use the right one or delete the records.",
     );
   if (paying >= 3 && own.length * 5 < paying)
     return stop(
@@ -1824,7 +1826,7 @@ export type StripeList<T> = {
   readonly query?: Query;
   readonly lane?: string;
   /**
-   * What comes only where it is asked for: in every page, or once an object needs it. A refusal stops the run where that
+   * What comes only where it is asked for: in every page, or once an object needs it. A refusal stops the run if that
    * is vital; else the list is read on without.
    */
   readonly expand?: { readonly fields: readonly string[]; readonly isAlways?: true; readonly isVital?: true };
@@ -1934,7 +1936,8 @@ function createReader<T extends { readonly id: string }>(stripe: Service, list: 
         const taken = await readPage(stripe, list, query, take); // if this fails too, it was not the expansion's fault
         if (isVital)
           throw new RunError(
-            `Some charges are in another currency, or captured in part: what became of them only their balance transactions tell. ${keyProblem(error, STRIPE_EXTRAS.balances)}`,
+            "Some charges are in another currency, or captured in part: what became of them only their balance " +
+              `transactions tell. ${keyProblem(error, STRIPE_EXTRAS.balances)}`,
           );
         if (expands !== "refused") use.onRefusal?.(error);
         expands = "refused";
@@ -1960,7 +1963,7 @@ type Window = { keep: number; created: number; pageSeconds: number; guesses: num
 
 /**
  * Cuts the window with the most left in two, by time: in the middle, but no more than `reach` pages down, twice as many
- * with each guess, since what lies further nobody knows. Returns the older part; undefined where none has six pages left.
+ * with each guess, since what lies further nobody knows. Returns the older part; undefined where none has six pages.
  */
 function cutWidest(windows: Iterable<Window>, reach: number): Window | undefined {
   const pagesLeft = ({ keep, created, pageSeconds, guesses }: Window): number =>
@@ -2051,7 +2054,7 @@ export async function readList<T extends Listed>(
 
 /**
  * Reads paid invoices, with all their lines where `hasLines`. A page embeds the first ten of each invoice
- * (https://docs.stripe.com/api/invoices/object#invoice_object-lines); the others are read beside the pages, not between.
+ * (https://docs.stripe.com/api/invoices/object#invoice_object-lines); others are read beside the pages, not between.
  */
 export async function readInvoices(
   stripe: Service,
@@ -2182,8 +2185,8 @@ export async function readAttioKey(attio: Service, needed: readonly string[]) {
   const scopes = (scope ?? "").split(/\s+/);
   const granted = [...scopes, ...scopes.map((name) => name.replace(/:read-write$/, ":read"))];
   const lacking = needed.filter((name) => !granted.includes(name));
-  const where = "in Attio › Workspace settings › Developers.";
-  const inactive = `ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create a new one ${where} [GET /v2/self]`;
+  const where = `in ${ATTIO_KEYS_PAGE}.`;
+  const inactive = `ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create one ${where} [GET /v2/self]`;
   const problems = lacking.map((name) => `ATTIO_API_KEY lacks the scope ${name}. Grant it ${where}`);
   return { scopes, workspace: oneLine(workspace_name ?? ""), problems: active ? problems : [inactive] };
 }
@@ -2300,7 +2303,7 @@ const VALUES = {
 };
 const ADDRESS = shape({ email_address: maybe(text), original_email_address: maybe(text) });
 
-/** Calls `take` once for each record of an object that a filter lets through, oldest first: new ones land at the end. */
+/** Calls `take` once for each record that a filter lets through, oldest first: new ones land at the end. */
 async function queryRecords(attio: Service, object: string, filter: Json, take: (one: AttioRecord) => void) {
   const path = `/v2/objects/${object}/records/query`;
   const seen = new Set<string>();
@@ -2356,7 +2359,7 @@ function comparableRecord(read: AttioRecord, specs: readonly AttributeSpec[], cu
   return { recordId, values, setByOthers };
 }
 
-/** One value as text that can be compared: "12.50" however Attio writes 12.5, an instant in ISO form, ids and titles. */
+/** One value as text that can be compared: "12.50" however Attio writes 12.5, an instant in ISO form, id or title. */
 function canonical({ type }: AttributeSpec, value: unknown, currency: string): string {
   if (type === "text") return VALUES.text(value).value ?? "";
   if (type === "select") return VALUES.select(value).option.title;
@@ -2375,7 +2378,7 @@ function encode({ type, target }: AttributeSpec, value: string | undefined): unk
   return [target === undefined ? value : { target_object: target, target_record_id: value }];
 }
 
-/** Writes one record; every write of a run goes through here. Returns its id, which only an answer that shows it has. */
+/** Writes one record; every write of a run goes through here. Returns its id, as only an answer that shows it has. */
 async function writeRecord(attio: Service, place: Omit<Call, "body" | "lane">, values: Json): Promise<string> {
   const answer = await request(attio, { ...place, lane: "write", body: { data: { values } } });
   return readAs("answer to a write", WRITTEN, answer).data.id.record_id;
@@ -2418,7 +2421,7 @@ export async function assertRecord(attio: Service, values: ReadonlyMap<string, s
  */
 export const noPeople = () => ({ people: new Map<string, Person | null>(), refused: 0, answered: 0 });
 
-/** Looks up who has each of a hundred addresses (exact, trimmed, lower-cased). Throws where all look-ups are refused. */
+/** Looks up who has each of a hundred addresses (exact, trimmed, lower-cased). Throws if all look-ups are refused. */
 export async function lookUpPeople(attio: Service, addresses: Iterable<string>, found = noPeople()) {
   const wanted = new Set([...addresses].filter((address) => /^[^\s@]+@[^\s@]+$/.test(address)));
   const take = (person: AttioRecord): void => takePerson(person, wanted, found.people);
@@ -3168,7 +3171,7 @@ async function apply({ attio, io, log }: Job, findings: Findings, plan: Plan): P
   return { ...applied, notes: created === 0 ? [] : [`${plural(created, "person", "people")} created`] };
 }
 
-/** What is said of a plan that is not applied: by a dry run what a live one would do, by a braked one that it did not. */
+/** What is said of a plan that is not applied: by a dry run what a live one would do, by a braked one that none was. */
 function applyNothing({ counts }: Plan, isDry: boolean): Applied {
   const { create, update, refresh, unchanged } = isDry ? counts : { ...counts, create: 0, update: 0, refresh: 0 };
   const done = { created: create, updated: update, refreshed: refresh, unchanged, failed: 0 };

@@ -286,7 +286,8 @@ function subscriptionRows(subscription: Account["subscriptions"][number], { acco
       : items.map(({ item, listMinor, mrrMinor, couponIds }): Row => {
           const { unit_amount_decimal: unit, currency: billed, recurring, transform_quantity: packs } = item.price;
           const pack = packs === null ? "" : ` / ${packs.divide_by} rounded ${packs.round}`;
-          const factor = `${item.quantity ?? 1}${pack} × ${unit ?? "tiers"} minor units of ${billed} every ${recurring?.interval_count} ${recurring?.interval}`;
+          const every = `every ${recurring?.interval_count} ${recurring?.interval}`;
+          const factor = `${item.quantity ?? 1}${pack} × ${unit ?? "tiers"} minor units of ${billed} ${every}`;
           const metered = recurring?.usage_type === "metered" ? ["metered: 0"] : [];
           const list = `= ${formatMinor(listMinor, currency)} a month`;
           const remark = [`${factor} ${list}`, ...metered, ...couponIds.map((coupon) => `less coupon ${coupon}`)].join(

@@ -116,6 +116,11 @@ describe("every program", () => {
     assert.deepEqual(long, []);
   });
 
+  it("has no line of more than 120 columns", () => {
+    for (const path of PROGRAMS.keys())
+      assert.deepEqual(textOf(path).split("\n").filter(({ length }) => length > 120), [], path); // prettier-ignore
+  });
+
   it("touches the process only in its last line", () => {
     const start = /^if \(import\.meta\.main\) process\.exitCode = await \w+\(processIo\(import\.meta\.dirname\)\);$/;
     for (const path of COMPANIONS) {
