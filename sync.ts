@@ -1390,7 +1390,7 @@ export function findBrake(plan: Plan, { crm, books, settings }: Pick<Findings, "
   const own = plan.changes.filter(({ beforeMinor }) => beforeMinor > 0);
   const stop = (isForceable: boolean, what: string): Brake => {
     const how = isForceable
-      ? `Look at ${dryRun}, ${testOne}. If it is right: ${force}.`
+      ? `To look: ${dryRun}; for one customer: ${testOne}. If it is right: ${force}.`
       : "--force does not help here.";
     return { isForceable, message: `${what} ${how}` };
   };
@@ -2685,7 +2685,8 @@ function warningsOf(findings: Findings): string[] {
   const better = adviseCurrency(books)?.currency;
   const isNobodys = guests !== "" && told("counted", "charge") === "";
   return [
-    aside && `Not included: ${aside}, not settled in ${books.currency}. CURRENCY=${better} would count most of it.`,
+    aside &&
+      `Not included: ${aside}, not settled in ${books.currency}. Most of that would count with CURRENCY=${better}.`,
     bills && `Not included: ${bills}, as no charge of their customers tells a rate.`,
     isNobodys ? `Nobody gets a record: all ${guests} are without a customer. Let your checkout create customers.` : "",
   ].filter(Boolean);
@@ -2725,7 +2726,7 @@ function logLines({ title, rows }: Section): string[] {
 
 /** Text for Markdown: nothing in it can end a table cell, start a tag, a link or a mention. */
 function markdown(cell: string): string {
-  return oneLine(cell).replace(/[\\`*_{}[\]<>#|~@&:]|(?<=www)\./g, (mark) => `&#${mark.codePointAt(0)};`);
+  return withoutCommands(cell).trim().replace(/[\\`*_{}[\]<>#|~@&:]|(?<=www)\./g, (mark) => `&#${mark.codePointAt(0)};`);
 }
 
 function markdownOf({ title, rows, place }: Section): string {
@@ -3147,7 +3148,7 @@ async function readAll({ settings, log, io, stripe, attio }: Job, spendSlugs: re
 function report({ settings, log }: Job, findings: Findings, plan: Plan): void {
   const { headline, sections, changes, warnings } = reportOf(findings, plan);
   log.line(`${headline}\n`);
-  log.tell(...sections, ...(settings.isDryRun ? [changes] : []));
+  log.tell(...sections, ...(settings.isDryRun && changes.rows.length > 0 ? [changes] : []));
   warnings.forEach(log.warn);
 }
 

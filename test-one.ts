@@ -69,7 +69,7 @@ export async function testOne(io: Io): Promise<number> {
     const side = isAsked ? await readSide(attio, { ...run, spendSlugs, nowMs: io.clock.now() }) : undefined;
     const sections = statement(run, side);
     if (settings.flags.has("--json")) log.line(asJson(run, side));
-    else log.tell(...sections);
+    else log.tell(...sections.filter(({ rows }) => rows.length > 0));
     if (problems.length > 0) log.error(["Attio could not be asked:", ...problems].join("\n  - "));
     const open = sections.map((section, place) => ({ ...section, place }));
     writeStepSummary(settings.stepSummaryPath, log, { heading: "One customer", lines: [], sections: open });
@@ -280,22 +280,20 @@ function subscriptionRows(subscription: Account["subscriptions"][number], { acco
   if (renewsAtUnix !== undefined) words.push(`renews ${day(renewsAtUnix)}`);
   if (cancelsAtUnix !== undefined) words.push(`ends ${day(cancelsAtUnix)}`);
   if (ended_at !== null) words.push(`ended ${day(ended_at)}`);
-  const rows =
-    counts === "no"
-      ? []
-      : items.map(({ item, listMinor, mrrMinor, couponIds }): Row => {
-          const { unit_amount_decimal: unit, currency: billed, recurring, transform_quantity: packs } = item.price;
-          const pack = packs === null ? "" : ` / ${packs.divide_by} rounded ${packs.round}`;
-          const every = `every ${recurring?.interval_count} ${recurring?.interval}`;
-          const factor = `${item.quantity ?? 1}${pack} × ${unit ?? "tiers"} minor units of ${billed} ${every}`;
-          const metered = recurring?.usage_type === "metered" ? ["metered: 0"] : [];
-          const list = `= ${formatMinor(listMinor, currency)} a month`;
-          const remark = [`${factor} ${list}`, ...metered, ...couponIds.map((coupon) => `less coupon ${coupon}`)].join(
-            "; ",
-          );
-          return { label: "", amount: `${formatMinor(mrrMinor, currency)} ${currency}`, remark };
-        });
-  return [{ label: `${id}: ${words.filter(Boolean).join("; ")}` }, ...rows];
+  const rows = items.map(({ item, listMinor, mrrMinor, couponIds }): Row => {
+    const { unit_amount_decimal: unit, currency: billed, recurring, transform_quantity: packs } = item.price;
+    const pack = packs === null ? "" : ` / ${packs.divide_by} rounded ${packs.round}`;
+    const every = `every ${recurring?.interval_count} ${recurring?.interval}`;
+    const factor = `${item.quantity ?? 1}${pack} × ${unit ?? "tiers"} minor units of ${billed} ${every}`;
+    const metered = recurring?.usage_type === "metered" ? ["metered: 0"] : [];
+    const less = couponIds.map((couponId) => {
+      const { percent_off: percent = null, amount_off: amount } = coupons.get(couponId) ?? {};
+      return `less coupon ${couponId} (${percent === null ? `${amount} minor units` : `${percent} %`})`;
+    });
+    const remark = [`${factor} = ${formatMinor(listMinor, currency)} a month`, ...metered, ...less].join("; ");
+    return { label: "", amount: `${formatMinor(mrrMinor, currency)} ${currency}`, remark };
+  });
+  return [{ label: `${id}: ${words.filter(Boolean).join("; ")}` }, ...(counts === "no" ? [] : rows)];
 }
 
 /** Each attribute as the CRM holds it and as the next sync would write it. */

@@ -310,7 +310,7 @@ describe("the CURRENCY that is advised", () => {
       }
     const world = await aWorld(t, { account, env: { CURRENCY: "usd" } });
     const { err } = await world.run("sync", ["--dry-run"]);
-    return /Set CURRENCY=\w+|CURRENCY=\w+ would count most/.exec(err)?.[0] ?? "nothing";
+    return /Set CURRENCY=\w+|would count with CURRENCY=\w+/.exec(err)?.[0] ?? "nothing";
   }
 
   const homeAtHalf = [1, 100_000, "usd", "gbp", 0.5] as const;
@@ -319,9 +319,9 @@ describe("the CURRENCY that is advised", () => {
     ["by the number of charges", [[1, 999, "usd", "usd"], [3, 1, "gbp", "gbp"], [2, 9, "eur", "eur"]], "Set CURRENCY=gbp"],
     ["by the alphabet where two are as many", [[2, 1, "gbp", "gbp"], [2, 1, "eur", "eur"]], "Set CURRENCY=eur"],
     ["by what charges are settled in", [[2, 100, "eur", "gbp", 0.9]], "Set CURRENCY=gbp"],
-    ["for 499.90 beside 500.00", [homeAtHalf, [10, 4999, "eur", "gbp"]], "CURRENCY=gbp would count most"],
+    ["for 499.90 beside 500.00", [homeAtHalf, [10, 4999, "eur", "gbp"]], "would count with CURRENCY=gbp"],
     ["for 500.10 beside 500.00", [homeAtHalf, [10, 5001, "eur", "gbp"]], "Set CURRENCY=gbp"],
-    ["by number without a rate, 5 to 5", [[5, 100, "usd", "usd"], [5, 900, "eur", "eur"]], "CURRENCY=eur would count most"],
+    ["by number without a rate, 5 to 5", [[5, 100, "usd", "usd"], [5, 900, "eur", "eur"]], "would count with CURRENCY=eur"],
     ["by number with a rate for one only", [homeAtHalf, [1, 9, "eur", "gbp"], [1, 9, "chf", "chf"]], "Set CURRENCY=chf"],
     ["by number without a rate, 6 to 5", [[5, 900, "usd", "usd"], [6, 100, "eur", "eur"]], "Set CURRENCY=eur"],
   ]; // prettier-ignore

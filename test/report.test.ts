@@ -325,11 +325,11 @@ describe("warnings", () => {
   const WARNINGS: readonly (readonly [does: string, scene: Scene, lines: readonly string[]])[] = [
     ["are none where nothing is to be warned of", { charges: [aCharge(), guest] }, []],
     ["name what is not included by count and currency, and the CURRENCY that would count most", { charges: abroad, invoices: noRate }, [
-      "Not included: 2 charges (5.00 eur, 9.00 gbp), not settled in usd. CURRENCY=gbp would count most of it.",
+      "Not included: 2 charges (5.00 eur, 9.00 gbp), not settled in usd. Most of that would count with CURRENCY=gbp.",
       "Not included: 1 paid invoice (7.00 eur), as no charge of their customers tells a rate.",
     ]],
     ["name the currencies only where amounts are not to be shown", { charges: abroad, env: { SHOW_AMOUNTS: "0" } }, [
-      "Not included: 2 charges (eur, gbp), not settled in usd. CURRENCY=gbp would count most of it.",
+      "Not included: 2 charges (eur, gbp), not settled in usd. Most of that would count with CURRENCY=gbp.",
     ]],
     ["say that nobody gets a record where all charges are guests'", { charges: [guest, guest] }, [
       "Nobody gets a record: all 2 charges (10.00 usd) are without a customer. Let your checkout create customers.",
