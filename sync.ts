@@ -2682,7 +2682,7 @@ function warningsOf(findings: Findings): string[] {
     return count === 0 ? "" : `${plural(count, what)} (${sums.join(", ")})`;
   };
   const [aside, bills, guests] = [told("setAside", "charge"), told("noRate", "paid invoice"), told("guests", "charge")];
-  const better = adviseCurrency(books)?.currency;
+  const [home, better] = [books.currency, adviseCurrency(books)?.currency];
   const isNobodys = guests !== "" && told("counted", "charge") === "";
   return [
     aside &&
@@ -2726,7 +2726,9 @@ function logLines({ title, rows }: Section): string[] {
 
 /** Text for Markdown: nothing in it can end a table cell, start a tag, a link or a mention. */
 function markdown(cell: string): string {
-  return withoutCommands(cell).trim().replace(/[\\`*_{}[\]<>#|~@&:]|(?<=www)\./g, (mark) => `&#${mark.codePointAt(0)};`);
+  return withoutCommands(cell)
+    .trim()
+    .replace(/[\\`*_{}[\]<>#|~@&:]|(?<=www)\./g, (mark) => `&#${mark.codePointAt(0)};`);
 }
 
 function markdownOf({ title, rows, place }: Section): string {
