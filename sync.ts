@@ -2685,8 +2685,7 @@ function warningsOf(findings: Findings): string[] {
   const [home, better] = [books.currency, adviseCurrency(books)?.currency];
   const isNobodys = guests !== "" && told("counted", "charge") === "";
   return [
-    aside &&
-      `Not included: ${aside}, not settled in ${books.currency}. Most of that would count with CURRENCY=${better}.`,
+    aside && `Not included: ${aside}, not settled in ${home}. Most of that would count with CURRENCY=${better}.`,
     bills && `Not included: ${bills}, as no charge of their customers tells a rate.`,
     isNobodys ? `Nobody gets a record: all ${guests} are without a customer. Let your checkout create customers.` : "",
   ].filter(Boolean);
