@@ -63,7 +63,10 @@ export async function bootstrap(io: Io): Promise<number> {
     log.line(`${pending} to create${hasObject ? "" : `, the object ${OBJECT} among them`}`);
     if (remedy !== undefined) throw new RunError(`${remedy} Attio cannot change that.`);
     if (settings.isDryRun) log.line("dry run: nothing was created");
-    const after = settings.isDryRun || pending === 0 ? before : await makeAll(attio, before, settings, log);
+    const after =
+      settings.isDryRun || pending === 0
+        ? before
+        : await makeAll({ ...attio, cutsInFlight: false }, before, settings, log);
     if (after === undefined) return 1;
     const faults = after.differences.filter(({ fault }) => !settings.isDryRun || !MENDABLE.includes(fault));
     for (const fault of faults) log.error(explain(fault));

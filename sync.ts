@@ -8,9 +8,9 @@
 // Run:   node sync.ts [--dry-run] [--update-only] [--force] [--verbose]       (--help lists options and settings)
 // Exit:  0 all good · 1 the run or a record failed · 2 wrong usage or settings, nothing was requested
 //
-// To trust a number, read Shapes to Plan (1,188 lines), which touch no network, clock or environment. To trust that
-// nothing was missed, read `readList` (45 lines). To trust it with your keys, read HTTP (356 lines) and `assertRecord`
-// (25 lines), the one function that writes records. A section uses only sections above it.
+// To trust a number, read Shapes to Plan (1,190 lines), which touch no network, clock or environment. To trust that
+// nothing was missed, read `readList` (45 lines). To trust it with your keys, read HTTP (357 lines) and `assertRecord`
+// (26 lines), the one function that writes records. A section uses only sections above it.
 
 import { appendFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
@@ -197,7 +197,8 @@ function readProductSlugs(json: string, faults: string[]): ReadonlyMap<string, s
     faults.push(`PRODUCT_SLUGS is not JSON such as {"prod_ABC123":"spend_pro"}${whereJsonBreaks(json)}.`);
   const slugs = new Map<string, string>();
   for (const [productId, slug] of [...Object.entries(PRODUCT_SLUGS), ...Object.entries(given ?? {})]) {
-    const what = `PRODUCT_SLUGS gives ${quoted(productId)} the slug ${quoted(String(slug))}`;
+    const said = typeof slug === "string" ? slug : JSON.stringify(slug);
+    const what = `PRODUCT_SLUGS gives ${quoted(productId)} the slug ${quoted(said)}`;
     if (productId.startsWith("price_")) faults.push(`${what}: expected a product's id (prod_…), not a price's.`);
     else if (typeof slug === "string" && SLUG_PATTERN.test(slug)) slugs.set(productId, slug);
     else faults.push(`${what}: expected spend_ and then a-z, 0-9 or _.`);
@@ -242,11 +243,15 @@ function withoutCommands(outside: string): string {
   return line.replaceAll("::", ": :").replaceAll("##[", "## [");
 }
 
-const KEY_LIKE = /\b(sk|rk|pk|rkcs)_\w+|[\w-]{40,}/g;
+const KEY_LIKE = /\b(sk|rk|pk|rkcs|whsec)_\w+|[\w-]{40,}/g;
 
 /** What a person typed, quoted back; what may be a key by mistake is not. */
 function quoted(typed: string): string {
-  return `"${oneLine(typed).replace(KEY_LIKE, "(looks like a key)").slice(0, 60)}"`;
+  const isBroken = /\b(sk|rk|pk|rkcs)_(live|test)_/.test(typed) && /[\p{Cc}\p{Cf}]/u.test(typed.trim());
+  const hidden = oneLine(typed)
+    .replace(KEY_LIKE, "(looks like a key)")
+    .replace(/\/\/[^/@]*@/, "//(secret)@");
+  return isBroken ? '"(looks like a key)"' : `"${hidden.slice(0, 60)}"`;
 }
 
 export type Json = Readonly<Record<string, unknown>>;
@@ -918,20 +923,21 @@ function unallocatedMinor(ledger: Ledger): Minor {
 }
 
 /**
- * The CURRENCY that would count most of what is set aside, and whether more is set aside than counted: in money, at the
- * rates of the account's own charges; by number where Stripe settles no charge of one currency in the other.
+ * The CURRENCY that would count most of what is set aside, and whether that is more than what is counted: in money, at
+ * the rates of the account's own charges; by number where Stripe settles no charge of one currency in the other.
  */
 function adviseCurrency(books: Books): { readonly currency: string; readonly isMost: boolean } | undefined {
   const others = [...books.elsewhere].filter(([, { setAside }]) => setAside.count > 0);
-  const [first] = others.toSorted(([a, x], [b, y]) => y.setAside.count - x.setAside.count || (a < b ? -1 : 1));
-  if (first === undefined) return undefined;
   const hasRates = others.every(([, { homeSettled }]) => homeSettled.amount > 0);
-  const sizeOf = (tally: Tally): Minor => (hasRates ? tally.amount : minor(tally.count));
-  const aside = others.map(([, { setAside, home, homeSettled }]) =>
-    hasRates ? scaleMinor(setAside.amount, home.amount, homeSettled.amount) : sizeOf(setAside),
-  );
-  const counted = [...books.bridge.values()].map(({ countedAs }) => sizeOf(countedAs));
-  return { currency: first[0], isMost: sumMinor(aside) > sumMinor(counted) };
+  const sized = others.map(([currency, { setAside, home, homeSettled }]) => {
+    const amount = hasRates ? scaleMinor(setAside.amount, home.amount, homeSettled.amount) : setAside.count;
+    return { currency, amount };
+  });
+  const [best] = sized.toSorted((x, y) => y.amount - x.amount || (x.currency < y.currency ? -1 : 1));
+  if (best === undefined) return undefined;
+  const lines = [...books.bridge.values()];
+  const counted = lines.reduce((sum, { countedAs }) => sum + (hasRates ? countedAs.amount : countedAs.count), 0);
+  return { currency: best.currency, isMost: best.amount > counted };
 }
 
 export const STATUSES = [
@@ -1042,7 +1048,7 @@ function sharedCoupons({ discounts }: Subscription, customerDiscount: string | n
 
 /** The coupons that a subscription's worth depends on; "" is one of which the page has the discount's id only. */
 function couponIdsOf(subscription: Subscription, customerDiscount: string | null): string[] {
-  if (!["counted", "paused"].includes(countsAs(subscription))) return [];
+  if (countsAs(subscription) !== "counted") return [];
   const ofItems = subscription.items.data.flatMap(({ discounts }) => discounts);
   return [...ofItems, ...sharedCoupons(subscription, customerDiscount)];
 }
@@ -1104,6 +1110,8 @@ export function closeSubscriptions(
     const explained = subscriptions.map((one) => explainSubscription(one, worth));
     const reason = explained.find((one) => one.counts === "counted" && one.reason !== undefined)?.reason;
     if (reason !== undefined) untold.set(reason, (untold.get(reason) ?? 0) + 1);
+    for (const { counts, items } of explained)
+      if (counts === "trial") addTo(mrr.trials, sumMinor(items.map(({ listMinor }) => listMinor)));
     const told = reason === undefined ? explained.filter((one) => one.reason === undefined) : [];
     const net = sumMinor(told.map((one) => enterWorth(mrr, one)));
     mrr.net = addMinor(mrr.net, net);
@@ -1121,7 +1129,6 @@ function enterWorth(
 ): Minor {
   const net = sumMinor(items.map(({ mrrMinor }) => mrrMinor));
   const list = sumMinor(items.map(({ listMinor }) => listMinor));
-  if (counts === "trial") addTo(mrr.trials, net);
   if (counts === "trial") return ZERO;
   mrr.list = addMinor(mrr.list, list);
   mrr.coupons = minor(mrr.coupons + list - net);
@@ -1731,7 +1738,7 @@ function retryWaitMs({ headers }: Failure, tries: number, clock: Clock): number 
   const told = headers.get("retry-after") ?? "";
   // A date is measured by the server's own clock, where it shows one. It is exact to the second: hence the jitter.
   const serverNow = Date.parse(headers.get("date") ?? "") || clock.now();
-  const toldMs = /^\d+$/.test(told) ? Number(told) * 1000 : Date.parse(told) - serverNow;
+  const toldMs = /^\d+(\.\d+)?$/.test(told) ? Number(told) * 1000 : Date.parse(told) - serverNow;
   const backoffMs = SHORTEST_WAIT_MS * 2 ** (tries - 1) * (0.5 + clock.random());
   const waitMs = Number.isNaN(toldMs) ? backoffMs : toldMs + 100 * clock.random();
   return Math.min(LONGEST_WAIT_MS, Math.max(SHORTEST_WAIT_MS, waitMs));
@@ -1765,6 +1772,7 @@ async function requestAs<T>(service: Service, call: Call, read: (json: Json) => 
     failure = { ...answer, isUnsure: answer.isUnsure || failure?.isUnsure === true };
     let reason = retryReason(failure);
     if (failure.status === 401 && (await service.isKeyActive?.()) === true) reason = "401, though the key is active";
+    if (service.cutsInFlight) stop.throwIfAborted();
     const isCrowded = failure.status === 429;
     tries += isCrowded ? 0 : 1;
     const isOver = isCrowded ? clock.elapsed() >= patienceEnds : tries > TRIES;
@@ -2186,9 +2194,9 @@ export async function readAttioKey(attio: Service, needed: readonly string[]) {
   const granted = [...scopes, ...scopes.map((name) => name.replace(/:read-write$/, ":read"))];
   const lacking = needed.filter((name) => !granted.includes(name));
   const where = `in ${ATTIO_KEYS_PAGE}.`;
-  const inactive = `ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create one ${where} [GET /v2/self]`;
+  const dead = `ATTIO_API_KEY is not active: revoked, mistyped or deleted. Create a new one ${where} [GET /v2/self]`;
   const problems = lacking.map((name) => `ATTIO_API_KEY lacks the scope ${name}. Grant it ${where}`);
-  return { scopes, workspace: oneLine(workspace_name ?? ""), problems: active ? problems : [inactive] };
+  return { scopes, workspace: oneLine(workspace_name ?? ""), problems: active ? problems : [dead] };
 }
 
 const OBJECT_NAME = shape({ id: shape({ object_id: text }), api_slug: maybe(text) });
@@ -2408,6 +2416,7 @@ export async function assertRecord(attio: Service, values: ReadonlyMap<string, s
     // A conflict: another run created the record between our reading and our write. Now it is there to be found.
     if (!mayLackLink && error.code !== "uniqueness_conflict") throw error;
     await assert(mayLackLink ? given.filter(({ target }) => target === undefined) : given).catch((later: unknown) => {
+      if (later instanceof StoppedError) throw error; // all that is known is how the first one ended
       if (later instanceof ApiError && error.mayHaveTakenEffect) Object.assign(later, { mayHaveTakenEffect: true });
       throw later;
     });
@@ -2573,8 +2582,10 @@ function bridgeSections(findings: Findings): Section[] {
   return [...terms, { title: "Charges in other currencies, counted as Stripe settled them", rows: others }];
 }
 
+/** Where others read it, the sum of one would be one customer's amount. */
 function tallyRow(label: string, { count, amount: sum }: Tally, findings: Findings, currency?: string) {
-  return { label, count, amount: shownAmount(sum, findings, currency) };
+  const isOnes = findings.settings.isCi && count === 1;
+  return { label, count, amount: isOnes ? "" : shownAmount(sum, findings, currency) };
 }
 
 /** What the total consists of, with bars: no pie could show a part below 0. */
@@ -2599,7 +2610,7 @@ function mrrRows(findings: Findings, { mrrWithoutRecord }: Plan): Row[] {
   return [
     ...(findings.settings.showsAmounts && running.size > 0 ? way : []),
     tallyRow("· scheduled to end", mrr.ending, findings),
-    tallyRow("· trials", mrr.trials, findings),
+    { ...tallyRow("· trials", mrr.trials, findings), remark: "at list price" },
     ...[...untold].map(([why, count]) => ({ label: `· cannot be told: ${why}`, count, remark: "customers" })),
     tallyRow("· no record", mrrWithoutRecord, findings),
   ];
@@ -2610,7 +2621,8 @@ function planRows({ settings, crm, people }: Findings, { changes, counts, leftAl
   const alone = changes.filter(({ afterMinor, hasPerson }) => afterMinor > 0 && !hasPerson);
   alone.sort((a, b) => b.afterMinor - a.afterMinor);
   const share = (100 * sumMinor(alone.map(({ afterMinor }) => afterMinor))) / totalMinor;
-  const amount = settings.showsAmounts ? `${share.toFixed(1)} % of revenue` : "";
+  const isShown = settings.showsAmounts && !(settings.isCi && alone.length === 1);
+  const amount = isShown ? `${share.toFixed(1)} % of revenue` : "";
   return [
     { label: "create", count: counts.create },
     { label: "update", count: counts.update },
@@ -2712,7 +2724,7 @@ function cellsOf({ label, count, amount = "", remark = "" }: Row) {
 function logLines({ title, rows }: Section): string[] {
   const cells = rows.map(cellsOf);
   const inColumns = cells.filter((row) => row.slice(1).some(Boolean)); // a label alone may be longer
-  const width = (at: 0 | 1 | 2): number => Math.max(0, ...inColumns.map((row) => row[at].length));
+  const width = (at: 0 | 1 | 2): number => inColumns.reduce((most, row) => Math.max(most, row[at].length), 0);
   const [first, second, third] = [width(0), width(1), width(2)];
   const lines = cells.flatMap(([label, count, amount, remark]) => {
     const columns = [label.padEnd(first), count.padStart(second), amount.padStart(third)].filter(Boolean);
@@ -2964,7 +2976,7 @@ async function applyPlan(attio: Service, plan: Plan, log: Log): Promise<Applied>
   log.follow(() => `writing  ${log.written} of ${writes.length} records written`);
   const write = async ({ customerId, outcome, values }: Change): Promise<void> => {
     const isWhole = await assertRecord(attio, values);
-    const without = `${oneLine(customerId)} was written without its person: it was deleted meanwhile.`;
+    const without = `${oneLine(customerId)} was written without its links: one was deleted meanwhile.`;
     if (!isWhole) log.warn(`${without} The next run looks again.`);
     done[outcome === "create" ? "created" : outcome === "update" ? "updated" : "refreshed"] += 1;
     log.written += 1;
@@ -3047,9 +3059,11 @@ async function createPeople(attio: Service, newcomers: Newcomer[], known: Findin
     if (person !== undefined) people.set(address, person);
     if (person?.isNew === true) created += 1;
   };
-  const ending = await writeEach(attio, newcomers, create, ({ customerId }, { message }) =>
-    log.warn(`${oneLine(customerId)} gets no person: none could be created. ${message}`),
-  );
+  const ending = await writeEach(attio, newcomers, create, ({ customerId }, error) => {
+    const isUnsure = error instanceof ApiError && error.mayHaveTakenEffect;
+    const what = isUnsure ? "one may have been created, and is linked tomorrow" : "none could be created";
+    log.warn(`${oneLine(customerId)} gets no person: ${what}. ${error.message}`);
+  });
   log.endProgress();
   if (ending !== "") log.warn(`${ending}: ${created} of ${newcomers.length} people were created.`);
   return { people, created };
@@ -3105,16 +3119,18 @@ async function readServices(run: Job, place: Awaited<ReturnType<typeof check>>):
 async function readAll({ settings, log, io, stripe, attio }: Job, spendSlugs: readonly string[]) {
   const crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 };
   const found = noPeople();
-  const asked = new Set<string>();
+  const asked = new Set<string>(); // ids and addresses
   const queue: string[] = [];
   const crew = createCrew(Infinity);
   const send = async (): Promise<void> => void (await lookUpPeople(attio, queue.splice(0), found));
   const ask = ({ books, customers }: SoFar, customerIds: Iterable<string>): void => {
     for (const customerId of customerIds) {
+      if (asked.has(customerId)) continue;
+      if (!getsRecord(ledgerOf(books, customerId), crm.records.get(customerId))) continue;
       const address = addressOf(customers.get(customerId));
-      if (asked.has(address) || !getsRecord(ledgerOf(books, customerId), crm.records.get(customerId))) continue;
-      asked.add(address);
-      if (queue.push(address) === FILTER_BATCH) crew.add(send);
+      const isNew = !asked.has(address);
+      asked.add(customerId).add(address);
+      if (isNew && queue.push(address) === FILTER_BATCH) crew.add(send);
     }
   };
   const startedAt = io.clock.elapsed();
@@ -3174,10 +3190,10 @@ async function apply({ attio, io, log }: Job, findings: Findings, plan: Plan): P
 }
 
 /** What is said of a plan that is not applied: by a dry run what a live one would do, by a braked one that none was. */
-function applyNothing({ counts }: Plan, isDry: boolean): Applied {
-  const { create, update, refresh, unchanged } = isDry ? counts : { ...counts, create: 0, update: 0, refresh: 0 };
+function applyNothing({ counts }: Plan, { isDryRun }: Settings, isStopped: boolean): Applied {
+  const { create, update, refresh, unchanged } = isStopped ? { ...counts, create: 0, update: 0, refresh: 0 } : counts;
   const done = { created: create, updated: update, refreshed: refresh, unchanged, failed: 0 };
-  return { done, isGood: isDry, notes: isDry ? ["dry run: nothing was written"] : [] };
+  return { done, isGood: !isStopped, notes: isDryRun ? ["dry run: nothing was written"] : [] };
 }
 
 /** Step 7. The step summary has all that `--verbose` would say. */
@@ -3213,7 +3229,7 @@ export async function main(io: Io): Promise<number> {
     report(run, findings, plan);
     const isStopped = isBraked(run, findings, plan);
     const isApplied = !isStopped && !settings.isDryRun;
-    const applied = isApplied ? await apply(run, findings, plan) : applyNothing(plan, !isStopped);
+    const applied = isApplied ? await apply(run, findings, plan) : applyNothing(plan, settings, isStopped);
     sumUp(run, findings, plan, applied);
     return applied.isGood ? 0 : 1;
   });

@@ -106,7 +106,7 @@ describe("faults that stay, while writing", () => {
     const run = await world.run("sync");
 
     assert.deepEqual([run.code, summaryOf(run).created], [0, 2], run.all);
-    assert.match(run.err, new RegExp(`${payerId(0)} was written without its person`));
+    assert.match(run.err, new RegExp(`${payerId(0)} was written without its links`));
     const { total_revenue, person } = recordOf(world, payerId(0));
     assert.deepEqual([total_revenue, person], ["10", null]);
     const again = world.attio.addPerson({ emailAddresses: ["payer0@example.com"] });

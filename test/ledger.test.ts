@@ -322,7 +322,8 @@ describe("the CURRENCY that is advised", () => {
     ["for 499.90 beside 500.00", [homeAtHalf, [10, 4999, "eur", "gbp"]], "would count with CURRENCY=gbp"],
     ["for 500.10 beside 500.00", [homeAtHalf, [10, 5001, "eur", "gbp"]], "Set CURRENCY=gbp"],
     ["by number without a rate, 5 to 5", [[5, 100, "usd", "usd"], [5, 900, "eur", "eur"]], "would count with CURRENCY=eur"],
-    ["by number with a rate for one only", [homeAtHalf, [1, 9, "eur", "gbp"], [1, 9, "chf", "chf"]], "Set CURRENCY=chf"],
+    ["by number with a rate for one only", [homeAtHalf, [1, 9, "eur", "gbp"], [1, 9, "chf", "chf"]], "would count with CURRENCY=chf"],
+    ["by one currency, not by all others together", [[4, 100, "usd", "usd"], [3, 100, "eur", "eur"], [3, 100, "gbp", "gbp"]], "would count with CURRENCY=eur"],
     ["by number without a rate, 6 to 5", [[5, 900, "usd", "usd"], [6, 100, "eur", "eur"]], "Set CURRENCY=eur"],
   ]; // prettier-ignore
   for (const [why, paid, advice] of CASES)

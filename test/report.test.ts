@@ -229,7 +229,7 @@ describe("the report", () => {
       "- paused |  | 7.00 usd",
       "= mrr |  | 59.50 usd",
       "· scheduled to end | 1 | 12.00 usd",
-      "· trials | 1 | 3.00 usd",
+      "· trials | 1 | 3.00 usd | at list price",
       "· cannot be told: tiered | 1 |  | customers",
       "· no record | 1 | 23.00 usd",
     ]],

@@ -482,7 +482,7 @@ describe("sync: the brake", () => {
       assert.deepEqual([dry.code, live.code, isWritten], [1, 1, false]);
       assert.match(live.err, new RegExp(`before the first write\\. .*${message}.*\\nNothing was written\\.\\n$`));
       assert.deepEqual(summaryOf(live), { ...NOTHING, unchanged: summaryOf(live).unchanged });
-      assert.match(all, new RegExp(`\\nPlan\\n[^]+${message}[^]+\\ndone: `));
+      assert.match(all, new RegExp(`\\nPlan\\n[^]+${message}[^]+\\ndone: .+, dry run: nothing was written\\)\\n$`));
       assert.deepEqual([forced.code, writesOf(world.attio).length > 0], [isForceable ? 0 : 1, isForceable]);
       assert.match(forced.err, isForceable ? /Going on because of --force\./ : /--force does not help here/);
     });
