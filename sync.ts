@@ -1506,18 +1506,16 @@ function opensAt({ lastAt, gapMs }: Lane): number {
 
 /**
  * Gives those in line the turns that are due, by the rank of their lanes; but every lane has a turn a second. Returns
- * how long to sleep until the next may be due; undefined once nobody waits.
+ * when the next is due; Infinity once nobody waits.
  */
-function giveTurns(lanes: readonly Lane[], together: Lane, now: number): number | undefined {
+function giveTurns(lanes: readonly Lane[], together: Lane, now: number): number {
   const rankOf = ({ lastAt, rank }: Lane): number => (now - lastAt > 1000 ? -1 : rank);
   for (;;) {
     const inLine = lanes.filter(({ waiting }) => waiting.length > 0);
-    if (inLine.length === 0) return undefined;
-    if (opensAt(together) > now) return opensAt(together) - now;
     const due = inLine.filter((one) => opensAt(one) <= now);
     const [next] = due.toSorted((a, b) => rankOf(a) - rankOf(b) || a.lastAt - b.lastAt);
-    // Who comes meanwhile may be due before those in line: no sleep is longer than the gap between any two.
-    if (next === undefined) return Math.min(together.gapMs, ...inLine.map((one) => opensAt(one) - now));
+    if (next === undefined || opensAt(together) > now)
+      return Math.max(opensAt(together), Math.min(...inLine.map(opensAt)));
     // A timer wakes a little late: less than one gap late keeps the rhythm, so that the rate is the one asked for.
     for (const one of [together, next]) one.lastAt = now - opensAt(one) < one.gapMs ? opensAt(one) : now;
     next.waiting.shift()?.resolve();
@@ -1534,22 +1532,24 @@ export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, 
   const laneOf = (name: string): Lane =>
     valueAt(lanes, name, () => openLane(lane(name), [...first, name].indexOf(name)));
   let pausedUntil = 0;
-  let isServing = false;
-  const give = (): number | undefined => {
+  let alarmAt = Infinity;
+  const give = (): number => {
     const now = clock.elapsed();
-    return pausedUntil > now ? pausedUntil - now : giveTurns([...lanes.values()], together, now);
+    return pausedUntil > now ? pausedUntil : giveTurns([...lanes.values()], together, now);
   };
 
-  /** One timer for all who wait: many would cost more than the work. */
+  /** One timer for all who wait, but for a turn that is due before: many would cost more than the work. */
   async function serve(): Promise<void> {
-    if (isServing) return void give();
-    isServing = true;
     try {
-      for (let ms = give(); ms !== undefined; ms = give()) await clock.sleep(ms, stop);
+      for (let at = give(); at < alarmAt; at = give()) {
+        alarmAt = at;
+        await clock.sleep(at - clock.elapsed(), stop);
+        if (alarmAt === at) alarmAt = Infinity;
+      }
     } catch (reason) {
+      alarmAt = Infinity;
       for (const { waiting } of lanes.values()) for (const turn of waiting.splice(0)) turn.reject(reason);
     }
-    isServing = false;
   }
 
   return {
