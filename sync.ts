@@ -2430,7 +2430,7 @@ export async function assertRecord(attio: Service, values: ReadonlyMap<string, s
  */
 export const noPeople = () => ({ people: new Map<string, Person | null>(), refused: 0, answered: 0 });
 
-/** Looks up who has each of a hundred addresses (exact, trimmed, lower-cased). Throws if all look-ups are refused. */
+/** Looks up who has each address (exact, trimmed, lower-cased), a hundred a request. Throws if all are refused. */
 export async function lookUpPeople(attio: Service, addresses: Iterable<string>, found = noPeople()) {
   const wanted = new Set([...addresses].filter((address) => /^[^\s@]+@[^\s@]+$/.test(address)));
   const take = (person: AttioRecord): void => takePerson(person, wanted, found.people);
@@ -2452,7 +2452,8 @@ export async function lookUpPeople(attio: Service, addresses: Iterable<string>, 
       refusal = error;
     }
   };
-  if (wanted.size > 0) await lookUp([...wanted]);
+  const tasks = [...batches([...wanted], FILTER_BATCH)].map((batch) => () => lookUp(batch));
+  await createCrew(READ_WORKERS, tasks).done();
   if (refusal !== undefined && found.answered === 0 && found.refused > 10) throw refusal;
   return found.people;
 }
@@ -2908,7 +2909,7 @@ type SoFar = { readonly books: Books; readonly customers: ReadonlyMap<string, Cu
 type Whose = {
   readonly customer?: string;
   readonly onFound: (object: Found) => void;
-  readonly onCustomers?: (read: SoFar) => void;
+  readonly onCustomers?: (read: SoFar) => Promise<void>;
   readonly warn: (line: string) => void;
 };
 
@@ -3113,52 +3114,31 @@ async function readServices(run: Job, place: Awaited<ReturnType<typeof check>>):
 }
 
 /**
- * Reads both services. Who the payers are is asked while charges are still being read, once customers and records are
- * known: each address once, a hundred a request.
+ * Reads both services. Who the payers are is asked once customers and records are known, while charges are still being
+ * read; at the end, of those who came since. Each address once.
  */
 async function readAll({ settings, log, io, stripe, attio }: Job, spendSlugs: readonly string[]) {
-  const crm: Crm = { records: new Map(), duplicates: new Map(), withoutKey: 0 };
   const found = noPeople();
-  const asked = new Set<string>(); // ids and addresses
-  const queue: string[] = [];
-  const crew = createCrew(Infinity);
-  const send = async (): Promise<void> => void (await lookUpPeople(attio, queue.splice(0), found));
-  const ask = ({ books, customers }: SoFar, customerIds: Iterable<string>): void => {
-    for (const customerId of customerIds) {
-      if (asked.has(customerId)) continue;
-      if (!getsRecord(ledgerOf(books, customerId), crm.records.get(customerId))) continue;
-      const address = addressOf(customers.get(customerId));
-      const isNew = !asked.has(address);
-      asked.add(customerId).add(address);
-      if (isNew && queue.push(address) === FILTER_BATCH) crew.add(send);
-    }
-  };
+  const asked = new Set<string>();
   const startedAt = io.clock.elapsed();
   let rows = 0;
   log.follow(() => {
     const rate = (1000 * rows) / Math.max(1, io.clock.elapsed() - startedAt);
     return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
   });
-  const crmRead = readCrm(attio, { spendSlugs, currency: settings.currency }, undefined, crm);
-  let known: SoFar | undefined;
-  const onFound = (object: Found): void => {
-    rows += 1;
-    if (known && "amount_captured" in object && object.customer !== null) ask(known, [object.customer]);
+  const crmRead = readCrm(attio, { spendSlugs, currency: settings.currency });
+  const ask = async ({ books, customers }: SoFar): Promise<void> => {
+    const { records } = await crmRead;
+    const payers = [...books.ledgers.values()].filter((one) => getsRecord(one, records.get(one.customerId)));
+    const addresses = new Set(payers.map(({ customerId }) => addressOf(customers.get(customerId)))).difference(asked);
+    for (const address of addresses) asked.add(address);
+    await lookUpPeople(attio, addresses, found);
   };
-  const askAll = async (read: SoFar): Promise<void> => {
-    await crmRead;
-    known = read;
-    ask(read, read.books.ledgers.keys());
-  };
-  const onCustomers = (read: SoFar): void => crew.add(() => askAll(read));
-  const reading = readBooks(stripe, settings, { onFound, onCustomers, warn: log.warn });
-  crew.add(async () => {
-    const [all] = await Promise.all([reading, crmRead]);
-    await askAll(all);
-    await send();
-  });
-  await crew.done();
-  return { ...(await reading), crm, found };
+  const onFound = (): void => void (rows += 1);
+  const reading = readBooks(stripe, settings, { onFound, onCustomers: ask, warn: log.warn });
+  const [read, crm] = await Promise.all([reading, crmRead]);
+  await ask(read);
+  return { ...read, crm, found };
 }
 
 /** Step 3. */

@@ -436,7 +436,8 @@ describe("sync: what is asked of the services", () => {
     for (let n = 1; n <= 3_000; n += 1)
       account.charges.push({ ...first, id: `ch_old_${n}`, created: first.created - 1_000 - n });
     const world = await aNewWorld(t, { account });
-    world.stripe.faultRules.push(({ path }) => (path === "/v1/charges" ? stripeFaults.slow(100) : undefined));
+    const slow = new Map(Object.entries({ "/v1/charges": 100, "/v1/customers": 300 }));
+    world.stripe.faultRules.push(({ path }) => (slow.has(path) ? stripeFaults.slow(slow.get(path) ?? 0) : undefined));
 
     const run = await world.run("sync", ["--dry-run"]);
 
