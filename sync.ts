@@ -142,12 +142,8 @@ function readBase(reading: Reading, name: string, origin: string): string {
   const url = URL.canParse(given) ? new URL(given) : undefined;
   const isOrigin = url !== undefined && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
   const isLoopback = isOrigin && LOOPBACK_HOSTS.includes(url.hostname);
-  expect(
-    reading,
-    name,
-    given === "" || isLoopback,
-    "loopback, such as http://127.0.0.1:4242, as no other host gets a key",
-  );
+  const expected = "loopback, such as http://127.0.0.1:4242, as no other host gets a key";
+  expect(reading, name, given === "" || isLoopback, expected);
   if (isLoopback) reading.warnings.push(`${name} is set: requests go to ${url.origin}`);
   return isLoopback ? url.origin : origin;
 }
@@ -208,21 +204,12 @@ function readProductSlugs(json: string, faults: string[]): ReadonlyMap<string, s
 
 /** Where text stops being a JSON object from text to text, with what stands there; the usual slips by name. */
 function whereJsonBreaks(json: string): string {
-  let at = 0;
-  const take = (token: RegExp): boolean => {
-    token.lastIndex = at;
-    const isThere = token.test(json);
-    if (isThere) at = token.lastIndex;
-    return isThere;
-  };
-  const quotedText = /\s*"(?:[^"\\]|\\.)*"\s*/y;
-  let hasComma = false;
-  if (take(/\s*\{\s*/y))
-    do hasComma = take(quotedText) && take(/:\s*/y) && take(quotedText) && take(/,\s*/y);
-    while (hasComma && json[at] !== "}");
-  if (!hasComma) take(/\}\s*/y);
+  const word = String.raw`\s*"(?:[^"\\]|\\.)*"\s*`;
+  const pairs = `(?:${word}:${word},)*(?:${word}(?::(?:${word}\\}?)?)?)?`;
+  const [sound = ""] = new RegExp(`^\\s*(?:\\{(?:\\s*\\}|${pairs})\\s*)?`).exec(json) ?? [];
+  const at = sound.length;
   const curly = /[“”„«»‘’]/.test(json[at] ?? "") ? ', a curly quote, where only " will do' : "";
-  const comma = hasComma ? ", after a comma too many" : "";
+  const comma = json[at] === "}" && sound.trimEnd().endsWith(",") ? ", after a comma too many" : "";
   const hidden = json.replace(KEY_LIKE, (key) => "•".repeat(key.length));
   const around = quoted(hidden.slice(Math.max(0, at - 20), at + 20));
   return `: it breaks at character ${at + 1}, in ${around}${curly}${comma}`;
@@ -230,17 +217,12 @@ function whereJsonBreaks(json: string): string {
 
 /**
  * Text from outside, safe to print: one line, no control or direction characters, nothing that GitHub's runner takes
- * for a command (`::error::`, `##[error]`), at most 300 characters.
+ * for a command (`::error::`, `##[error]`), and not too long.
  */
-export function oneLine(outside: string): string {
-  const line = withoutCommands(outside).trim();
-  return line.length > 300 ? `${line.slice(0, 300)}…` : line;
-}
-
-/** The same at any length. */
-function withoutCommands(outside: string): string {
-  const line = outside.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ");
-  return line.replaceAll("::", ": :").replaceAll("##[", "## [");
+export function oneLine(outside: string, longest = 300): string {
+  const plain = outside.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ");
+  const line = plain.replaceAll("::", ": :").replaceAll("##[", "## [").trimEnd();
+  return line.length > longest ? `${line.slice(0, longest)}…` : line;
 }
 
 const KEY_LIKE = /\b(sk|rk|pk|rkcs|whsec)_\w+|[\w-]{40,}/g;
@@ -1655,7 +1637,9 @@ export class ApiError extends RunError {
     this.status = status;
     this.code = code;
     this.fields = fields;
-    this.options = faults.flatMap(({ options }) => (Array.isArray(options) ? options.map(String).map(oneLine) : []));
+    this.options = faults.flatMap(({ options }) =>
+      Array.isArray(options) ? options.map((one) => oneLine(String(one))) : [],
+    );
     this.mayHaveTakenEffect = isUnsure;
   }
 
@@ -2718,7 +2702,7 @@ function changeSection({ settings, books }: Findings, plan: Plan): Section {
 }
 
 function cellsOf({ label, count, amount = "", remark = "" }: Row) {
-  return [withoutCommands(label), String(count ?? ""), withoutCommands(amount), withoutCommands(remark)] as const;
+  return [oneLine(label, Infinity), String(count ?? ""), oneLine(amount, Infinity), oneLine(remark, Infinity)] as const;
 }
 
 /** A section as lines of text, in columns; a remark that is too long for its line goes on below. */
@@ -2733,14 +2717,12 @@ function logLines({ title, rows }: Section): string[] {
     const parts = remark.match(new RegExp(`.{1,${Math.max(30, WIDTH - start.length)}}(?: |$)|\\S+`, "g")) ?? [""];
     return parts.map((part, at) => `${at === 0 ? start : " ".repeat(start.length)}${part}`.trimEnd());
   });
-  return [withoutCommands(title), ...lines, ""];
+  return [oneLine(title, Infinity), ...lines, ""];
 }
 
 /** Text for Markdown: nothing in it can end a table cell, start a tag, a link or a mention. */
 function markdown(cell: string): string {
-  return withoutCommands(cell)
-    .trim()
-    .replace(/[\\`*_{}[\]<>#|~@&:]|(?<=www)\./g, (mark) => `&#${mark.codePointAt(0)};`);
+  return oneLine(cell, Infinity).replace(/[\\`*_{}[\]<>#|~@&:]|(?<=www)\./g, (mark) => `&#${mark.codePointAt(0)};`);
 }
 
 function markdownOf({ title, rows, place }: Section): string {
