@@ -435,6 +435,9 @@ export type Invoice = ReadBy<typeof INVOICE>;
 export type Customer = Omit<ReadBy<typeof CUSTOMER>, "created">;
 export type Subscription = ReadBy<typeof SUBSCRIPTION>;
 export type Coupon = ReadBy<typeof COUPON>;
+type Customers = ReadonlyMap<string, Customer>;
+/** By id; undefined, or missing, where one could not be read. */
+type Coupons = ReadonlyMap<string, Coupon | undefined>;
 type Item = ReadBy<typeof ITEM>;
 export type Product = ReadBy<typeof PRODUCT>;
 
@@ -724,9 +727,8 @@ function noTally(): Tally {
   return { count: 0, amount: ZERO };
 }
 
-/** What Stripe settled in another currency: what is set aside, and charges in the account's own, for a rate. */
-function openElsewhere() {
-  return { setAside: noTally(), home: noTally(), homeSettled: noTally() };
+function openTallies<K extends string>(...kinds: readonly K[]) {
+  return Object.fromEntries(kinds.map((kind) => [kind, noTally()])) as Record<K, Tally>;
 }
 
 /** All that is summed while reading. Sums, not objects (but for invoices in other currencies): it stays small. */
@@ -744,8 +746,8 @@ export function openBooks({ currency, productSlugs }: Pick<Settings, "currency" 
     /** What went to `spend_other` unasked, by product id or reason. */
     fallback: new Map<string, Minor>(),
     counts: { charges: 0, invoices: 0, longInvoices: 0, paidLater: 0, subscriptions: 0 },
-    /** By the currency that Stripe settled in. */
-    elsewhere: new Map<string, ReturnType<typeof openElsewhere>>(),
+    /** By another currency that Stripe settled in: what is set aside; and charges in the account's own, for a rate. */
+    elsewhere: new Map<string, Record<"setAside" | "home" | "homeSettled", Tally>>(),
     /** Invoices in other currencies, until their customer's rate is known. */
     foreignBills: [] as Bill[],
     /** By customer, the subscription that decides the status, and those that say what the customer pays now. */
@@ -753,7 +755,7 @@ export function openBooks({ currency, productSlugs }: Pick<Settings, "currency" 
     running: new Map<string, Subscription[]>(),
     paysNow: new Map<string, PaysNow>(),
     /** A month: list − coupons − paused = net; beside it, of subscriptions, what is scheduled to end, and trials. */
-    mrr: { list: ZERO, coupons: ZERO, paused: ZERO, net: ZERO, ending: noTally(), trials: noTally() },
+    mrr: openTallies("list", "coupons", "paused", "net", "ending", "trials"),
     /** Why `mrr` cannot be told → of how many customers. */
     untold: new Map<Untold, number>(),
   };
@@ -766,8 +768,8 @@ function valueAt<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   return value;
 }
 
-function addTo(tally: Tally, amount: number): void {
-  tally.count += 1;
+function addTo(tally: Tally, amount: number, count = 1): void {
+  tally.count += count;
   tally.amount = addMinor(tally.amount, minor(amount));
 }
 
@@ -776,9 +778,7 @@ function addAt<K>(sums: Map<K, Minor>, key: K, amount: Minor): void {
 }
 
 function bridgeLine(books: Books, currency: string): BridgeLine {
-  const make = (): BridgeLine =>
-    Object.fromEntries(BRIDGE.map(([kind]) => [kind, noTally()])) as Record<BridgeKind, Tally>;
-  return valueAt(books.bridge, currency, make);
+  return valueAt(books.bridge, currency, () => openTallies(...BRIDGE.map(([kind]) => kind)));
 }
 
 export function ledgerOf(books: Books, customerId: string): Ledger {
@@ -834,7 +834,7 @@ function noteElsewhere(books: Books, charge: Charge, { outcome, netMinor, ofMino
   const settledIn = balance?.currency ?? charge.currency;
   const isAside = outcome === "set aside";
   if (settledIn === books.currency || !(isAside || charge.currency === books.currency)) return;
-  const sums = valueAt(books.elsewhere, settledIn, openElsewhere);
+  const sums = valueAt(books.elsewhere, settledIn, () => openTallies("setAside", "home", "homeSettled"));
   if (isAside) return addTo(sums.setAside, balance ? scaleMinor(netMinor, balance.amount, ofMinor) : netMinor);
   addTo(sums.home, ofMinor);
   addTo(sums.homeSettled, balance?.amount ?? 0);
@@ -875,24 +875,22 @@ export function beyondCharges({ currencies }: Ledger): [currency: string, amount
   );
 }
 
-/** Once all charges are in: converts and splits the invoices in other currencies, then proves the bridge. */
+/**
+ * Once all charges are in: converts and splits the invoices in other currencies, and adds the bridge up from both ends.
+ * Throws `UnexpectedError` if a unit is missing: that would be a bug of ours.
+ */
 export function closeBooks(books: Books): void {
   for (const bill of books.foreignBills.splice(0)) enterBill(books, bill);
   for (const ledger of books.ledgers.values())
     for (const [currency, amount] of beyondCharges(ledger)) addTo(bridgeLine(books, currency).beyondCharges, amount);
-  proveBridge(books);
-}
 
-/** Adds the bridge up from both ends. Throws `UnexpectedError` if a unit is missing: that would be a bug of ours. */
-function proveBridge(books: Books): void {
-  const lines = [...books.bridge.values()];
   for (const [currency, line] of books.bridge) {
     const left = line.captured.amount - line.refunded.amount - line.guests.amount - line.setAside.amount;
     if (left !== line.counted.amount) throw notClosed(`in ${currency}`);
   }
   const inLedgers = sumMinor([...books.ledgers.values()].map(({ totalMinor }) => totalMinor));
-  if (inLedgers !== sumMinor(lines.map(({ countedAs }) => countedAs.amount)))
-    throw notClosed("between charges and ledgers");
+  const countedAs = sumMinor([...books.bridge.values()].map((line) => line.countedAs.amount));
+  if (inLedgers !== countedAs) throw notClosed("between charges and ledgers");
 }
 
 function notClosed(where: string): UnexpectedError {
@@ -957,10 +955,6 @@ export function addSubscription(books: Books, subscription: Subscription): void 
   if (countsAs(subscription) !== "no") valueAt(books.running, subscription.customer, () => []).push(subscription);
 }
 
-function statusOf(books: Books, customerId: string): Status {
-  return books.standings.get(customerId)?.status ?? "No Subscription";
-}
-
 /** Why it cannot be told what a subscription is worth; DECISIONS.md says of each when. */
 type Untold = "cut" | "interval" | "tiered" | "currency" | "coupon";
 const PERIODS_A_YEAR = new Map(Object.entries({ year: 1n, month: 12n, week: 52n, day: 365n }));
@@ -990,9 +984,9 @@ function monthlyMinor(amount: bigint, parts: bigint, { price: { recurring } }: I
   return scaleMinor(amount, periods, parts * 12n * BigInt(recurring?.interval_count ?? 1));
 }
 
-/** What a worth depends on beside the subscription; a coupon that could not be read is undefined, or missing. */
-type Worth = { currency: string; coupons: ReadonlyMap<string, Coupon | undefined>; customerDiscount: string | null };
-type PricedItem = { item: Item; untold: Untold | undefined; listMinor: Minor; left: bigint; couponIds: string[] };
+/** What a worth depends on beside the subscription. */
+type Worth = { currency: string; coupons: Coupons; customerDiscount: string | null };
+type PricedItem = { item: Item; listMinor: Minor; left: bigint; couponIds: string[] };
 /** What the coupons so far have left of each item's list price, a billing period: `left / parts` minor units. */
 type PeriodBill = Worth & { readonly items: PricedItem[]; parts: bigint };
 
@@ -1035,14 +1029,9 @@ function couponIdsOf(subscription: Subscription, customerDiscount: string | null
   return [...ofItems, ...sharedCoupons(subscription, customerDiscount)];
 }
 
-/** True where the discounts have to be expanded before a subscription's worth can be told. */
-function needsDiscounts(subscription: Subscription): boolean {
-  return couponIdsOf(subscription, null).includes("");
-}
-
 /**
- * What a subscription is worth a month, item by item, and when it renews or ends (unix seconds). With a `reason` its
- * worth cannot be told, and the amounts mean nothing.
+ * What a subscription is worth a month, item by item and in all, and when it renews or ends (unix seconds). With a
+ * `reason` its worth cannot be told, and the amounts mean nothing.
  */
 export function explainSubscription(subscription: Subscription, worth: Worth) {
   const { cancel_at, cancel_at_period_end, currency, items } = subscription;
@@ -1050,20 +1039,22 @@ export function explainSubscription(subscription: Subscription, worth: Worth) {
   let reason: Untold | undefined = items.has_more ? "cut" : undefined;
   for (const item of items.data) {
     const list = listPrice(item, currency, worth.currency);
-    const [untold, left] = typeof list === "string" ? [list, 0n] : [undefined, list];
-    reason ??= untold;
-    bill.items.push({ item, untold, listMinor: monthlyMinor(left, bill.parts, item), left, couponIds: [] });
+    const left = typeof list === "string" ? 0n : list;
+    if (typeof list === "string") reason ??= list;
+    bill.items.push({ item, listMinor: monthlyMinor(left, bill.parts, item), left, couponIds: [] });
   }
   for (const one of bill.items) for (const id of one.item.discounts) reason ??= takeOff(bill, [one], id);
   for (const id of sharedCoupons(subscription, worth.customerDiscount)) reason ??= takeOff(bill, bill.items, id);
   const priced = bill.items.map((one) => ({ ...one, mrrMinor: monthlyMinor(one.left, bill.parts, one.item) }));
 
   const counts = countsAs(subscription);
-  if (counts === "no") return { counts, reason, items: priced, cancelsAtUnix: undefined, renewsAtUnix: undefined };
   const ends = items.data.map((item) => item.current_period_end).toSorted((a, b) => a - b);
-  const cancelsAtUnix = cancel_at ?? (cancel_at_period_end ? ends.at(-1) : undefined);
-  const renewsAtUnix = ends.find((end) => end < (cancelsAtUnix ?? Infinity));
-  return { counts, reason, items: priced, cancelsAtUnix, renewsAtUnix };
+  const endsAtUnix = cancel_at ?? (cancel_at_period_end ? ends.at(-1) : undefined);
+  const cancelsAtUnix = counts === "no" ? undefined : endsAtUnix;
+  const renewsAtUnix = counts === "no" ? undefined : ends.find((end) => end < (endsAtUnix ?? Infinity));
+  const listMinor = sumMinor(priced.map((one) => one.listMinor));
+  const netMinor = sumMinor(priced.map((one) => one.mrrMinor));
+  return { counts, reason, items: priced, listMinor, netMinor, cancelsAtUnix, renewsAtUnix };
 }
 
 /** What a customer pays now: `mrrMinor` is undefined where it cannot be told, a time infinite where there is none. */
@@ -1071,7 +1062,7 @@ type PaysNow = { readonly mrrMinor: Minor | undefined; readonly renewsAtUnix: nu
 const PAYS_NOTHING: PaysNow = { mrrMinor: ZERO, renewsAtUnix: Infinity, cancelsAtUnix: Infinity };
 
 /** The coupons to read before the subscriptions can be closed, each once. */
-function couponsNeeded({ running }: Books, customers: ReadonlyMap<string, Customer>): string[] {
+function couponsNeeded({ running }: Books, customers: Customers): string[] {
   const ids = [...running].flatMap(([customerId, subscriptions]) =>
     subscriptions.flatMap((one) => couponIdsOf(one, customers.get(customerId)?.discount ?? null)),
   );
@@ -1082,41 +1073,29 @@ function couponsNeeded({ running }: Books, customers: ReadonlyMap<string, Custom
  * Once customers and coupons are known: what everybody pays now. Proves that list price − coupons − paused = mrr;
  * customers of whom it cannot be told are in none of the four.
  */
-export function closeSubscriptions(
-  { mrr, untold, currency, running, paysNow }: Books,
-  customers: ReadonlyMap<string, Customer>,
-  coupons: ReadonlyMap<string, Coupon | undefined>,
-): void {
+export function closeSubscriptions(books: Books, customers: Customers, coupons: Coupons): void {
+  const { mrr, untold, currency, running, paysNow } = books;
   for (const [customerId, subscriptions] of running) {
     const worth = { currency, coupons, customerDiscount: customers.get(customerId)?.discount ?? null };
     const explained = subscriptions.map((one) => explainSubscription(one, worth));
     const reason = explained.find((one) => one.counts === "counted" && one.reason !== undefined)?.reason;
     if (reason !== undefined) untold.set(reason, (untold.get(reason) ?? 0) + 1);
-    for (const { counts, items } of explained)
-      if (counts === "trial") addTo(mrr.trials, sumMinor(items.map(({ listMinor }) => listMinor)));
-    const told = reason === undefined ? explained.filter((one) => one.reason === undefined) : [];
-    const net = sumMinor(told.map((one) => enterWorth(mrr, one)));
-    mrr.net = addMinor(mrr.net, net);
+    let mrrMinor = reason === undefined ? ZERO : undefined;
+    for (const { counts, reason: own, listMinor, netMinor, cancelsAtUnix } of explained) {
+      if (counts === "trial") addTo(mrr.trials, listMinor);
+      if (counts === "trial" || own !== undefined || mrrMinor === undefined) continue;
+      addTo(mrr.list, listMinor);
+      addTo(mrr.coupons, listMinor - netMinor);
+      addTo(counts === "paused" ? mrr.paused : mrr.net, netMinor);
+      if (counts === "counted") mrrMinor = addMinor(mrrMinor, netMinor);
+      if (counts === "counted" && cancelsAtUnix !== undefined) addTo(mrr.ending, netMinor);
+    }
     const renewsAtUnix = Math.min(...explained.map((one) => one.renewsAtUnix ?? Infinity));
     const cancelsAtUnix = Math.min(...explained.map((one) => one.cancelsAtUnix ?? Infinity));
-    paysNow.set(customerId, { mrrMinor: reason === undefined ? net : undefined, renewsAtUnix, cancelsAtUnix });
+    paysNow.set(customerId, { mrrMinor, renewsAtUnix, cancelsAtUnix });
   }
-  if (mrr.list - mrr.coupons - mrr.paused !== mrr.net) throw notClosed("between list price and mrr");
-}
-
-/** Enters what can be told of one subscription. Returns what it adds to its customer's `mrr`. */
-function enterWorth(
-  mrr: Books["mrr"],
-  { counts, items, cancelsAtUnix }: ReturnType<typeof explainSubscription>,
-): Minor {
-  const net = sumMinor(items.map(({ mrrMinor }) => mrrMinor));
-  const list = sumMinor(items.map(({ listMinor }) => listMinor));
-  if (counts === "trial") return ZERO;
-  mrr.list = addMinor(mrr.list, list);
-  mrr.coupons = minor(mrr.coupons + list - net);
-  if (counts === "paused") mrr.paused = addMinor(mrr.paused, net);
-  else if (cancelsAtUnix !== undefined) addTo(mrr.ending, net);
-  return counts === "counted" ? net : ZERO;
+  if (mrr.list.amount - mrr.coupons.amount - mrr.paused.amount !== mrr.net.amount)
+    throw notClosed("between list price and mrr");
 }
 
 // ------------------------------------------------------------------ Plan ----
@@ -1203,7 +1182,7 @@ export type Person = { readonly recordId: string; readonly companyId: string | u
 export type Findings = {
   readonly settings: Settings;
   readonly books: Books;
-  readonly customers: ReadonlyMap<string, Customer>;
+  readonly customers: Customers;
   readonly crm: Crm;
   /** By address; null where it is unknown whose it is, no entry where it is nobody's. */
   readonly people: ReadonlyMap<string, Person | null>;
@@ -2591,7 +2570,7 @@ function revenueRows(findings: Findings, { columns, unallocated, totalMinor, wit
 function mrrRows(findings: Findings, { mrrWithoutRecord }: Plan): Row[] {
   const { mrr, untold, running } = findings.books;
   const terms = { "list price": mrr.list, "- coupons": mrr.coupons, "- paused": mrr.paused, "= mrr": mrr.net };
-  const way = Object.entries(terms).map(([label, sum]) => ({ label, amount: shownAmount(sum, findings) }));
+  const way = Object.entries(terms).map(([label, { amount }]) => ({ label, amount: shownAmount(amount, findings) }));
   return [
     ...(findings.settings.showsAmounts && running.size > 0 ? way : []),
     tallyRow("· scheduled to end", mrr.ending, findings),
@@ -2886,7 +2865,7 @@ export function writeStepSummary(path: string, log: Log, told: Told): void {
 /** Anything of which the books are made. */
 export type Found = Charge | Invoice | Customer | Subscription;
 /** What is read of Stripe by now. */
-type SoFar = { readonly books: Books; readonly customers: ReadonlyMap<string, Customer> };
+type SoFar = { readonly books: Books; readonly customers: Customers };
 /** Of whom to read, everybody where no customer is named; and who is told of each object, and of the last customer. */
 type Whose = {
   readonly customer?: string;
@@ -2910,7 +2889,7 @@ export async function readBooks(stripe: Service, settings: Settings, { customer,
   const onRefusal = ({ message }: ApiError): void =>
     tell.warn(`Stripe does not tell what was paid outside of it: such money counts as collected. ${message}`);
   const ofInvoices = { ...scope, onRefusal, hasLines: customer !== undefined || settings.productSlugs.size > 0 };
-  const ofSubscriptions = { ...scope, isUnclear: needsDiscounts };
+  const ofSubscriptions = { ...scope, isUnclear: (one: Subscription) => couponIdsOf(one, null).includes("") };
   if (customer !== undefined) await readCustomer(stripe, customer, foundCustomer);
   await Promise.all([
     readList(stripe, STRIPE_LISTS.charges, ofCharges, found(addCharge)),
@@ -3244,9 +3223,8 @@ export function processIo(directory?: string) {
 // Older ones know no `import.meta.main`, or warn of types: they would run nothing, and exit 0.
 const [major = 0, minorVersion = 0] = process.versions.node.split(".").map(Number);
 if (major < 24 || (major === 24 && minorVersion < 12)) {
-  process.stderr.write(
-    `Node ${process.versions.node} is too old: 24.12 is needed. After npm ci, npm start brings its own.\n`,
-  );
+  const advice = "24.12 is needed. After npm ci, npm start brings its own.";
+  process.stderr.write(`Node ${process.versions.node} is too old: ${advice}\n`);
   process.exit(2);
 }
 

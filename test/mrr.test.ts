@@ -234,7 +234,7 @@ describe("what a customer pays now", () => {
 
   it("stops where list price, coupons and paused do not add up to it", () => {
     const { books } = findingsOf({ subscriptions: [aMonthly(1)] });
-    Object.assign(books.mrr, { list: 3 });
+    Object.assign(books.mrr.list, { amount: 3 });
     assert.throws(() => closeSubscriptions(books, new Map(), new Map()), /does not close between list price and mrr/);
   });
 });
