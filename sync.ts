@@ -1221,13 +1221,10 @@ export function planChanges(input: PlanInput) {
   const recorded = ledgers.filter((ledger) => getsRecord(ledger, records.get(ledger.customerId)));
   const isRecorded = new Set(recorded.map(({ customerId }) => customerId));
   const columns = new Map(input.spendSlugs.map((slug) => [slug, ZERO])); // with `unallocated` they are the total
-  const withoutRecord = noTally(); // paid invoices of customers that have no record, and of no customer
   for (const ledger of recorded) for (const [slug, amount] of ledger.spend) addAt(columns, slug, amount);
-  for (const { customerId, invoices } of ledgers) {
-    if (isRecorded.has(customerId)) continue;
-    withoutRecord.count += invoices.count;
-    withoutRecord.amount = addMinor(withoutRecord.amount, invoices.amount);
-  }
+  const withoutRecord = noTally(); // paid invoices of customers that have no record, and of no customer
+  for (const { invoices } of ledgers.filter(({ customerId }) => !isRecorded.has(customerId)))
+    addTo(withoutRecord, invoices.amount, invoices.count);
   const mrrWithoutRecord = noTally(); // by customers
   for (const [customerId, { mrrMinor = ZERO }] of input.books.paysNow)
     if (mrrMinor > 0 && !isRecorded.has(customerId)) addTo(mrrWithoutRecord, mrrMinor);
@@ -1297,8 +1294,9 @@ function revenueOf(record: CrmRecord | undefined, currency: string): Minor {
 /** All that a record should hold but its links; undefined clears. Amounts as decimals, instants in ISO form. */
 export function desiredValues(
   ledger: Ledger,
-  { books, customers, spendSlugs, settings }: Pick<PlanInput, "books" | "customers" | "spendSlugs" | "settings">,
-): Map<string, string | undefined> {
+  input: Pick<PlanInput, "books" | "customers" | "spendSlugs" | "settings">,
+) {
+  const { books, customers, spendSlugs, settings } = input;
   const decimalText = (amount: Minor): string => formatMinor(amount, books.currency);
   const instant = (unix: number): string | undefined => (Number.isFinite(unix) ? isoOf(unix * 1000) : undefined);
   const { customerId } = ledger;
@@ -1306,14 +1304,14 @@ export function desiredValues(
   const address = addressOf(customer);
   const isFailing = ledger.lastFailedUnix > ledger.lastCapturedUnix;
   const paysNow = books.paysNow.get(customerId) ?? PAYS_NOTHING;
-  return new Map([
+  return new Map<string, string | undefined>([
     [MATCH_KEY, customerId],
     ["name", (customer?.name ?? "").trim() || address || customerId],
     ["email", address || undefined],
     ["total_revenue", decimalText(ledger.totalMinor)],
     ...spendSlugs.map((slug) => [slug, decimalText(ledger.spend.get(slug) ?? ZERO)] as const),
     ["unallocated_revenue", decimalText(unallocatedMinor(ledger))],
-    ["subscription_status", statusOf(books, customerId)],
+    ["subscription_status", books.standings.get(customerId)?.status ?? "No Subscription"],
     ["mrr", paysNow.mrrMinor === undefined ? undefined : decimalText(paysNow.mrrMinor)],
     ["renews_at", instant(paysNow.renewsAtUnix)],
     ["cancels_at", instant(paysNow.cancelsAtUnix)],
@@ -1333,11 +1331,7 @@ function dashboardUrl(mode: Mode, page: string): string {
  * The links the sync may write: none where anybody else chose the person, or where the address is unknown (an old link
  * then stays); no company where anybody else chose it. An address that is nobody's clears what the sync linked.
  */
-function desiredLinks(
-  customer: Customer | undefined,
-  record: CrmRecord | undefined,
-  people: ReadonlyMap<string, Person | null>,
-): Map<string, string | undefined> {
+function desiredLinks(customer: Customer | undefined, record: CrmRecord | undefined, people: Findings["people"]) {
   const links = new Map<string, string | undefined>();
   const address = addressOf(customer);
   const person = people.get(address);
@@ -1347,44 +1341,31 @@ function desiredLinks(
   return links;
 }
 
-/** Why a run stops before its first write, and whether `--force` goes past it. */
-type Brake = { readonly isForceable: boolean; readonly message: string };
-
-/** The accidents a plan can look like, the first that fits; undefined for a plan that looks like a day's business. */
-export function findBrake(plan: Plan, { crm, books, settings }: Pick<Findings, "crm" | "books" | "settings">) {
+/**
+ * Why a run stops before its first write, by the first accident that a plan looks like, and whether `--force` goes past
+ * it. Undefined for a plan that looks like a day's business.
+ */
+export function findBrake(plan: Plan, { crm, books, settings }: Pick<PlanInput, "crm" | "books" | "settings">) {
   const { dryRun, testOne, force } = settings.commands;
   const records = [...crm.records.values()];
   const paying = records.filter((record) => revenueOf(record, books.currency) > 0).length;
   const own = plan.changes.filter(({ beforeMinor }) => beforeMinor > 0);
-  const stop = (isForceable: boolean, what: string): Brake => {
-    const how = isForceable
-      ? `To look: ${dryRun}; for one customer: ${testOne}. If it is right: ${force}.`
-      : "--force does not help here.";
-    return { isForceable, message: `${what} ${how}` };
-  };
-  const other = settings.mode === "live" ? "test" : "live";
+  const final = (what: string) => ({ isForceable: false, message: `${what} --force does not help here.` });
+  const { mode } = settings;
+  const other = mode === "live" ? "test" : "live";
   const urls = records.map(({ values }) => values.get("stripe_url") ?? "").filter(Boolean);
   const inTest = urls.filter((url) => url.startsWith(dashboardUrl("test", ""))).length;
   const ofOther = other === "test" ? inTest : urls.length - inTest;
-  if (ofOther > 0 && ofOther * 2 >= urls.length)
-    return stop(
-      false,
-      `STRIPE_API_KEY is a ${settings.mode} key, but ${ofOther} of ${records.length} records are of ${other} mode. ` +
-        `Use a ${other} key or delete them.`,
-    );
-  if (books.counts.charges === 0 && paying > 0)
-    return stop(
-      false,
-      `Stripe has no charge, but ${paying} records have revenue: another account's key? ` +
-        "Use the right one or delete the records.",
-    );
-  if (paying >= 3 && own.length * 5 < paying)
-    return stop(
-      true,
-      `Only ${own.length} of ${paying} records with revenue belong to this Stripe account: another account's key?`,
-    );
-  const fault = fallOf(own) ?? lossOf(plan, books);
-  return fault === undefined ? undefined : stop(true, fault);
+  const otherMode = `STRIPE_API_KEY is a ${mode} key, but ${ofOther} of ${records.length} records are of ${other} mode`;
+  if (ofOther > 0 && ofOther * 2 >= urls.length) return final(`${otherMode}. Use a ${other} key or delete them.`);
+  const noCharge = `Stripe has no charge, but ${paying} records have revenue: another account's key?`;
+  if (books.counts.charges === 0 && paying > 0) return final(`${noCharge} Use the right one or delete the records.`);
+
+  const strangers = `Only ${own.length} of ${paying} records with revenue belong to this Stripe account`;
+  const areStrangers = paying >= 3 && own.length * 5 < paying;
+  const fault = areStrangers ? `${strangers}: another account's key?` : (fallOf(own) ?? lossOf(plan, books));
+  const look = `To look: ${dryRun}; for one customer: ${testOne}. If it is right: ${force}.`;
+  return fault === undefined ? undefined : { isForceable: true, message: `${fault} ${look}` };
 }
 
 /** Revenue that falls as on no day of business; `own` are the changes of records that have revenue. */
