@@ -1688,16 +1688,12 @@ function retryWaitMs({ headers }: Failure, tries: number, clock: Clock): number 
   return Math.min(LONGEST_WAIT_MS, Math.max(SHORTEST_WAIT_MS, waitMs));
 }
 
-/** Sends one request until it is answered for good. Throws `ApiError`, or the reason for which the run was stopped. */
-export function request(service: Service, call: Call): Promise<Json> {
-  return requestAs(service, call, (json) => json);
-}
-
 /**
- * The same; returns what `read` makes of the answer. Large pages are used up in `read`: a promise that has waited for
- * its turn is old to the collector, and what it resolves to lives until the next full collection.
+ * Sends one request until it is answered for good, and returns what `read` makes of the answer. Large pages are used up
+ * in `read`: a promise that has waited for its turn is old to the collector, and what it resolves to lives until the
+ * next full collection. Throws `ApiError`, what `read` throws, or the reason for which the run was stopped.
  */
-async function requestAs<T>(service: Service, call: Call, read: (json: Json) => T): Promise<T> {
+export async function request<T>(service: Service, call: Call, read: (json: Json) => T): Promise<T> {
   const { clock, pace, stats, stop } = service;
   const patienceEnds = clock.elapsed() + CROWDED_MS;
   let failure: Failure | undefined;
@@ -1834,7 +1830,7 @@ export function readPage<T extends { readonly id: string }, R>(
   take: (page: Page<T>) => R,
 ): Promise<R> {
   const call: Call = { method: "GET", path, lane, query: { ...query, ...more, limit: String(PAGE) } };
-  return requestAs(stripe, call, (json) => {
+  return request(stripe, call, (json) => {
     const { data, has_more: hasMore } = readAs(`page of ${path}`, PAGE_OF_ANY, json);
     const objects = data.map((object) => readAs(kind, reader, object));
     const cursor = more["starting_after"];
@@ -1872,6 +1868,9 @@ export type Wanted<T> = {
   readonly hold?: () => Promise<void> | undefined;
 };
 
+const BALANCES_TELL =
+  "Some charges are in another currency, or captured in part: only balance transactions tell what became of them";
+
 /**
  * Reads pages like `readPage`, each with what the list can expand if that is needed: the first page with an object that
  * needs it is read again, those that follow ask at once.
@@ -1886,11 +1885,7 @@ function createReader<T extends { readonly id: string }>(stripe: Service, list: 
       return readPage(stripe, list, { ...query, ...expand }, take).catch(async (error: unknown) => {
         if (!(error instanceof ApiError) || ![400, 403].includes(error.status)) throw error;
         const taken = await readPage(stripe, list, query, take); // if this fails too, it was not the expansion's fault
-        if (isVital)
-          throw new RunError(
-            "Some charges are in another currency, or captured in part: what became of them only their balance " +
-              `transactions tell. ${keyProblem(error, STRIPE_EXTRAS.balances)}`,
-          );
+        if (isVital) throw new RunError(`${BALANCES_TELL}. ${keyProblem(error, STRIPE_EXTRAS.balances)}`);
         if (expands !== "refused") use.onRefusal?.(error);
         expands = "refused";
         return taken;
@@ -2032,28 +2027,28 @@ export async function readInvoices(
 
 /** Calls `take` for one customer, unless it is deleted. Throws `ApiError` where there never was one. */
 async function readCustomer(stripe: Service, id: string, take: (customer: Customer) => void): Promise<void> {
-  const found = await request(stripe, { method: "GET", path: `/v1/customers/${id}` });
-  if (found["deleted"] !== true) take(readAs("customer", CUSTOMER, found));
+  await request(stripe, { method: "GET", path: `/v1/customers/${id}` }, (found) => {
+    if (found["deleted"] !== true) take(readAs("customer", CUSTOMER, found));
+  });
 }
 
 /** Coupons by id, each once; those that cannot be read are left out, of which `warn` is told. */
 async function readCoupons(stripe: Service, ids: readonly string[], warn: (line: string) => void) {
-  const coupons = new Map<string, Coupon | undefined>();
-  const refusals: string[] = [];
-  const tasks = ids.map((id) => async (): Promise<void> => {
-    const call: Call = { method: "GET", path: `/v1/coupons/${encodeURIComponent(id)}`, lane: "/v1/coupons/{id}" };
+  const coupons = new Map<string, Coupon>();
+  const read = async (id: string): Promise<string[]> => {
+    const call = { method: "GET", path: `/v1/coupons/${encodeURIComponent(id)}`, lane: "/v1/coupons/{id}" } as const;
+    const query = { "expand[]": "applies_to" };
     try {
-      const found = await request(stripe, { ...call, query: { "expand[]": "applies_to" } });
-      coupons.set(id, readAs("coupon", COUPON, found));
+      await request(stripe, { ...call, query }, (found) => coupons.set(id, readAs("coupon", COUPON, found)));
+      return [];
     } catch (error) {
       if (!(error instanceof ApiError) || ![403, 404].includes(error.status)) throw error;
-      refusals.push(error.status === 403 ? keyProblem(error, STRIPE_EXTRAS.coupons) : error.message);
+      return [error.status === 403 ? keyProblem(error, STRIPE_EXTRAS.coupons) : error.message];
     }
-  });
-  await createCrew(LIST_WORKERS, tasks).done();
-  const [why] = refusals;
+  };
+  const refusals = (await Promise.all(ids.map(read))).flat();
   const count = `${refusals.length} of ${ids.length} coupons`;
-  if (why !== undefined) warn(`${count} cannot be read: mrr stays empty where it needs one. ${why}`);
+  if (refusals.length > 0) warn(`${count} cannot be read: mrr stays empty where it needs one. ${refusals[0]}`);
   return coupons;
 }
 
@@ -2071,13 +2066,11 @@ export async function readProducts(stripe: Service, ids?: readonly string[]): Pr
 /** One cheap request per permission. Returns what is wrong with the key; throws what is no question of the key. */
 async function checkStripe(stripe: Service): Promise<string[]> {
   const checks = Object.values(STRIPE_LISTS).map(async ({ path, permission }) => {
-    try {
-      await request(stripe, { method: "GET", path, query: { limit: "1" } });
-      return [];
-    } catch (error) {
+    const refused = (error: unknown) => {
       if (!(error instanceof ApiError) || ![401, 403].includes(error.status)) throw error;
       return [{ error, permission }];
-    }
+    };
+    return request(stripe, { method: "GET", path, query: { limit: "1" } }, () => []).catch(refused);
   });
   const refusals = (await Promise.all(checks)).flat();
   const general = refusals.find(({ error }) => isOfWholeKey(error));
@@ -2104,7 +2097,7 @@ export function keyProblem(error: ApiError, { name, slug }: Permission): string 
 
 const LIST_LIMIT = 500;
 const FILTER_BATCH = 100;
-const READ_WORKERS = 20;
+const LOOK_UP_WORKERS = 20;
 const WRITE_WORKERS = 16;
 const SELF = { method: "GET", path: "/v2/self", lane: "read" } as const;
 
@@ -2115,7 +2108,7 @@ export function connectAttio(settings: Settings, connection: Connection): Servic
   const service = connect(connection, own, { all: 60, lane: (name) => (name === "write" ? 20 : 50) });
   // Reported under load: a 401 for a key that works. Attio's own description of the key decides.
   const isKeyActive = (): Promise<boolean> =>
-    requestAs(service, SELF, ({ active }) => active === true).catch(() => false);
+    request(service, SELF, ({ active }) => active === true).catch(() => false);
   return { ...service, isKeyActive };
 }
 
@@ -2132,8 +2125,9 @@ const KEY = shape({ active: flag, scope: maybe(text), workspace_name: maybe(text
 /** What the key may do; `problems` say what it lacks of `needed`. A read-write scope implies its read scope. */
 export async function readAttioKey(attio: Service, needed: readonly string[]) {
   // A malformed token is answered with 400, a wrong one with 200 and `active: false`.
-  const answer = await request(attio, SELF).catch(orIfRefused({ active: false }, 400, 401, 403));
-  const { active, scope, workspace_name } = readAs("Attio key", KEY, answer);
+  const none = { active: false, scope: null, workspace_name: null };
+  const reading = request(attio, SELF, (answer) => readAs("Attio key", KEY, answer));
+  const { active, scope, workspace_name } = await reading.catch(orIfRefused(none, 400, 401, 403));
   const scopes = (scope ?? "").split(/\s+/);
   const granted = [...scopes, ...scopes.map((name) => name.replace(/:read-write$/, ":read"))];
   const lacking = needed.filter((name) => !granted.includes(name));
@@ -2185,11 +2179,12 @@ export function attioCurrency(currency: string): string {
 }
 
 /** Reads a list of the configuration, which has far fewer elements than a page may have. */
-async function readWhole<T>(attio: Service, path: string, reader: Reader<T, unknown>, query: Query = {}): Promise<T[]> {
-  const answer = await request(attio, { method: "GET", path, query, lane: "read" });
-  const { data } = readAs(`list of ${path}`, shape({ data: listOf(reader) }), answer);
-  if (data.length >= LIST_LIMIT) throw new UnexpectedError(`${path} lists ${data.length}, so there may be more`);
-  return data;
+function readWhole<T>(attio: Service, path: string, reader: Reader<T, unknown>, query: Query = {}): Promise<T[]> {
+  return request(attio, { method: "GET", path, query, lane: "read" }, (answer) => {
+    const { data } = readAs(`list of ${path}`, shape({ data: listOf(reader) }), answer);
+    if (data.length >= LIST_LIMIT) throw new UnexpectedError(`${path} lists ${data.length}, so there may be more`);
+    return data;
+  });
 }
 
 /**
@@ -2261,7 +2256,7 @@ async function queryRecords(attio: Service, object: string, filter: Json, take: 
   const seen = new Set<string>();
   for (let offset = 0, isLast = false; !isLast; offset += LIST_LIMIT) {
     const body = { ...filter, sorts: [{ attribute: "created_at", direction: "asc" }], limit: LIST_LIMIT, offset };
-    isLast = await requestAs(attio, { method: "POST", path, lane: "read", body }, (json) => {
+    isLast = await request(attio, { method: "POST", path, lane: "read", body }, (json) => {
       const page = readAs(`page of ${path}`, shape({ data: listOf(RECORD) }), json).data;
       const unseen = page.filter(({ id }) => !seen.has(id.record_id));
       unseen.forEach(take);
@@ -2289,8 +2284,7 @@ export async function readCrm(attio: Service, place: CrmPlace, customerIds?: rea
   };
   const some = [...batches(customerIds ?? [], FILTER_BATCH)].map((ids) => ({ filter: { [MATCH_KEY]: { $in: ids } } }));
   const filters = customerIds === undefined ? [{}] : some;
-  const tasks = filters.map((filter) => () => queryRecords(attio, OBJECT, filter, take));
-  await createCrew(READ_WORKERS, tasks).done();
+  await Promise.all(filters.map((filter) => queryRecords(attio, OBJECT, filter, take)));
   return crm;
 }
 
@@ -2331,9 +2325,9 @@ function encode({ type, target }: AttributeSpec, value: string | undefined): unk
 }
 
 /** Writes one record; every write of a run goes through here. Returns its id, as only an answer that shows it has. */
-async function writeRecord(attio: Service, place: Omit<Call, "body" | "lane">, values: Json): Promise<string> {
-  const answer = await request(attio, { ...place, lane: "write", body: { data: { values } } });
-  return readAs("answer to a write", WRITTEN, answer).data.id.record_id;
+function writeRecord(attio: Service, place: Omit<Call, "body" | "lane">, values: Json): Promise<string> {
+  const read = (answer: Json): string => readAs("answer to a write", WRITTEN, answer).data.id.record_id;
+  return request(attio, { ...place, lane: "write", body: { data: { values } } }, read);
 }
 
 /**
@@ -2397,7 +2391,7 @@ export async function lookUpPeople(attio: Service, addresses: Iterable<string>, 
     }
   };
   const tasks = [...batches([...wanted], FILTER_BATCH)].map((batch) => () => lookUp(batch));
-  await createCrew(READ_WORKERS, tasks).done();
+  await createCrew(LOOK_UP_WORKERS, tasks).done();
   if (refusal !== undefined && found.answered === 0 && found.refused > 10) throw refusal;
   return found.people;
 }

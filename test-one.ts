@@ -108,13 +108,12 @@ function newestFirst(a: { created: number; id: string }, b: { created: number; i
 /** What paid an invoice: newer ones no longer name it, their payments do. A courtesy: "" where that may not be read. */
 async function readPayers(stripe: Service, invoice: string, byIntent: ReadonlyMap<unknown, string>): Promise<string> {
   const path = "/v1/invoice_payments";
-  const found = await request(stripe, { method: "GET", path, query: { invoice, status: "paid", limit: "100" } }).catch(
-    (error: unknown) => {
-      if (error instanceof ApiError) return { data: [] };
-      throw error;
-    },
-  );
-  const payments: unknown[] = Array.isArray(found["data"]) ? found["data"] : [];
+  const query = { invoice, status: "paid", limit: "100" };
+  const found = await request(stripe, { method: "GET", path, query }, ({ data }) => data).catch((error: unknown) => {
+    if (error instanceof ApiError) return [];
+    throw error;
+  });
+  const payments: unknown[] = Array.isArray(found) ? found : [];
   const names = payments.map((one) => {
     const payment = isObject(one) && isObject(one["payment"]) ? one["payment"] : {};
     const { type, payment_intent: intent, charge = byIntent.get(intent), payment_record: record } = payment;
@@ -145,14 +144,8 @@ function asJson({ account, settings, desired }: Run, side: Side): string {
     return amount === undefined ? null : Number(amount.replace(".", ""));
   };
   const spend = [...desired.keys()].filter((slug) => slug.startsWith("spend_"));
-  const plain = [
-    "subscription_status",
-    "renews_at",
-    "cancels_at",
-    "payment_failed_at",
-    "first_charge_at",
-    "last_charge_at",
-  ];
+  const dates = ["renews_at", "cancels_at", "payment_failed_at", "first_charge_at", "last_charge_at"];
+  const plain = ["subscription_status", ...dates];
   const json = {
     stripe_customer_id: settings.customerId,
     name: customers.get(settings.customerId)?.name ?? null,
@@ -283,8 +276,9 @@ function subscriptionRows(subscription: Account["subscriptions"][number], { acco
   const rows = items.map(({ item, listMinor, mrrMinor, couponIds }): Row => {
     const { unit_amount_decimal: unit, currency: billed, recurring, transform_quantity: packs } = item.price;
     const pack = packs === null ? "" : ` / ${packs.divide_by} rounded ${packs.round}`;
-    const every = `every ${recurring?.interval_count} ${recurring?.interval}`;
-    const factor = `${item.quantity ?? 1}${pack} × ${unit ?? "tiers"} minor units of ${billed} ${every}`;
+    const { interval = "period", interval_count: count = 1 } = recurring ?? {};
+    const every = count === 1 ? `a ${interval}` : `every ${count} ${interval}s`;
+    const factor = `${item.quantity ?? 1}${pack} × ${unit ?? "tiers of"} minor units of ${billed} ${every}`;
     const metered = recurring?.usage_type === "metered" ? ["metered: 0"] : [];
     const less = couponIds.map((couponId) => {
       const { percent_off: percent = null, amount_off: amount } = coupons.get(couponId) ?? {};
