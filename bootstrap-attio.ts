@@ -5,11 +5,10 @@
 
 import {
   ApiError,
-  CHARGE,
   FALLBACK_SLUG,
   OBJECT,
   RunError,
-  STATUSES,
+  STRIPE_LISTS,
   attioCurrency,
   connectAttio,
   connectStripe,
@@ -63,10 +62,8 @@ export async function bootstrap(io: Io): Promise<number> {
     log.line(`${pending} to create${hasObject ? "" : `, the object ${OBJECT} among them`}`);
     if (remedy !== undefined) throw new RunError(`${remedy} Attio cannot change that.`);
     if (settings.isDryRun) log.line("dry run: nothing was created");
-    const after =
-      settings.isDryRun || pending === 0
-        ? before
-        : await makeAll({ ...attio, cutsInFlight: false }, before, settings, log);
+    const isMade = pending > 0 && !settings.isDryRun;
+    const after = isMade ? await makeAll({ ...attio, cutsInFlight: false }, before, settings, log) : before;
     if (after === undefined) return 1;
     const faults = after.differences.filter(({ fault }) => !settings.isDryRun || !MENDABLE.includes(fault));
     for (const fault of faults) log.error(explain(fault));
@@ -87,7 +84,7 @@ type Part = { readonly what: string; readonly kind: string; readonly state: stri
 type Step = readonly [method: "POST" | "PATCH", path: string, data: Json];
 
 /** The object, its attributes with the other sides of links, which stand on People and Companies, and its options. */
-function partsOf({ hasObject, specs, differences, options }: State, { currency }: Settings): Part[] {
+function partsOf({ hasObject, specs, differences, options, lacking }: State, { currency }: Settings): Part[] {
   const attributes = `/v2/objects/${OBJECT}/attributes`;
   const create = (path: string, data: Json) => ({ state: "to create", steps: [["POST", path, data] as const] });
   const back = { is_archived: false };
@@ -107,8 +104,6 @@ function partsOf({ hasObject, specs, differences, options }: State, { currency }
   });
   // The total first: Attio may refuse its currency, and then nothing stands half made.
   ofAttributes.sort((a, b) => Number(b.what === "total_revenue") - Number(a.what === "total_revenue"));
-  const takesOptions = faults.get("subscription_status") !== "type";
-  const lacking = STATUSES.filter((title) => takesOptions && options.get(title) !== false);
   const ofOptions = lacking.map((title) => {
     const path = `${attributes}/subscription_status/options`;
     const own = options.has(title) ? restore(`${path}/${encodeURIComponent(title)}`) : create(path, { title });
@@ -121,11 +116,10 @@ function partsOf({ hasObject, specs, differences, options }: State, { currency }
 async function makeAll(attio: Service, before: State, settings: Settings, log: Log): Promise<State | undefined> {
   const made: string[] = [];
   // A conflict says that it exists by now, or that something else is in its place: what is listed then decides.
-  const send = ([method, path, data]: Step): Promise<string> =>
-    request(attio, { method, path, lane: "write", body: { data } }).then(
-      () => (method === "POST" ? "created" : "restored"),
-      orIfRefused("exists", 409),
-    );
+  const send = ([method, path, data]: Step): Promise<string> => {
+    const how = method === "POST" ? "created" : "restored";
+    return request(attio, { method, path, lane: "write", body: { data } }, () => how).catch(orIfRefused("exists", 409));
+  };
   const make = async (parts: readonly Part[]): Promise<void> => {
     let how = "exists";
     for (const { what, steps = [] } of parts) {
@@ -147,14 +141,13 @@ async function makeAll(attio: Service, before: State, settings: Settings, log: L
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     const what = `Was created: ${made.join(", ") || "nothing"}. To go on from there: ${settings.commands.bootstrap}`;
-    log.error(`${adviceOn(error, settings)}${error.message}\n${what}`);
+    log.error(`${error instanceof ApiError ? adviceOn(error, settings) : ""}${error.message}\n${what}`);
     return undefined;
   }
 }
 
 /** What to do about a refusal that has a known cause. */
-function adviceOn(error: Error, { currency }: Settings): string {
-  if (!(error instanceof ApiError)) return "";
+function adviceOn(error: ApiError, { currency }: Settings): string {
   if (["quota_exceeded", "billing_error"].includes(error.code))
     return "The workspace's plan allows no further object: remove one that is not used, or upgrade. ";
   if (!error.fields.some((field) => field.endsWith("default_currency_code"))) return "";
@@ -163,19 +156,14 @@ function adviceOn(error: Error, { currency }: Settings): string {
 }
 
 /** What is wrong with an attribute, why that matters where it is not plain, and what to do. */
-function explain({ slug, fault, words }: Difference): string {
+function explain({ slug, target, fault, words }: Difference): string {
   const remedy = "change its slug in Attio › Settings › Objects, then run the bootstrap, which makes a new one.";
-  if (fault === "missing" && ["person", "company"].includes(slug))
-    return (
-      `The link ${slug} needs an attribute ${OBJECT} on ${slug === "person" ? "people" : "companies"}, ` +
-      "where another attribute has this slug: change its slug in Attio."
-    );
+  if (fault === "missing" && target !== undefined)
+    return `The link ${slug} needs an attribute ${OBJECT} on ${target}; another has that slug: change it in Attio.`;
   if (MENDABLE.includes(fault)) return `The attribute ${slug} ${words}, though Attio says it is there.`;
+  const mend = "delete duplicate records and set it to unique in Attio";
   if (fault === "not unique")
-    return (
-      `The attribute ${slug} is the match key but not unique, so a customer could get two records and be counted ` +
-      `twice. Delete duplicate records and set it to unique in Attio; or ${remedy}`
-    );
+    return `${slug} is the match key but not unique, so a customer could get two records: ${mend}; or ${remedy}`;
   return `The attribute ${slug} ${words}, and Attio cannot change that: ${remedy}`;
 }
 
@@ -191,12 +179,11 @@ function creationOf({ slug, title, description, type, isUnique, target }: Attrib
 
 /** Compares CURRENCY with what Stripe settles the newest charges in. Returns false, and says so, where that differs. */
 async function checkCurrency(stripe: Service, settings: Settings, log: Log): Promise<boolean> {
-  const list = { path: "/v1/charges", kind: "charge", reader: CHARGE };
   const read = (query: Readonly<Record<string, string>>): Promise<readonly Charge[]> =>
-    readPage(stripe, list, query, ({ objects }) => objects.filter(({ amount_captured }) => amount_captured > 0));
+    readPage(stripe, STRIPE_LISTS.charges, query, ({ objects }) => objects);
   const settled = await read({ "expand[]": "data.balance_transaction" }).catch(orIfRefused(undefined));
   // Whatever else is wrong with this key, the sync's own check will say.
-  const newest = settled ?? (await read({}).catch(orIfRefused([])));
+  const newest = (settled ?? (await read({}).catch(orIfRefused([])))).filter((one) => one.amount_captured > 0);
   const currencies = newest.map(({ currency, balance_transaction: by }) => (isObject(by) ? by.currency : currency));
   const groups = [...Map.groupBy(currencies, (currency) => currency)].toSorted(([, a], [, b]) => b.length - a.length);
   const counts = groups.map(([currency, { length }]) => `${length} in ${currency}`).join(", ");
@@ -213,15 +200,15 @@ async function suggestProducts(stripe: Service, settings: Settings, log: Log): P
     if (!(error instanceof ApiError) || ![401, 403].includes(error.status)) throw error;
     throw new RunError(keyProblem(error, { name: "Products", slug: "rak_product_read" }));
   });
-  // A name may be a customer's: it goes where amounts go.
+  const hint = settings.showsAmounts ? "" : " Names may be customers': with SHOW_AMOUNTS=0 ids stand in their place.";
   const shown = settings.showsAmounts ? products : products.map((product) => ({ ...product, name: "" }));
   const rows = shown.map(({ id, name, active }) => ({ label: id, amount: active ? "" : "archived", remark: name }));
   const section = { title: `${products.length} products in Stripe`, rows, place: 1 };
-  const advice = `Give products that belong together one slug, remove what belongs in ${FALLBACK_SLUG}. PRODUCT_SLUGS:`;
+  const advice = `Give products that belong together one slug, remove what belongs in ${FALLBACK_SLUG}.${hint}`;
   const json = mappingOf(shown);
   log.tell(section);
-  log.line(`${advice}\n${json}`);
-  const lines = [advice, `\`\`\`json\n${json}\n\`\`\``];
+  log.line(`${advice} PRODUCT_SLUGS:\n${json}`);
+  const lines = [`${advice} PRODUCT_SLUGS:`, `\`\`\`json\n${json}\n\`\`\``];
   writeStepSummary(settings.stepSummaryPath, log, { heading: section.title, lines, sections: [section] });
   return 0;
 }

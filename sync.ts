@@ -2148,12 +2148,16 @@ type Attribute = ReadBy<typeof ATTRIBUTE>;
 
 /** What is wrong with an attribute, in a few words. The bootstrap mends what is missing, archived, or lacks options. */
 export type Difference = NonNullable<ReturnType<typeof differenceOf>>;
-type Place = { readonly currency: string; readonly ids: ReadonlyMap<string, string>; readonly lacking: string[] };
+type Place = {
+  readonly currency: string;
+  readonly ids: ReadonlyMap<string, string>;
+  readonly lacking: readonly string[];
+};
 
 /** The first fault of an attribute. `ids` are the workspace's objects, by slug, `lacking` the options to be added. */
 function differenceOf(spec: AttributeSpec, attribute: Attribute | undefined, { currency, ids, lacking }: Place) {
   const { slug, type, isUnique, target } = spec;
-  if (attribute === undefined) return { slug, fault: "missing", words: "is missing", held: "" } as const;
+  if (attribute === undefined) return { slug, target, fault: "missing", words: "is missing", held: "" } as const;
   const { config } = attribute;
   const held = oneLine(config?.currency?.default_currency_code ?? "no currency");
   const allowed = config?.record_reference?.allowed_object_ids ?? [];
@@ -2170,7 +2174,7 @@ function differenceOf(spec: AttributeSpec, attribute: Attribute | undefined, { c
     ["options", type === "select" && lacking.length > 0, `lacks the option ${lacking.join(", ")}`],
   ] as const;
   const found = faults.find(([, isSo]) => isSo);
-  return found && { slug, fault: found[0], words: found[2], held };
+  return found && { slug, target, fault: found[0], words: found[2], held };
 }
 
 /** Attio's name of a currency: ISO 4217 but for Taiwan's. */
@@ -2209,14 +2213,16 @@ export async function inspectObject(attio: Service, { productSlugs, currency }: 
   const ids = new Map(objects.map(({ id, api_slug }) => [api_slug ?? "", id.object_id]));
   const bySlug = new Map(attributes.map((attribute) => [attribute.api_slug, attribute]));
   const options = new Map(titles.map(({ title, is_archived }) => [title, is_archived]));
-  const place = { currency, ids, lacking: STATUSES.filter((title) => options.get(title) !== false) };
+  const takesOptions = (bySlug.get("subscription_status")?.type ?? "select") === "select";
+  const lacking = STATUSES.filter((title) => takesOptions && options.get(title) !== false);
+  const place = { currency, ids, lacking };
   const differences = specs.flatMap((spec) => differenceOf(spec, bySlug.get(spec.slug), place) ?? []);
   // Where the whole object is in another currency than CURRENCY says, that is said once for all its amounts.
   const total = differences.find(({ slug, fault }) => slug === "total_revenue" && fault === "currency")?.held;
   const setting = total === "NTD" ? "twd" : total?.toLowerCase();
   const words = `Set CURRENCY=${setting}: CURRENCY is ${currency}, but the object ${OBJECT} in Attio is in ${total}.`;
   const remedy = total === undefined ? undefined : words;
-  return { hasObject: ids.has(OBJECT), specs, spendSlugs, unmappedSlugs, differences, remedy, options };
+  return { hasObject: ids.has(OBJECT), specs, spendSlugs, unmappedSlugs, differences, remedy, options, lacking };
 }
 
 /** Key, scopes, object, attributes with types, match key, currencies, options: everything that is wrong, at once. */

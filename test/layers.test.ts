@@ -71,7 +71,7 @@ describe("sync.ts", () => {
 
   /** Parts that tests take by themselves; what is not here is tested through what a program or the benchmark uses. */
   const FOR_TESTS = `VERSION SETTINGS SettingsError readSettings oneLine UnexpectedError INVOICE_LINE INVOICE COUPON CUSTOMER
-    SUBSCRIPTION PRODUCT minor addMinor sumMinor parseMinor scaleMinor splitMinor needsBalance openBooks addCharge
+    SUBSCRIPTION PRODUCT minor addMinor sumMinor parseMinor scaleMinor splitMinor CHARGE needsBalance openBooks addCharge
     addInvoice addSubscription closeBooks closeSubscriptions STATUSES attributeSpecs slugsOf findBrake createPace
     StoppedError STRIPE_LISTS STRIPE_EXTRAS readList readInvoices assertRecord noPeople createPerson stepSummary
     reportOf main`;
