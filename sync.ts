@@ -1485,7 +1485,7 @@ export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, 
     try {
       for (let at = give(); at < alarmAt; at = give()) {
         alarmAt = at;
-        await clock.sleep(at - clock.elapsed(), stop);
+        await clock.sleep(Math.max(0, at - clock.elapsed()), stop);
         if (alarmAt === at) alarmAt = Infinity;
       }
     } catch (reason) {
