@@ -8,8 +8,8 @@
 // Run:   node sync.ts [--dry-run] [--update-only] [--force] [--verbose]       (--help lists options and settings)
 // Exit:  0 all good · 1 the run or a record failed · 2 wrong usage or settings, nothing was requested
 //
-// To trust a number, read Shapes to Plan (1,190 lines), which touch no network, clock or environment. To trust that
-// nothing was missed, read `readList` (45 lines). To trust it with your keys, read HTTP (357 lines) and `assertRecord`
+// To trust a number, read Shapes to Plan (1,175 lines), which touch no network, clock or environment. To trust that
+// nothing was missed, read `readList` (45 lines). To trust it with your keys, read HTTP (355 lines) and `assertRecord`
 // (26 lines), the one function that writes records. A section uses only sections above it.
 
 import { appendFileSync, existsSync } from "node:fs";
