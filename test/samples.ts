@@ -307,9 +307,10 @@ export function oracleInputOf({ charges, invoices, subscriptions }: Account): Or
     return { ...charge, balance_transaction: balance instanceof Object ? { id: "txn_1", ...balance } : balance };
   };
   const paid = invoices.map((invoice) => ({ ...invoice, status: "paid" }));
-  const account = { charges: charges.map(settled), invoices: paid, subscriptions, customers: [], people: [] };
+  const account = { charges: charges.map(settled), invoices: paid, subscriptions };
+  const nothing = { customers: [], people: [], balanceTransactions: [], coupons: new Map() };
   const productSlugs = Object.fromEntries(SLUGS);
-  return { ...account, balanceTransactions: [], currency: "usd", productSlugs, livemode: false, t0: T0 };
+  return { ...account, ...nothing, currency: "usd", productSlugs, livemode: false, t0: T0 };
 }
 
 /** The same account in another order. */
