@@ -3,13 +3,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { emptyAccount, startStripe } from "../sandbox/stripe.ts";
 import * as stripe from "../sandbox/objects.ts";
-import { SUBSCRIPTION, closeSubscriptions, connectStripe, explainSubscription, readAs, readBooks } from "../sync.ts";
+import { SUBSCRIPTION, closeSubscriptions, explainSubscription, readAs } from "../sync.ts";
 import type { Coupon, Subscription } from "../sync.ts";
+import { askedOf } from "./ground.ts";
 import { worthOf } from "./mrr-oracle.ts";
 import { T0, aCharge, aCustomer, aMonthly, aSubscription, findingsOf, holds, planOf } from "./samples.ts";
-import { aConnection, someSettings } from "./services.ts";
 
 type Item = Subscription["items"]["data"][number];
 type Coupons = Readonly<Record<string, Coupon | undefined>>;
@@ -150,21 +149,14 @@ describe("coupons", () => {
   ]; // prettier-ignore
   for (const [what, given, coupons] of NEEDED)
     it(`are read: ${what}`, async (t) => {
-      const sandbox = await startStripe(
-        emptyAccount({
-          customers: [stripe.aCustomer({ id: "cus_1", discount: by("c")[0] ?? null })],
-          subscriptions: given.map((one, n) => stripe.aSubscription({ id: `sub_${n}`, customer: "cus_1", ...one })),
-        }),
-      );
-      t.after(() => sandbox.close());
+      const customers = [stripe.aCustomer({ id: "cus_1", discount: by("c")[0] ?? null })];
+      const subscriptions = given.map((one, n) => stripe.aSubscription({ id: `sub_${n}`, customer: "cus_1", ...one }));
 
-      const settings = someSettings({ STRIPE_API_BASE: sandbox.url });
-      const silent = { onFound: () => undefined, warn: () => undefined };
-      await readBooks(connectStripe(settings, aConnection()), settings, silent);
+      const log = await askedOf(t, { customers, subscriptions });
 
-      const asked = sandbox.log.flatMap(({ path }) => /\/coupons\/(\w+)/.exec(path)?.slice(1) ?? []);
+      const asked = log.flatMap(({ path }) => /\/coupons\/(\w+)/.exec(path)?.slice(1) ?? []);
       assert.equal(asked.toSorted().join(" "), coupons);
-      const isExpanded = sandbox.log.some(({ query }) => String(query).includes("discounts"));
+      const isExpanded = log.some(({ query }) => String(query).includes("discounts"));
       assert.equal(isExpanded, coupons !== "");
     });
 });
