@@ -9,25 +9,9 @@ import type { StripeSubscription } from "../sandbox/objects.ts";
 import type { Exchange, SandboxServer } from "../sandbox/server.ts";
 import { SANDBOX_STRIPE_KEY, SANDBOX_STRIPE_TEST_KEY, STRIPE_PERMISSIONS, stripeFaults } from "../sandbox/stripe.ts";
 import type { StripeAccount } from "../sandbox/stripe.ts";
-import {
-  PRO,
-  aNewWorld,
-  aSyncedWorld,
-  assertNoSecrets,
-  assertRecordsEqual,
-  endOfSuite,
-  expectedOf,
-  isWrite,
-  newPayer,
-  oracleInput,
-  payerId,
-  payers,
-  pick,
-  recordOf,
-  refund,
-  whenSeen,
-  writesOf,
-} from "./ground.ts";
+import { PRO, aNewWorld, aSyncedWorld, endOfSuite, newPayer, payerId, payers, refund } from "./ground.ts";
+import { assertNoSecrets, assertRecordsEqual, expectedOf, oracleInput, pick, recordOf } from "./ground.ts";
+import { isWrite, whenSeen, writesOf } from "./ground.ts";
 import { decimalOf, expectedTotals } from "./oracle.ts";
 import type { expectedRecords } from "./oracle.ts";
 import { rewriting } from "./services.ts";
