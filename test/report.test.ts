@@ -174,6 +174,11 @@ describe("where others may read the log", () => {
     for (const amount of ["11.11 usd", "100.0 % of revenue", "none -> 7654.32"]) assert.ok(byHand.includes(amount));
     assert.deepEqual(amountsWith("true"), []);
   });
+
+  it("no name and no address stands anywhere", async () => {
+    for (const CI of ["", "true"])
+      assert.doesNotMatch(await everyText(told({ ...scene, env: { CI } })), /Ada|Bob|@example/);
+  });
 });
 
 describe("the report", () => {

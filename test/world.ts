@@ -1,6 +1,6 @@
 // world.ts - both sandboxes, a clock that belongs to the test, and a way to run a program against them in this process.
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bootstrap } from "../bootstrap-attio.ts";
@@ -78,6 +78,7 @@ export async function runIn(run: (io: Io) => Promise<number>, io: Partial<Io> & 
 export function aSummaryFile(onEnd: { after(remove: () => Promise<void>): void }): string {
   const folder = mkdtempSync(join(tmpdir(), "stripe-attio-"));
   const file = join(folder, "summary.md");
+  writeFileSync(file, "");
   onEnd.after(async () => {
     printed.push(readFileSync(file, "utf8"));
     rmSync(folder, { recursive: true });
