@@ -44,22 +44,7 @@ type Program = keyof typeof PROGRAMS;
 /** Everything that any run of this test process printed: searched for secrets at the end. */
 export const printed: string[] = [];
 
-/** What a program needs of its process, with nothing of this one: it prints nowhere, and time passes as it sleeps. */
-export function anIo(io: Partial<Io> & Pick<Io, "env">): Io {
-  return {
-    args: [],
-    clock: virtualClock(),
-    stop: new AbortController().signal,
-    out: () => undefined,
-    err: () => undefined,
-    isTerminal: false,
-    every: () => () => undefined,
-    timeoutMs: 5_000,
-    ...io,
-  };
-}
-
-/** Runs a program in this process, its output kept. */
+/** Runs a program in this process, its output kept; time passes as it sleeps. */
 export function runProgramWith(program: Program, io: Partial<Io> & Pick<Io, "env">): Promise<Run> {
   return runIn(PROGRAMS[program], io);
 }
@@ -68,8 +53,17 @@ export function runProgramWith(program: Program, io: Partial<Io> & Pick<Io, "env
 export async function runIn(run: (io: Io) => Promise<number>, io: Partial<Io> & Pick<Io, "env">): Promise<Run> {
   let out = "";
   let err = "";
-  const keep = { out: (text: string) => void (out += text), err: (text: string) => void (err += text) };
-  const code = await run(anIo({ ...keep, ...io }));
+  const code = await run({
+    args: [],
+    clock: virtualClock(),
+    stop: new AbortController().signal,
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+    isTerminal: false,
+    every: () => () => undefined,
+    timeoutMs: 5_000,
+    ...io,
+  });
   printed.push(out, err);
   return { code, out, err, all: out + err };
 }
