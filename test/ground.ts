@@ -12,10 +12,12 @@ import type { PlainRecord, PlainValue } from "../sandbox/attio.ts";
 import { aCharge, aCustomer, anInvoice, anInvoiceLine, stripeId } from "../sandbox/objects.ts";
 import type { Call, Exchange, FaultRule, SandboxServer } from "../sandbox/server.ts";
 import type { StripeDiscount } from "../sandbox/objects.ts";
-import { SANDBOX_STRIPE_KEY, SANDBOX_STRIPE_TEST_KEY, emptyAccount } from "../sandbox/stripe.ts";
+import { SANDBOX_STRIPE_KEY, SANDBOX_STRIPE_TEST_KEY, emptyAccount, startStripe } from "../sandbox/stripe.ts";
 import type { StripeAccount } from "../sandbox/stripe.ts";
+import { connectStripe, readBooks } from "../sync.ts";
 import { decimalOf, expectedRecords } from "./oracle.ts";
 import type { ExpectedRecord, OracleInput } from "./oracle.ts";
+import { aConnection, someSettings } from "./services.ts";
 import type { Ends } from "./services.ts";
 import { aWorld, printed } from "./world.ts";
 import type { Run, World, WorldOptions } from "./world.ts";
@@ -170,17 +172,17 @@ function asHeld(record: ExpectedRecord, currency: string): Record<string, string
   return { ...others, ...Object.fromEntries(shown) };
 }
 
-/** The sum of an amount over all records, in hundredths. */
-export function sumOf(world: World, slug: string): bigint {
-  let sum = 0n;
-  for (const record of world.attio.records("stripe_customers")) {
-    const [whole = "0", decimals = ""] = String(record[slug]).split(".");
-    sum += BigInt(whole + decimals.padEnd(2, "0"));
-  }
-  return sum;
-}
-
 // --------------------------------------------------- Requests and output ----
+
+/** What Stripe is asked for to make the books of an account. */
+export async function askedOf(onEnd: Ends, account: Partial<StripeAccount>): Promise<readonly Exchange[]> {
+  const { url, log, close } = await startStripe(emptyAccount(account));
+  onEnd.after(close);
+  const settings = someSettings({ STRIPE_API_BASE: url });
+  const silent = { onFound: () => undefined, warn: () => undefined };
+  await readBooks(connectStripe(settings, aConnection()), settings, silent);
+  return log;
+}
 
 export function isWrite({ method, path }: Pick<Call, "method" | "path">): boolean {
   return method !== "GET" && !path.endsWith("/records/query");
@@ -197,12 +199,6 @@ export function whenSeen(isMatch: (call: Call) => boolean, n: number, act: () =>
     if (isMatch(call) && (seen += 1) === n) act();
     return undefined;
   };
-}
-
-/** The count behind a label of the report. */
-export function countIn(run: Run, label: string): number {
-  const [, count] = new RegExp(`^  ${label} +(\\d+)`, "m").exec(run.out) ?? assert.fail(`no "${label}":\n${run.out}`);
-  return Number(count);
 }
 
 /** Fails if anything that any run of this process printed, holds a key. */

@@ -30,44 +30,40 @@ export type Coupon = {
   readonly percent_off: number | string | null;
 };
 
-type Ratio = { readonly top: bigint; readonly bottom: bigint };
+export type Ratio = { readonly top: bigint; readonly bottom: bigint };
 
 function commonDivisor(one: bigint, other: bigint): bigint {
   return other === 0n ? one : commonDivisor(other, one % other);
 }
 
-function ratio(top: bigint, bottom = 1n): Ratio {
-  const divisor = commonDivisor(bottom, top < 0n ? -top : top);
-  return { top: top / divisor, bottom: bottom / divisor };
+export function ratio(top: bigint | number, bottom: bigint | number = 1n): Ratio {
+  const [over, under] = [BigInt(top), BigInt(bottom)];
+  const divisor = commonDivisor(under, over < 0n ? -over : over);
+  return { top: over / divisor, bottom: under / divisor };
 }
 
-const multiply = (one: Ratio, other: Ratio): Ratio => ratio(one.top * other.top, one.bottom * other.bottom);
+export const multiply = (one: Ratio, other: Ratio): Ratio => ratio(one.top * other.top, one.bottom * other.bottom);
 const divide = (one: Ratio, other: Ratio): Ratio => ratio(one.top * other.bottom, one.bottom * other.top);
 const add = (one: Ratio, other: Ratio): Ratio =>
   ratio(one.top * other.bottom + other.top * one.bottom, one.bottom * other.bottom);
-const subtract = (one: Ratio, other: Ratio): Ratio => add(one, ratio(-other.top, other.bottom));
-const smaller = (one: Ratio, other: Ratio): Ratio => (subtract(one, other).top < 0n ? one : other);
-const NOTHING = ratio(0n);
+export const subtract = (one: Ratio, other: Ratio): Ratio => add(one, ratio(-other.top, other.bottom));
+export const isLess = (one: Ratio, other: Ratio): boolean => subtract(one, other).top < 0n;
+const NOTHING = ratio(0);
 
 /** The nearest whole number, the greater of two: the floor of a half more. */
-function nearest(amount: Ratio): bigint {
-  const { top, bottom } = add(amount, ratio(1n, 2n));
+export function nearest(amount: Ratio): bigint {
+  const { top, bottom } = add(amount, ratio(1, 2));
   return top / bottom;
 }
 
-/** Digit by digit, as one writes a decimal number by hand. */
-function fromDecimal(written: number | string): Ratio {
-  let value = NOTHING;
-  let place: Ratio | undefined;
-  for (const character of String(written)) {
-    if (character === ".") place = ratio(1n);
-    else if (place === undefined) value = add(multiply(value, ratio(10n)), ratio(BigInt(character)));
-    else value = add(value, multiply((place = divide(place, ratio(10n))), ratio(BigInt(character))));
-  }
-  return value;
+/** All its digits, and for each behind the point a tenth. */
+export function fromDecimal(written: number | string): Ratio {
+  const text = String(written);
+  const places = text.includes(".") ? text.length - 1 - text.indexOf(".") : 0;
+  return ratio(BigInt(text.replace(".", "")), 10n ** BigInt(places));
 }
 
-const MONTHS: Readonly<Record<string, Ratio>> = { day: ratio(12n, 365n), week: ratio(12n, 52n), year: ratio(12n) };
+const MONTHS: Readonly<Record<string, Ratio>> = { day: ratio(12, 365), week: ratio(12, 52), year: ratio(12) };
 
 function billedUnits({ quantity, price: { transform_quantity: packs } }: Item): bigint {
   const units = BigInt(quantity ?? 1);
@@ -83,6 +79,11 @@ function periodPrice(item: Item, billedIn: string, currency: string): Ratio | nu
   if (price.unit_amount_decimal === null || price.currency !== billedIn || price.recurring === null) return null;
   const cost = multiply(fromDecimal(price.unit_amount_decimal), ratio(billedUnits(item)));
   return cost.top > 0n && billedIn !== currency ? null : cost;
+}
+
+function monthly(amount: Ratio, { price: { recurring } }: Item): bigint {
+  const months = multiply(MONTHS[recurring?.interval ?? ""] ?? ratio(1), ratio(recurring?.interval_count ?? 1));
+  return nearest(divide(amount, months));
 }
 
 /** List price and `mrr` of a subscription that counts, whatever its status says. */
@@ -106,20 +107,15 @@ export function worthOf(
     if (hit.length === 0 || (coupon !== undefined && coupon.duration !== "forever")) continue;
     const whole = hit.map((at) => left[at] ?? NOTHING).reduce(add);
     if (coupon === undefined || (coupon.percent_off === null && coupon.currency !== currency)) return null;
-    let off = smaller(whole, ratio(BigInt(coupon.amount_off ?? 0)));
-    if (coupon.percent_off !== null) off = divide(multiply(whole, fromDecimal(coupon.percent_off)), ratio(100n));
+    const amountOff = ratio(coupon.amount_off ?? 0);
+    let off = isLess(whole, amountOff) ? whole : amountOff;
+    if (coupon.percent_off !== null) off = divide(multiply(whole, fromDecimal(coupon.percent_off)), ratio(100));
     for (const at of hit) {
       const before = left[at] ?? NOTHING;
       left[at] = subtract(before, divide(multiply(off, before), whole));
     }
   }
   const sum = (amounts: readonly Ratio[]): bigint =>
-    items.data.reduce((whole, { price: { recurring } }, at) => {
-      const months = multiply(
-        MONTHS[recurring?.interval ?? ""] ?? ratio(1n),
-        ratio(BigInt(recurring?.interval_count ?? 1)),
-      );
-      return whole + nearest(divide(amounts[at] ?? NOTHING, months));
-    }, 0n);
+    items.data.reduce((whole, item, at) => whole + monthly(amounts[at] ?? NOTHING, item), 0n);
   return { list: sum(list), mrr: sum(left) };
 }

@@ -3,42 +3,35 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { emptyAccount, startStripe } from "../sandbox/stripe.ts";
 import * as stripe from "../sandbox/objects.ts";
-import { SUBSCRIPTION, closeSubscriptions, connectStripe, explainSubscription, readAs, readBooks } from "../sync.ts";
+import { SUBSCRIPTION, closeSubscriptions, explainSubscription, readAs } from "../sync.ts";
 import type { Coupon, Subscription } from "../sync.ts";
+import { askedOf } from "./ground.ts";
 import { worthOf } from "./mrr-oracle.ts";
-import { T0, aCharge, aCustomer, aMonthly, aSubscription, findingsOf, holds, planOf } from "./samples.ts";
-import { aConnection, someSettings } from "./services.ts";
+import { T0, aCharge, aCoupon, aCustomer, aMonthly, aSubscription, anItem } from "./samples.ts";
+import { findingsOf, holds, planOf } from "./samples.ts";
+import type { Item } from "./samples.ts";
 
-type Item = Subscription["items"]["data"][number];
-type Coupons = Readonly<Record<string, Coupon | undefined>>;
-
-/** One seat of `unitAmount` (minor units) every `count` intervals. */
-function anItem(unitAmount: number | string | null, interval = "month", count = 1, more: Partial<Item> = {}): Item {
-  const recurring = { interval, interval_count: count, usage_type: "licensed" };
-  const per = { recurring, transform_quantity: null, unit_amount_decimal: unitAmount };
-  const price = { currency: "usd", product: "prod_pro", ...per };
-  return { current_period_end: 9, discounts: [], quantity: 1, price, ...more };
-}
-
-/** The same with other fields of its price. */
+/** An item with other fields of its price. */
 function priced(item: Item, price: Partial<Item["price"]>, quantity = item.quantity): Item {
   return { ...item, quantity, price: { ...item.price, ...price } };
 }
 
 const metered = { recurring: { interval: "month", interval_count: 1, usage_type: "metered" } };
 const packs = (divide_by: number, round: string) => ({ transform_quantity: { divide_by, round } });
-const none = { amount_off: null, applies_to: null, currency: null, duration: "forever", percent_off: null };
-const percent = (percent_off: number, duration = "forever"): Coupon => ({ ...none, percent_off, duration });
-const amount = (amount_off: number, more = {}): Coupon => ({ ...none, amount_off, currency: "usd", ...more });
+const percent = (percent_off: number, duration = "forever"): Coupon => aCoupon({ percent_off, duration });
+const amount = (amount_off: number, more = {}): Coupon => aCoupon({ amount_off, currency: "usd", ...more });
 const forTeam = (coupon: Coupon): Coupon => ({ ...coupon, applies_to: { products: ["prod_team"] } });
 
 function of(items: readonly Item[], overrides: Partial<Subscription> = {}, isCut = false): Subscription {
   return aSubscription("active", { items: { data: [...items], has_more: isCut }, ...overrides });
 }
 
-function explain(subscription: Subscription, coupons: Coupons = {}, customerDiscount: string | null = null) {
+function explain(
+  subscription: Subscription,
+  coupons: Record<string, Coupon | undefined> = {},
+  customerDiscount: string | null = null,
+) {
   const known = new Map(Object.entries(coupons));
   return explainSubscription(subscription, { currency: "usd", coupons: known, customerDiscount });
 }
@@ -111,7 +104,7 @@ describe("mrr", () => {
 });
 
 describe("renewal and end", () => {
-  const two = [anItem(1, "year", 1, { current_period_end: 30 }), anItem(1)];
+  const two = [30, 9].map((end) => anItem(1, "year", 1, { current_period_end: end }));
   const cases: [string, Partial<Subscription>, number | undefined, number | undefined][] = [
     ["renews with the first item that does", {}, 9, undefined],
     ["renews and ends later", { cancel_at: 25 }, 9, 25],
@@ -139,32 +132,24 @@ describe("coupons", () => {
 
   const by = (coupon: string) => [stripe.aDiscount({ coupon })];
   const items = [stripe.aSubscriptionItem({ discounts: by("i") })];
-  type Given = Parameters<typeof stripe.aSubscription>[0];
-  const NEEDED: readonly (readonly [what: string, subscriptions: readonly Given[], coupons: string])[] = [
-    ["an item's, and the customer's where the subscription has none", [{ items }], "c i"],
-    ["the subscription's, not the customer's", [{ discounts: by("s") }], "s"],
-    ["none of a paused one", [{ discounts: by("s"), pause_collection: { behavior: "void", resumes_at: null } }], ""],
-    ["none of a trial", [{ discounts: by("s"), status: "trialing" }], ""],
-    ["none of one that has ended", [{ discounts: by("s"), items, status: "canceled" }], ""],
-    ["each once", [{ discounts: by("s") }, { discounts: by("s") }], "s"],
-  ]; // prettier-ignore
-  for (const [what, given, coupons] of NEEDED)
+  type Fields = Parameters<typeof stripe.aSubscription>[0];
+  const NEEDED: readonly (readonly [what: string, fields: Fields, coupons: string])[] = [
+    ["an item's, and the customer's where the subscription has none", { items }, "c i"],
+    ["the subscription's, not the customer's", { discounts: by("s") }, "s"],
+    ["none of a paused one", { discounts: by("s"), pause_collection: { behavior: "void", resumes_at: null } }, ""],
+    ["none of a trial", { discounts: by("s"), status: "trialing" }, ""],
+    ["none of one that has ended", { discounts: by("s"), items, status: "canceled" }, ""],
+  ];
+  for (const [what, fields, coupons] of NEEDED)
     it(`are read: ${what}`, async (t) => {
-      const sandbox = await startStripe(
-        emptyAccount({
-          customers: [stripe.aCustomer({ id: "cus_1", discount: by("c")[0] ?? null })],
-          subscriptions: given.map((one, n) => stripe.aSubscription({ id: `sub_${n}`, customer: "cus_1", ...one })),
-        }),
-      );
-      t.after(() => sandbox.close());
+      const customers = [stripe.aCustomer({ id: "cus_1", discount: by("c")[0] ?? null })];
+      const subscriptions = [stripe.aSubscription({ customer: "cus_1", ...fields })];
 
-      const settings = someSettings({ STRIPE_API_BASE: sandbox.url });
-      const silent = { onFound: () => undefined, warn: () => undefined };
-      await readBooks(connectStripe(settings, aConnection()), settings, silent);
+      const log = await askedOf(t, { customers, subscriptions });
 
-      const asked = sandbox.log.flatMap(({ path }) => /\/coupons\/(\w+)/.exec(path)?.slice(1) ?? []);
+      const asked = log.flatMap(({ path }) => /\/coupons\/(\w+)/.exec(path)?.slice(1) ?? []);
       assert.equal(asked.toSorted().join(" "), coupons);
-      const isExpanded = sandbox.log.some(({ query }) => String(query).includes("discounts"));
+      const isExpanded = log.some(({ query }) => String(query).includes("discounts"));
       assert.equal(isExpanded, coupons !== "");
     });
 });
@@ -206,8 +191,7 @@ describe("mrr of anything", () => {
 });
 
 describe("what a customer pays now", () => {
-  const TOMORROW = T0 + 86_400;
-  const ending = { cancel_at_period_end: true, cancel_at: TOMORROW };
+  const ending = { cancel_at_period_end: true, cancel_at: T0 + 86_400 };
   const valuesOf = (...subscriptions: Subscription[]) => {
     const customers = [aCustomer({ discount: "half" })];
     const [change] = planOf({ charges: [aCharge()], subscriptions, customers }).changes;

@@ -1,29 +1,10 @@
 // samples.ts - small objects in the shape that sync.ts reads, what is built from them, and random accounts.
 
 import fc from "fast-check";
-import {
-  addCharge,
-  addInvoice,
-  addSubscription,
-  closeBooks,
-  closeSubscriptions,
-  openBooks,
-  planChanges,
-  readSettings,
-} from "../sync.ts";
-import type {
-  Change,
-  Charge,
-  Coupon,
-  CrmRecord,
-  Customer,
-  Environment,
-  Findings,
-  Invoice,
-  PlanInput,
-  Subscription,
-  Usage,
-} from "../sync.ts";
+import { addCharge, addInvoice, addSubscription, closeBooks, closeSubscriptions, openBooks } from "../sync.ts";
+import { planChanges, readSettings } from "../sync.ts";
+import type { Charge, Coupon, Customer, Invoice, Subscription } from "../sync.ts";
+import type { Change, CrmRecord, Environment, Findings, PlanInput, Usage } from "../sync.ts";
 import type { OracleInput } from "./oracle.ts";
 import { NOW_MS } from "./world.ts";
 
@@ -33,6 +14,7 @@ export const T0 = NOW_MS / 1000;
 export const DAY_MS = 86_400_000;
 
 export type Line = Invoice["lines"]["data"][number];
+export type Item = Subscription["items"]["data"][number];
 
 /** A charge of 100.00 usd, captured in full. */
 export function aCharge(overrides: Partial<Charge> = {}): Charge {
@@ -122,23 +104,31 @@ export function openBooksOf(account: Partial<Account>, currency = "usd") {
   return books;
 }
 
-/** The only coupon that can be read. */
-const HALF: Coupon = { amount_off: null, applies_to: null, currency: null, duration: "forever", percent_off: 50 };
+/** A coupon that takes nothing off, for ever. */
+export function aCoupon(overrides: Partial<Coupon>): Coupon {
+  return { amount_off: null, applies_to: null, currency: null, duration: "forever", percent_off: null, ...overrides };
+}
 
+/** Closed books of an account; the only coupon that can be read takes half off. */
 export function booksOf(account: Partial<Account>, currency = "usd", customers: readonly Customer[] = []) {
   const books = openBooksOf(account, currency);
   closeBooks(books);
-  closeSubscriptions(books, new Map(customers.map((one) => [one.id, one])), new Map([["half", HALF]]));
+  const coupons = new Map([["half", aCoupon({ percent_off: 50 })]]);
+  closeSubscriptions(books, new Map(customers.map((one) => [one.id, one])), coupons);
   return books;
+}
+
+/** One seat of so many minor units every `count` intervals, paid until a day after T0. */
+export function anItem(amount: number | string | null, interval = "month", count = 1, more: Partial<Item> = {}): Item {
+  const recurring = { interval, interval_count: count, usage_type: "licensed" };
+  const per = { recurring, transform_quantity: null, unit_amount_decimal: amount };
+  const price = { currency: "usd", product: "prod_pro", ...per };
+  return { current_period_end: T0 + 86_400, discounts: [], quantity: 1, price, ...more };
 }
 
 /** A subscription to one item of so much a month. */
 export function aMonthly(unitAmount: number | null, overrides: Partial<Subscription> = {}): Subscription {
-  const recurring = { interval: "month", interval_count: 1, usage_type: "licensed" };
-  const per = { recurring, transform_quantity: null, unit_amount_decimal: unitAmount };
-  const price = { currency: "usd", product: "prod_pro", ...per };
-  const data = [{ current_period_end: T0 + 86_400, discounts: [], quantity: 1, price }];
-  return aSubscription("active", { items: { data, has_more: false }, ...overrides });
+  return aSubscription("active", { items: { data: [anItem(unitAmount)], has_more: false }, ...overrides });
 }
 
 /** Every number and text in the books by its path, sorted: two books are equal if these are. */
@@ -307,9 +297,10 @@ export function oracleInputOf({ charges, invoices, subscriptions }: Account): Or
     return { ...charge, balance_transaction: balance instanceof Object ? { id: "txn_1", ...balance } : balance };
   };
   const paid = invoices.map((invoice) => ({ ...invoice, status: "paid" }));
-  const account = { charges: charges.map(settled), invoices: paid, subscriptions, customers: [], people: [] };
+  const account = { charges: charges.map(settled), invoices: paid, subscriptions };
+  const nothing = { customers: [], people: [], balanceTransactions: [], coupons: new Map() };
   const productSlugs = Object.fromEntries(SLUGS);
-  return { ...account, balanceTransactions: [], currency: "usd", productSlugs, livemode: false, t0: T0 };
+  return { ...account, ...nothing, currency: "usd", productSlugs, livemode: false, t0: T0 };
 }
 
 /** The same account in another order. */

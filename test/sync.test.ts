@@ -9,31 +9,11 @@ import type { StripeSubscription } from "../sandbox/objects.ts";
 import type { Exchange, SandboxServer } from "../sandbox/server.ts";
 import { SANDBOX_STRIPE_KEY, SANDBOX_STRIPE_TEST_KEY, STRIPE_PERMISSIONS, stripeFaults } from "../sandbox/stripe.ts";
 import type { StripeAccount } from "../sandbox/stripe.ts";
-import { VERSION } from "../sync.ts";
-import {
-  PRO,
-  aNewWorld,
-  aSyncedWorld,
-  assertNoSecrets,
-  assertRecordsEqual,
-  chargeIdOf,
-  countIn,
-  endOfSuite,
-  expectedOf,
-  isWrite,
-  newPayer,
-  oracleInput,
-  payerId,
-  payers,
-  pick,
-  recordOf,
-  refund,
-  sumOf,
-  whenSeen,
-  writesOf,
-} from "./ground.ts";
+import { PRO, aNewWorld, aSyncedWorld, endOfSuite, newPayer, payerId, payers, refund } from "./ground.ts";
+import { assertNoSecrets, assertRecordsEqual, expectedOf, oracleInput, pick, recordOf } from "./ground.ts";
+import { isWrite, whenSeen, writesOf } from "./ground.ts";
 import { decimalOf, expectedTotals } from "./oracle.ts";
-import type { ExpectedRecord } from "./oracle.ts";
+import type { expectedRecords } from "./oracle.ts";
 import { rewriting } from "./services.ts";
 import { aSummaryFile, aWorld, summaryOf } from "./world.ts";
 import type { Run, World } from "./world.ts";
@@ -56,7 +36,8 @@ describe("sync: 400 customers with every trap", () => {
   const summaryFile = aSummaryFile(suite);
   const account = seedAccount({ customers: 400, seed: 7 });
   let world: World;
-  let expected: Map<string, ExpectedRecord>;
+  let expected: ReturnType<typeof expectedRecords>;
+  let totals: ReturnType<typeof expectedTotals>;
   let first: Run;
   let second: Run;
   let hidden: Run;
@@ -70,7 +51,7 @@ describe("sync: 400 customers with every trap", () => {
     const [stripe, attio] = [world.stripe.log.length, world.attio.log.length];
     second = await world.run("sync");
     quietDay = { stripe: world.stripe.log.slice(stripe), attio: world.attio.log.slice(attio) };
-    expected = expectedOf(world);
+    [expected, totals] = [expectedOf(world), expectedTotals(oracleInput(world))];
     texts = [first.all, second.all, readFileSync(summaryFile, "utf8")];
     hidden = await world.run("sync", [], { env: { ...world.env, SHOW_AMOUNTS: "0", REFRESH_DAYS: "0" } });
   });
@@ -123,12 +104,9 @@ describe("sync: 400 customers with every trap", () => {
     assert.ok(quietDay.stripe.length <= 1.4 * least + 40, `${quietDay.stripe.length} requests for ${least} pages`);
   });
 
-  test("the records add up to the total that was printed, and the columns with what is unallocated as well", () => {
+  test("the total that was printed is what all records hold", () => {
     const [, total, count] = /^total revenue ([\d.]+) usd of (\d+) customers/m.exec(first.out) ?? [];
-    assert.deepEqual([total, Number(count)], [decimalOf(sumOf(world, "total_revenue"), "usd"), expected.size]);
-    const columns = ["spend_pro", "spend_starter", "spend_team", "spend_usage", "spend_other", "unallocated_revenue"];
-    const sum = columns.reduce((all, slug) => all + sumOf(world, slug), 0n);
-    assert.equal(sum, sumOf(world, "total_revenue"));
+    assert.deepEqual([total, Number(count)], [decimalOf(totals.total, "usd"), expected.size]);
   });
 
   test("a log in CI and its step summary hold no name, no address and no customer's id", () => {
@@ -138,10 +116,9 @@ describe("sync: 400 customers with every trap", () => {
   });
 
   test("a log in CI and its step summary hold no single customer's amount", () => {
-    const totals = expectedTotals(oracleInput(world));
-    const accountWide = new Set([totals.total, totals.unallocated, totals.otherWithoutProduct]);
-    for (const sum of [...Object.values(totals.columns), ...totals.fellIntoOther.values()]) accountWide.add(sum);
-    for (const { settled, ...tallies } of totals.byCurrency.values())
+    const { total, unallocated, columns, fellIntoOther, byCurrency } = totals;
+    const accountWide = new Set([total, unallocated, ...columns, ...fellIntoOther.values()]);
+    for (const { settled, ...tallies } of byCurrency.values())
       for (const amount of [settled, ...Object.values(tallies).map((tally) => tally.amount)]) accountWide.add(amount);
     const shown = new Set(texts.join().match(/\d+\.\d\d\b/g));
     for (const { stripe_customer_id, total_revenue, spend } of expected.values())
@@ -156,36 +133,9 @@ describe("sync: 400 customers with every trap", () => {
     assert.match(text, /^## Stripe to Attio$/m);
     assert.doesNotMatch(text, /\d\.\d\d\b|\d (usd|eur|gbp|jpy|kwd)\b|█/);
   });
-
-  test("the step summary begins with the total and the log's last line", () => {
-    const [total = "", done = ""] = first.out.trimEnd().split("\n").slice(-2);
-    const begin = `## Stripe to Attio\n\n**${total}**\n\n\`${done}\`\n`;
-    assert.ok(readFileSync(summaryFile, "utf8").startsWith(begin), begin);
-  });
 });
 
 describe("sync: the next day", () => {
-  test("links follow the customers' addresses, but for those that a member set", async (t) => {
-    const world = await aNewWorld(t, { account: payers(5) });
-    const person = (address: string): string => world.attio.addPerson({ emailAddresses: [address] });
-    const [, , , kept] = [1, 2, 3, 4].map((n) => person(`payer${n}@example.com`));
-    await world.run("sync");
-    const company = world.attio.addCompany({ name: "Example", domain: "example.com" });
-    const appeared = world.attio.addPerson({ emailAddresses: ["Payer0@Example.com"], company: "example.com" });
-    const [moved, chosen] = [person("new@example.com"), person("boss@example.com")];
-    const [, second = assert.fail(), third = assert.fail()] = world.stripe.account.customers;
-    world.stripe.put({ ...second, email: "new@example.com" });
-    world.stripe.put({ ...third, email: "nobody@example.com" });
-    const link = { target_object: "people", target_record_id: chosen };
-    world.attio.editAsMember(OBJECT, recordOf(world, payerId(3)).recordId, { person: link });
-
-    const run = await world.run("sync");
-
-    assert.deepEqual(summaryOf(run), { ...NOTHING, updated: 3, unchanged: 2 });
-    assert.deepEqual(heldBy(world, 5, "person"), [appeared, moved, null, chosen, kept]);
-    assert.equal(recordOf(world, payerId(0))["company"], company);
-  });
-
   test("names with emoji, control characters and 10 kB, and odd addresses, are written once and stay", async (t) => {
     const names = ["Åsa 🦄 <b>&amp;</b>", "Bell\u0007\u001b[31mRed\r\n::error::x", "x".repeat(10_240), "  padded  "];
     const emails = ["  Ada.Long@Example.COM ", "not an address", 'quo"te@example.com', "bo'b+tag@example.com"];
@@ -228,8 +178,7 @@ describe("sync: options", () => {
     assert.deepEqual([run.code, summaryOf(run)], [0, { ...NOTHING, updated: 1, unchanged: 2 }], run.all);
     assert.match(run.out, /\(.+, 2 left out by --update-only\)\n$/);
     assert.deepEqual([OBJECT, "people"].map((object) => world.attio.records(object).length), [3, 3]); // prettier-ignore
-    const held = pick(recordOf(world, payerId(0)), ["total_revenue", "unallocated_revenue", "first_charge_at"]);
-    assert.deepEqual(held, { total_revenue: "0", unallocated_revenue: "-10", first_charge_at: null });
+    assert.equal(recordOf(world, payerId(0))["total_revenue"], "0");
   });
 
   test("a dry run sends no write, says so first and last, and counts what the live run then does", async (t) => {
@@ -243,23 +192,8 @@ describe("sync: options", () => {
 
     assert.equal(writes, 0);
     assert.match(dry.out, /^dry run: nothing will be written\n[^]+dry run: nothing was written\)\n$/);
-    const headline = "total revenue 140.00 usd of 4 customers, +40.00 since the last run";
-    for (const { out } of [dry, live]) {
-      assert.ok(out.includes(`version ${VERSION}\n\n${headline}\n\nRead\n`), out);
-      assert.ok(out.includes(`\n${headline}\ndone: `), out);
-    }
     assert.deepEqual(summaryOf(dry), { ...NOTHING, created: 1, updated: 1, unchanged: 3 });
     assert.deepEqual(summaryOf(live), summaryOf(dry));
-  });
-
-  test("--verbose shows the terms of every currency, and where the dashboard has the figure", async (t) => {
-    const world = await aSyncedWorld(t, { account: payers(1) });
-    newPayer(world, 1, { currency: "eur" });
-
-    const [brief, verbose] = [await world.run("sync"), await world.run("sync", ["--verbose"])];
-
-    assert.doesNotMatch(brief.out, /^Charges in eur$|Payments ›/m);
-    assert.match(verbose.out, /^Charges in eur$[^]*Payments ›/m);
   });
 
   test("CREATE_PEOPLE makes one person per address, and nobody for what is none or two people claim", async (t) => {
@@ -272,7 +206,7 @@ describe("sync: options", () => {
     const dry = await world.run("sync", ["--dry-run"]);
     const live = await world.run("sync");
 
-    assert.equal(countIn(dry, "people to create"), 2);
+    assert.match(dry.out, /^ {2}people to create +2\b/m);
     assert.deepEqual(summaryOf(live), summaryOf(dry));
     assert.match(live.out, /2 people created\)\n$/);
     const [first, second, third, ...others] = heldBy(world, 7, "person");
@@ -327,39 +261,14 @@ describe("sync: currencies", () => {
       assertRecordsEqual(world, expectedOf(world));
     });
 
-  test("with no record yet and more not included than counted, a run stops and names the CURRENCY to set", async (t) => {
-    const account = payers(3, (n) => (n === 0 ? {} : { currency: "eur" }));
-    const world = await aNewWorld(t, { account, env: { CURRENCY: "usd" } });
-
-    const run = await world.run("sync");
-
-    assert.equal(run.code, 1);
-    assert.match(run.err, /settled in eur than in usd\. Set CURRENCY=eur\b.*\nNothing was written\.\n$/);
-    assert.deepEqual(writesOf(world.attio), []);
-  });
-
-  test("with records in the CRM the same run goes on, and warns of what is not included", async (t) => {
+  test("with records in the CRM a run goes on where more is not included than counted, and warns of it", async (t) => {
     const world = await aSyncedWorld(t, { account: payers(1) });
     for (const n of [1, 2]) newPayer(world, n, { currency: "eur" });
 
     const run = await world.run("sync");
 
     assert.deepEqual([run.code, summaryOf(run)], [0, { ...NOTHING, unchanged: 1 }]);
-    assert.match(
-      run.err,
-      /^Not included: 2 charges \(50\.00 eur\), .+\. Most of that would count with CURRENCY=eur\.$/m,
-    );
-  });
-
-  test("an account with guests only is no fault, and warned of with number and sum", async (t) => {
-    const account = payers(2);
-    account.charges = account.charges.map((charge) => ({ ...charge, customer: null }));
-    const world = await aNewWorld(t, { account });
-
-    const run = await world.run("sync");
-
-    assert.deepEqual([run.code, summaryOf(run)], [0, { ...NOTHING, unchanged: 0 }]);
-    assert.match(run.err, /^Nobody gets a record: all 2 charges \(30\.00 usd\) are without a customer\. /m);
+    assert.match(run.err, /^Not included: 2 charges \(50\.00 eur\), .+ would count with CURRENCY=eur\.$/m);
   });
 });
 
@@ -451,23 +360,14 @@ describe("sync: what is asked of the services", () => {
 });
 
 describe("sync: the brake", () => {
-  type Accident = readonly [name: string, happens: (world: World) => void, message: string, isForceable: boolean];
-  const ids = Array.from({ length: 50 }, (_, n) => `cus_Elsewhere${n}`);
-  const addStrangers = ({ attio }: World): void =>
-    ids.forEach((id) => void attio.addRecordAsMember(OBJECT, { stripe_customer_id: id, total_revenue: 5 }));
-  const isTestKey = ({ env }: World): void => void (env["STRIPE_API_KEY"] = SANDBOX_STRIPE_TEST_KEY);
-  const isUnmapped = ({ env }: World): void => void (env["PRODUCT_SLUGS"] = "{}");
-  const loseCharges = ({ stripe }: World): void => ids.forEach((_, n) => void stripe.remove(chargeIdOf(n)));
+  const hasTestKey = ({ env }: World): void => void (env["STRIPE_API_KEY"] = SANDBOX_STRIPE_TEST_KEY);
   const refundLargest = (world: World): void => [9, 10, 11].forEach((n) => refund(world, n));
-  const ACCIDENTS: readonly Accident[] = [
-    ["(a) a key of the other mode", isTestKey, "is a test key, but 12 of 12 records are of live mode", false],
-    ["(b) an account without any charge", loseCharges, "Stripe has no charge, but 12 records have revenue", false],
-    ["(c) a key of another account", addStrangers, "Only 12 of 62 records with revenue belong to this", true],
-    ["(d) a fall in revenue", refundLargest, "Of 12 records with revenue 3 would fall to 0", true],
-    ["(e) a mapping that is gone", isUnmapped, "No product's attribute would hold money any more", true],
+  const ACCIDENTS: readonly (readonly [name: string, happens: (world: World) => void, message: string])[] = [
+    ["a key of the other mode", hasTestKey, "is a test key, but 12 of 12 records are of live mode"],
+    ["a fall in revenue", refundLargest, "Of 12 records with revenue 3 would fall to 0"],
   ];
-
-  for (const [name, happens, message, isForceable] of ACCIDENTS)
+  for (const [name, happens, message] of ACCIDENTS) {
+    const isForceable = happens === refundLargest;
     test(`${name} stops a run before its first write, a dry run after its plan, ${isForceable ? "unless forced" : "forced or not"}`, async (t) => {
       const world = await aSyncedWorld(t, { account: payers(12) });
       newPayer(world, 12);
@@ -487,6 +387,7 @@ describe("sync: the brake", () => {
       assert.deepEqual([forced.code, writesOf(world.attio).length > 0], [isForceable ? 0 : 1, isForceable]);
       assert.match(forced.err, isForceable ? /Going on because of --force\./ : /--force does not help here/);
     });
+  }
 });
 
 describe("sync: what goes wrong in the CRM", () => {
@@ -534,16 +435,13 @@ describe("sync: what goes wrong in the CRM", () => {
 });
 
 describe("sync: what is shown", () => {
-  test("why a run stops is an annotation on one line, and stands in the step summary", async (t) => {
+  test("why a run stops stands in the step summary", async (t) => {
     const file = aSummaryFile(t);
-    const env = { GITHUB_ACTIONS: "true", GITHUB_STEP_SUMMARY: file };
+    const env = { GITHUB_STEP_SUMMARY: file };
     const world = await aNewWorld(t, { account: payers(1), bootstraps: false, env });
 
-    const { err } = await world.run("sync");
+    await world.run("sync");
 
-    const [annotation = "", ...others] = err.split("\n").filter((line) => line.startsWith("::error "));
-    assert.deepEqual(others, []);
-    assert.match(annotation, /^::error title=stripe-attio-sync::.*There is no object .*%0ANothing was written\.$/);
     assert.match(readFileSync(file, "utf8"), /: needs attention\n[^]*> .*There is no object stripe&#95;customers/);
   });
 

@@ -86,9 +86,7 @@ describe("every workflow", () => {
       assert.doesNotMatch(workflow, /pull_request_target|workflow_run/);
     });
 
-    test(`${fileName} has named steps, keys in one order, and no expression in a command line`, () => {
-      const keys = ["name", "on", "permissions", "concurrency", "jobs"];
-      assert.deepEqual(workflow.match(/^[\w-]+(?=:)/gm), keys);
+    test(`${fileName} has named steps, and no expression in a command line`, () => {
       for (const step of stepsOf(workflow).values()) {
         if (step.includes("run:")) assert.match(step, /^name: [A-Z]/);
         assert.doesNotMatch(commandsOf(step), /\$\{\{/);

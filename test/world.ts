@@ -1,6 +1,6 @@
 // world.ts - both sandboxes, a clock that belongs to the test, and a way to run a program against them in this process.
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bootstrap } from "../bootstrap-attio.ts";
@@ -44,22 +44,7 @@ type Program = keyof typeof PROGRAMS;
 /** Everything that any run of this test process printed: searched for secrets at the end. */
 export const printed: string[] = [];
 
-/** What a program needs of its process, with nothing of this one: it prints nowhere, and time passes as it sleeps. */
-export function anIo(io: Partial<Io> & Pick<Io, "env">): Io {
-  return {
-    args: [],
-    clock: virtualClock(),
-    stop: new AbortController().signal,
-    out: () => undefined,
-    err: () => undefined,
-    isTerminal: false,
-    every: () => () => undefined,
-    timeoutMs: 5_000,
-    ...io,
-  };
-}
-
-/** Runs a program in this process, its output kept. */
+/** Runs a program in this process, its output kept; time passes as it sleeps. */
 export function runProgramWith(program: Program, io: Partial<Io> & Pick<Io, "env">): Promise<Run> {
   return runIn(PROGRAMS[program], io);
 }
@@ -68,8 +53,17 @@ export function runProgramWith(program: Program, io: Partial<Io> & Pick<Io, "env
 export async function runIn(run: (io: Io) => Promise<number>, io: Partial<Io> & Pick<Io, "env">): Promise<Run> {
   let out = "";
   let err = "";
-  const keep = { out: (text: string) => void (out += text), err: (text: string) => void (err += text) };
-  const code = await run(anIo({ ...keep, ...io }));
+  const code = await run({
+    args: [],
+    clock: virtualClock(),
+    stop: new AbortController().signal,
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+    isTerminal: false,
+    every: () => () => undefined,
+    timeoutMs: 5_000,
+    ...io,
+  });
   printed.push(out, err);
   return { code, out, err, all: out + err };
 }
@@ -78,6 +72,7 @@ export async function runIn(run: (io: Io) => Promise<number>, io: Partial<Io> & 
 export function aSummaryFile(onEnd: { after(remove: () => Promise<void>): void }): string {
   const folder = mkdtempSync(join(tmpdir(), "stripe-attio-"));
   const file = join(folder, "summary.md");
+  writeFileSync(file, "");
   onEnd.after(async () => {
     printed.push(readFileSync(file, "utf8"));
     rmSync(folder, { recursive: true });
