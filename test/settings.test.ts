@@ -36,6 +36,7 @@ const WRONG: readonly (readonly [env: Environment, said: readonly string[]])[] =
   [{ PRODUCT_SLUGS: "prod_1=spend_pro" }, ["PRODUCT_SLUGS is not JSON", '{"prod_ABC123":"spend_pro"}']],
   [{ PRODUCT_SLUGS: '{"prod_1":"spend_a",}' }, ["at character 21,", '"spend_a",}', "after a comma too many"]],
   [{ PRODUCT_SLUGS: '{"prod_1":"spend_a" "prod_2":"spend_b"}' }, ["at character 21,", '"spend_a" "prod_2"']],
+  [{ PRODUCT_SLUGS: "{}, x" }, ["at character 3,"]],
   [{ PRODUCT_SLUGS: '{"prod_1": “spend_a”}' }, ["at character 12,", "“spend_a”", "a curly quote"]],
   [{ PRODUCT_SLUGS: `{"prod_1":"rk_live_${SECRET}${"x".repeat(30)}" "a":"b"}` }, ["at character", "•••"]],
   [{ PRODUCT_SLUGS: `{"prod_1":"rk_live_${SECRET}"}` }, ['"prod_1"', "looks like a key", "expected spend_"]],

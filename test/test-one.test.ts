@@ -191,6 +191,7 @@ describe("test-one: the statement", () => {
 
       says(statement, ...starts);
       if (adds.length === 0) assert.doesNotMatch(statement, /beyond charges/);
+      assert.match(statement, /^ {2}2026-01-01 .*\n {6}https:/m, "a link stands under its charge, further in");
       for (const line of statement.split("\n")) assert.ok(line.length <= 100, line);
     });
 
@@ -209,7 +210,7 @@ describe("test-one: the statement", () => {
 
     assert.match(out, /^Subscriptions: Active, mrr [\d.]+$/m);
     assert.match(out, new RegExp(`^  ${sub?.id}: active; counted; renews \\d{4}-\\d\\d-\\d\\d$`, "m"));
-    assert.match(out, /^ +[\d.]+ usd +\d+ × \d+ .+ every 1 month = [\d.]+ a month; less coupon co_\w+$/m);
+    assert.match(out, /^ +[\d.]+ usd +\d+ × \d+ minor units of usd a month = [\d.]+ a month; less coupon co_\w+ \(20 %\)$/m);
   });
 
   test("links are those of test mode with a test key, and an address of the dashboard is taken for its id", async (t) => {
