@@ -210,7 +210,10 @@ describe("test-one: the statement", () => {
 
     assert.match(out, /^Subscriptions: Active, mrr [\d.]+$/m);
     assert.match(out, new RegExp(`^  ${sub?.id}: active; counted; renews \\d{4}-\\d\\d-\\d\\d$`, "m"));
-    assert.match(out, /^ +[\d.]+ usd +\d+ × \d+ minor units of usd a month = [\d.]+ a month; less coupon co_\w+ \(20 %\)$/m);
+    assert.match(
+      out,
+      /^ +[\d.]+ usd +\d+ × \d+ minor units of usd a month = [\d.]+ a month; less coupon co_\w+ \(20 %\)$/m,
+    );
   });
 
   test("links are those of test mode with a test key, and an address of the dashboard is taken for its id", async (t) => {
