@@ -135,19 +135,24 @@ describe("faults that stay, while writing", () => {
     assert.ok(world.attio.records("stripe_customers").every(({ person }) => person !== null));
   });
 
-  test("where CI is set a refusal shows status, code, fields and request id, but no word of Attio's", async (t) => {
-    const world = await aNewWorld(t, { account: payers(1), env: { CI: "true" } });
-    const name = { path: ["data", "values", "name"], message: "PAYER%200 is long" };
-    const validation_errors = [name, { path: ["data", "Jane Doe"], message: "unknown" }];
-    const text = JSON.stringify({ code: "validation_type", message: "10,00 of payer0@…", validation_errors });
-    const headers = { "x-attio-execution-id": "exec-7" };
-    inject(world.attio, ASSERT, { name: "quoting", before: { status: 400, headers, text } });
+  const WORDS: [ci: string, words: string][] = [
+    ["true", "name"],
+    ["", '10,00 of payer0@… ["data","values","name"]: PAYER%200 is long ["data","Jane Doe"]: unknown'],
+  ];
+  for (const [CI, words] of WORDS)
+    test(`a refusal shows status, code, request id and fields, ${CI ? "but no word" : "and the words"} of Attio's where CI is "${CI}"`, async (t) => {
+      const world = await aNewWorld(t, { account: payers(1), env: { CI } });
+      const name = { path: ["data", "values", "name"], message: "PAYER%200 is long" };
+      const validation_errors = [name, { path: ["data", "Jane Doe"], message: "unknown" }];
+      const text = JSON.stringify({ code: "validation_type", message: "10,00 of payer0@…", validation_errors });
+      const headers = { "x-attio-execution-id": "exec-7" };
+      inject(world.attio, ASSERT, { name: "quoting", before: { status: 400, headers, text } });
 
-    const { err } = await world.run("sync");
+      const { err } = await world.run("sync");
 
-    const said = `Attio refused: name [PUT /v2/objects/stripe_customers/records -> 400 validation_type, request exec-7]`;
-    assert.ok(err.includes(`\n${payerId(0)} was not written. ${said}\n`), err);
-  });
+      const place = "[PUT /v2/objects/stripe_customers/records -> 400 validation_type, request exec-7]";
+      assert.ok(err.includes(`\n${payerId(0)} was not written. Attio refused: ${words} ${place}\n`), err);
+    });
 });
 
 describe("soak: faults that pass", () => {
