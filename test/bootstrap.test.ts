@@ -209,17 +209,6 @@ describe("bootstrap: what it cannot mend", () => {
       assert.equal(world.attio.writes.changes, 1);
     });
 
-  test("CURRENCY other than the object's is said once, with the remedy first, and nothing is made", async (t) => {
-    const world = await aMadeWorld(t);
-    Object.assign(world.env, { CURRENCY: "eur", PRODUCT_SLUGS: '{"prod_x":"spend_new"}' });
-
-    const run = await runTo(1, world);
-
-    assert.equal(run.err.match(/CURRENCY/g)?.length, 2, run.err);
-    assert.match(run.err, /^Set CURRENCY=usd: CURRENCY is eur, but the object stripe_customers in Attio is in USD\./m);
-    assert.deepEqual(writesOf(world.attio), []);
-  });
-
   test("a key without the scope to configure is told which one it lacks, but may make a dry run", async (t) => {
     const world = await anEmptyWorld(t, {}, { ATTIO_API_KEY: SANDBOX_ATTIO_DAILY_KEY });
 

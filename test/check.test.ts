@@ -178,13 +178,17 @@ describe("check: the object", () => {
     assert.match(made.out, /^created +unallocated_revenue$[^]*^created +Active$/m);
   });
 
-  test("CURRENCY other than the object's is said once, with the remedy first", async (t) => {
+  test("CURRENCY other than the object's is said once, with the remedy first, and the bootstrap makes nothing", async (t) => {
     const world = await aSmallWorld(t);
-    world.env["CURRENCY"] = "gbp";
+    Object.assign(world.env, { CURRENCY: "gbp" });
+    const said = "Set CURRENCY=usd: CURRENCY is gbp, but the object stripe_customers in Attio is in USD.";
 
-    assert.deepEqual(problemsIn(await runToCheck(world)), [
-      "Set CURRENCY=usd: CURRENCY is gbp, but the object stripe_customers in Attio is in USD.",
-    ]);
+    const problems = problemsIn(await runToCheck(world));
+    const made = await world.run("bootstrap", [], { env: { ...world.env, PRODUCT_SLUGS: '{"prod_x":"spend_new"}' } });
+
+    assert.deepEqual(problems, [said]);
+    assert.match(made.err, new RegExp(`^${said} Attio cannot change that\\.$`, "m"));
+    assert.deepEqual([made.code, made.err.match(/CURRENCY/g)?.length, writesOf(world.attio)], [1, 2, []]);
   });
 
   test("what is wrong with both keys and the object is in one message", async (t) => {
