@@ -5,15 +5,7 @@ import { describe, test } from "node:test";
 
 import fc from "fast-check";
 
-import {
-  aBalanceTransaction,
-  aCharge,
-  aCustomer,
-  aProduct,
-  aSubscription,
-  anInvoice,
-  anInvoiceLine,
-} from "../sandbox/objects.ts";
+import { aBalanceTransaction, aCharge, aCustomer, aProduct, anInvoice, anInvoiceLine } from "../sandbox/objects.ts";
 import { script, seededRandom } from "../sandbox/server.ts";
 import type { Call as Received, Fault } from "../sandbox/server.ts";
 import { SANDBOX_STRIPE_KEY, STRIPE_PERMISSIONS, emptyAccount, startStripe, stripeFaults } from "../sandbox/stripe.ts";
@@ -256,32 +248,6 @@ describe("Stripe: invoices and subscriptions", () => {
 
       assert.deepEqual([count, refusals.map((refusal) => refusal.status)], [350, [status]]);
     });
-
-  test("discounts are asked for once a subscription needs them, and not before", async (t) => {
-    const subscriptions = Array.from({ length: 3 }, (_, n) => aSubscription({ id: `sub_${n}`, created: 10 - n }));
-    const { sandbox, stripe } = await reach(t, { subscriptions });
-    const read = async (isUnclear: () => boolean) => {
-      sandbox.log.length = 0;
-      await idsOf(stripe, STRIPE_LISTS.subscriptions, { isUnclear });
-      return sandbox.log.map(({ query }) => [query.get("expand[0]"), query.get("expand[1]")]);
-    };
-
-    assert.deepEqual(await read(() => false), [[null, null]]);
-    assert.deepEqual(await read(() => true), [
-      [null, null],
-      ["data.discounts", "data.items.data.discounts"],
-    ]);
-  });
-
-  test("subscriptions of every status come, the canceled ones too", async (t) => {
-    const statuses = ["active", "canceled", "incomplete_expired"] as const;
-    const subscriptions = statuses.map((status, n) => aSubscription({ created: 10 - n, customer: "cus_1", status }));
-    const { sandbox, stripe } = await reach(t, { subscriptions });
-
-    assert.equal((await idsOf(stripe, STRIPE_LISTS.subscriptions)).length, 3);
-
-    assert.equal(sandbox.log[0]?.query.get("status"), "all");
-  });
 
   test("a read for one customer carries the customer in every request", async (t) => {
     const customers = customersAt([1, 2]);
