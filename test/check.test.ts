@@ -134,7 +134,8 @@ describe("check: the Attio key", () => {
       const world = await withScopes(t, scopes);
       if (missing.length === 0) return assert.equal((await world.run("sync", args)).code, 0);
 
-      const said = missing.map((scope) => `ATTIO_API_KEY lacks the scope ${scope}. Grant it in Attio › Workspace settings › Developers.`); // prettier-ignore
+      const grant = "Grant it in Attio › Workspace settings › Developers.";
+      const said = missing.map((scope) => `ATTIO_API_KEY lacks the scope ${scope}. ${grant}`);
       assert.deepEqual(problemsIn(await runToCheck(world, args)), said);
     });
 });
@@ -149,7 +150,7 @@ describe("check: the object", () => {
       assert.deepEqual(problemsIn(run), ["There is no object stripe_customers in Attio. Next: npm run bootstrap"]);
     });
 
-  test("every attribute that differs is named in a line; the bootstrap says why that matters, and makes the others", async (t) => {
+  test("each attribute that differs is named in a line; the bootstrap says why, and makes the others", async (t) => {
     const link = { object: "companies", slug: "others", isMultiselect: true };
     const wrong: [spec: Spec, line: string, why?: string][] = [
       [{ slug: "stripe_customer_id", type: "text" }, "is not unique", "is the match key but not unique, so a customer could get two records"],
@@ -178,7 +179,7 @@ describe("check: the object", () => {
     assert.match(made.out, /^created +unallocated_revenue$[^]*^created +Active$/m);
   });
 
-  test("CURRENCY other than the object's is said once, with the remedy first, and the bootstrap makes nothing", async (t) => {
+  test("CURRENCY other than the object's is said once, remedy first, and the bootstrap makes nothing", async (t) => {
     const world = await aSmallWorld(t);
     Object.assign(world.env, { CURRENCY: "gbp" });
     const said = "Set CURRENCY=usd: CURRENCY is gbp, but the object stripe_customers in Attio is in USD.";

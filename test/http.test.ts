@@ -142,7 +142,7 @@ describe("HTTP: how long it waits", () => {
     ["of an hour, cut to 30 s", { "retry-after": "3600" }, 30_000],
     ["as a date, by the server's clock", { "retry-after": "Sat, 21 Nov 2026 11:00:09 GMT", date: serverTime }, 9_050],
     ["as a date that has passed", { "retry-after": "Sat, 21 Nov 2026 10:59:00 GMT", date: serverTime }, 500],
-    ["as a date, by our clock where the server shows none", { "retry-after": "Sat, 21 Nov 2026 07:17:12 GMT", date: "" }, 12_050], // prettier-ignore
+    ["as a date, by our clock if it shows none", { "retry-after": "Sat, 21 Nov 2026 07:17:12 GMT", date: "" }, 12_050],
     ["that is neither, ignored for the usual wait", { "retry-after": "soon" }, 500],
   ];
   for (const [title, headers, expected] of told)
@@ -175,10 +175,11 @@ describe("HTTP: how long it waits", () => {
 describe("HTTP: what a failure says", () => {
   const secret: Call = { method: "POST", path: "/v2/x", query: { q: "secret_query" }, body: { b: "secret_body" } };
   const failing = '{"error":{"type":"api_error","code":"lock_timeout","message":"Try\\u001b[31m later"}}';
+  const failed = "Try [31m later [GET /v1/charges -> 500 lock_timeout, request req_123]";
   const said: [string, Call, Reply, string][] = [
-    ["method, path, status, code and request id", CHARGES, reply(500, failing, { "request-id": "req_123" }), "Try [31m later [GET /v1/charges -> 500 lock_timeout, request req_123]"],
+    ["method, path, status, code and request id", CHARGES, reply(500, failing, { "request-id": "req_123" }), failed],
     ["neither query nor body nor key", secret, reply(404, "gone"), "the answer is not JSON. [POST /v2/x -> 404]"],
-  ]; // prettier-ignore
+  ];
   for (const [title, call, answer, message] of said)
     test(`it has ${title}`, async (t) => {
       assert.equal((await refusal(t, times(6, answer), { call })).error.message, `Stripe refused: ${message}`);
@@ -272,7 +273,8 @@ describe("HTTP: Attio's 401", () => {
 
       const expected = seen.includes(`${QUERY} 200`) ? { data: [] } : "unauthorized";
       assert.deepEqual(outcome instanceof ApiError ? outcome.code : outcome, expected);
-      assert.deepEqual(sandbox.log.map((one) => `${one.method} ${one.path} ${one.status}`), seen); // prettier-ignore
+      const log = sandbox.log.map(({ route, status }) => `${route} ${status}`);
+      assert.deepEqual(log, seen);
     });
 });
 

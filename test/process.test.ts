@@ -184,7 +184,7 @@ describe("process: signals and kills", { concurrency: 4 }, () => {
     assert.equal(world.attio.records("people").length, 10);
   });
 
-  test("two runs at once, which Attio's 25 writes a second slow down, leave one record and one person each", async (t) => {
+  test("two runs at once, slowed down by Attio's 25 writes a second, leave one record and person each", async (t) => {
     const options = { bootstraps: false, attio: { limits: "published" }, env: { CREATE_PEOPLE: "1" } } as const;
     const world = await aWorldOf(t, 20, options);
     assert.equal((await start("bootstrap-attio.ts", [], world.env).ended).code, 0);
