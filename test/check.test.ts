@@ -19,8 +19,8 @@ function aSmallWorld(t: TestContext, options: WorldOptions = {}): Promise<World>
 }
 
 /** A world whose Stripe key has these traits. */
-function withKey(t: TestContext, traits: Omit<StripeKey, "key">): Promise<World> {
-  return aSmallWorld(t, { stripe: { keys: [{ key: SANDBOX_STRIPE_KEY, ...traits }] } });
+function withKey(t: TestContext, traits: Omit<StripeKey, "key">, options: WorldOptions = {}): Promise<World> {
+  return aSmallWorld(t, { stripe: { keys: [{ key: SANDBOX_STRIPE_KEY, ...traits }] }, ...options });
 }
 
 /** A world with a second Attio key of these scopes, which the run uses. */
@@ -89,11 +89,10 @@ describe("check: the Stripe key", () => {
     });
 
   test("a key that may read neither products nor balance transactions is good enough where none is needed", async (t) => {
-    const permissions = ALL_PERMISSIONS.filter(
-      (slug) => slug !== "rak_product_read" && !slug.startsWith("rak_balance"),
-    );
-    const stripe = { keys: [{ key: SANDBOX_STRIPE_KEY, permissions }] };
-    const world = await aSmallWorld(t, { account: payers(2, () => ({ product: "prod_new" })), stripe });
+    const permissions = ALL_PERMISSIONS.filter((slug) => !/product|balance/.test(slug));
+    const account = payers(2, () => ({ product: "prod_new" }));
+    account.charges = account.charges.map((charge) => ({ ...charge, balance_transaction: "txn_1" }));
+    const world = await withKey(t, { permissions }, { account });
 
     const run = await world.run("sync");
 
@@ -137,25 +136,14 @@ describe("check: the Attio key", () => {
       const world = await withScopes(t, scopes);
       if (missing.length === 0) return assert.equal((await world.run("sync", args)).code, 0);
 
-      const problems = problemsIn(await runToCheck(world, args));
-
-      assert.equal(problems.length, missing.length);
-      for (const [at, scope] of missing.entries())
-        assert.ok(
-          problems[at]?.startsWith(`ATTIO_API_KEY lacks the scope ${scope}. Grant it in Attio ›`),
-          problems[at],
-        );
+      const grant = "Grant it in Attio › Workspace settings › Developers.";
+      const said = missing.map((scope) => `ATTIO_API_KEY lacks the scope ${scope}. ${grant}`);
+      assert.deepEqual(problemsIn(await runToCheck(world, args)), said);
     });
 });
 
 describe("check: the object", () => {
   type Spec = Parameters<World["attio"]["addAttribute"]>[1];
-
-  /** The lines on attributes below the problem that says where to read on. */
-  function wrongIn(run: Run): string[] {
-    assert.deepEqual(problemsIn(run), ["Object stripe_customers in Attio; what to do: npm run bootstrap -- --dry-run"]);
-    return [...run.err.matchAll(/^ {6}(.+)$/gm)].map(([, line]) => line ?? "");
-  }
 
   for (const args of [[], ["--dry-run"]])
     test(`a workspace without the object is sent to the bootstrap, ${args.join()}`, async (t) => {
@@ -164,34 +152,46 @@ describe("check: the object", () => {
       assert.deepEqual(problemsIn(run), ["There is no object stripe_customers in Attio. Next: npm run bootstrap"]);
     });
 
-  const WRONG: readonly (readonly [name: string, spec: Spec, said: string])[] = [
-    ["another type", { slug: "total_revenue", type: "number" }, "total_revenue is of type number, must be currency"],
-    ["several values", { slug: "subscription_status", type: "select", isMultiselect: true }, "subscription_status takes several values, must take one"],
-    ["no uniqueness", { slug: "stripe_customer_id", type: "text" }, "stripe_customer_id is not unique"],
-    ["another currency", { slug: "spend_pro", type: "currency", currency: "EUR" }, "spend_pro is in EUR, but CURRENCY says usd"],
-    ["another target", { slug: "person", type: "record-reference", relationship: { object: "companies", slug: "others", isMultiselect: true } }, "person does not point to people"],
-    ["few options", { slug: "subscription_status", type: "select", options: STATUSES.slice(1) }, "subscription_status lacks the option Active"],
-  ]; // prettier-ignore
-  for (const [name, spec, said] of WRONG)
-    test(`an attribute with ${name} is named in a line, with where to read what to do`, async (t) => {
-      const world = await aSmallWorld(t, { bootstraps: false, attio: { freshObjectHasName: false } });
-      world.attio.addObject({ slug: "stripe_customers", singular: "Stripe customer", plural: "Stripe customers" });
-      world.attio.addAttribute("stripe_customers", spec);
-      if (name !== "few options") await world.run("bootstrap");
+  test("each attribute that differs is named in a line; the bootstrap says why, and makes the others", async (t) => {
+    const link = { object: "companies", slug: "others", isMultiselect: true };
+    const wrong: [spec: Spec, line: string, why?: string][] = [
+      [{ slug: "stripe_customer_id", type: "text" }, "is not unique", "is the match key but not unique, so a customer could get two records"],
+      [{ slug: "total_revenue", type: "number" }, "is of type number, must be currency"],
+      [{ slug: "spend_pro", type: "currency", currency: "EUR" }, "is in EUR, but CURRENCY says usd"],
+      [{ slug: "person", type: "record-reference", relationship: link }, "does not point to people"],
+      [{ slug: "company", type: "record-reference", isMultiselect: true }, "takes several values, must take one"],
+    ]; // prettier-ignore
+    const world = await aSmallWorld(t, { bootstraps: false, attio: { freshObjectHasName: false } });
+    world.attio.addObject({ slug: "stripe_customers", singular: "Stripe customer", plural: "Stripe customers" });
+    const select: Spec = { slug: "subscription_status", type: "select", options: STATUSES.slice(1) };
+    for (const spec of [select, ...wrong.map(([spec]) => spec)]) world.attio.addAttribute("stripe_customers", spec);
 
-      const lines = wrongIn(await runToCheck(world));
+    const run = await runToCheck(world);
+    const made = await world.run("bootstrap");
 
-      assert.ok(lines.includes(said), lines.join("\n"));
-      if (name !== "few options") assert.equal(lines.length, 1);
-    });
+    assert.deepEqual(problemsIn(run), ["Object stripe_customers in Attio; what to do: npm run bootstrap -- --dry-run"]);
+    const lines = run.err.match(/(?<=^ {6}).+(?<! is missing)$/gm) ?? [];
+    const expected = wrong.map(([{ slug }, line]) => `${slug} ${line}`);
+    assert.deepEqual(lines.toSorted(), [...expected, "subscription_status lacks the option Active"].toSorted());
+    assert.equal(made.code, 1);
+    for (const [{ slug }, line, why = `${line}, and Attio cannot change that: change its slug`] of wrong) {
+      assert.match(made.out, new RegExp(`^  ${slug} .+DIFFERS, see below$`, "m"));
+      assert.ok(made.err.includes(`The attribute ${slug} ${why}`), made.err);
+    }
+    assert.match(made.out, /^created +unallocated_revenue$[^]*^created +Active$/m);
+  });
 
-  test("CURRENCY other than the object's is said once, with the remedy first", async (t) => {
+  test("CURRENCY other than the object's is said once, remedy first, and the bootstrap makes nothing", async (t) => {
     const world = await aSmallWorld(t);
-    world.env["CURRENCY"] = "gbp";
+    Object.assign(world.env, { CURRENCY: "gbp" });
+    const said = "Set CURRENCY=usd: CURRENCY is gbp, but the object stripe_customers in Attio is in USD.";
 
-    assert.deepEqual(problemsIn(await runToCheck(world)), [
-      "Set CURRENCY=usd: CURRENCY is gbp, but the object stripe_customers in Attio is in USD.",
-    ]);
+    const problems = problemsIn(await runToCheck(world));
+    const made = await world.run("bootstrap", [], { env: { ...world.env, PRODUCT_SLUGS: '{"prod_x":"spend_new"}' } });
+
+    assert.deepEqual(problems, [said]);
+    assert.match(made.err, new RegExp(`^${said} Attio cannot change that\\.$`, "m"));
+    assert.deepEqual([made.code, made.err.match(/CURRENCY/g)?.length, writesOf(world.attio)], [1, 2, []]);
   });
 
   test("what is wrong with both keys and the object is in one message", async (t) => {

@@ -1,18 +1,21 @@
-// process.test.ts - the programs as processes: exit codes, streams, signals, kills, two at once.
+// process.test.ts - the programs as processes: exit codes, streams, the file .env, signals, kills, two at once.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import type { Call, FaultRule, SandboxServer } from "../sandbox/server.ts";
 import { stripeFaults } from "../sandbox/stripe.ts";
-import { SETTINGS } from "../sync.ts";
+import { SETTINGS, VERSION } from "../sync.ts";
 import {
   aNewWorld,
   assertNoSecrets,
   assertRecordsEqual,
   customerIds,
   expectedOf,
-  payerId,
   payers,
   start,
   whenSeen,
@@ -71,36 +74,20 @@ describe("process: exit codes and streams", { concurrency: 4 }, () => {
     assert.doesNotMatch(run.all, CONTROL);
   });
 
-  test("a run that fails exits 1 with the error on stderr and no summary", async (t) => {
-    const world = await aWorldOf(t, 1, { bootstraps: false });
+  test("wrong options and settings are named all at once with exit 2, before any request", async (t) => {
+    const world = await aWorldOf(t, 1);
+    const wrong = { STRIPE_API_KEY: "pk_live_123", CURRENCY: "EURO", DRY_RUN: "yes", REFRESH_DAYS: "often" };
 
-    const run = await start("sync.ts", [], world.env).ended;
-
-    assert.deepEqual([run.code, run.out], [1, ""]);
-    assert.match(run.err, /There is no object stripe_customers in Attio.*\nNothing was written\.\n$/);
-  });
-
-  test("a misspelt option exits 2 before any request", async (t) => {
-    const world = await aWorldOf(t, 1, { bootstraps: false });
-
-    const run = await start("sync.ts", ["--dryrun"], world.env).ended;
+    const run = await start("sync.ts", ["--dryrun"], { ...world.env, ...wrong }).ended;
 
     assert.deepEqual([run.code, run.out], [2, ""]);
-    assert.match(run.err, /"--dryrun" is not an option\. Options: --dry-run, [^]+\nNothing was requested\.\n$/);
-    assert.deepEqual([world.stripe.counts.requests, world.attio.counts.requests], [0, 0]);
+    assert.match(run.err, /^5 things to put right:\n  - "--dryrun" is not an option\. Options: --dry-run, /m);
+    for (const name of Object.keys(wrong)) assert.match(run.err, new RegExp(`^  - ${name} `, "m"));
+    assert.match(run.err, /\nNothing was requested\.\n$/);
+    assert.deepEqual([world.stripe.log, world.attio.log], [[], []]);
   });
 
-  test("wrong settings are all named at once with exit 2", async () => {
-    const env = { STRIPE_API_KEY: "pk_live_123", CURRENCY: "EURO", DRY_RUN: "yes", STRIPE_API_BASE: "http://a.com" };
-
-    const run = await start("sync.ts", [], env).ended;
-
-    assert.equal(run.code, 2);
-    assert.match(run.err, /^5 things to put right:$/m);
-    for (const name of ["ATTIO_API_KEY", ...Object.keys(env)]) assert.match(run.err, new RegExp(`^  - ${name} `, "m"));
-  });
-
-  for (const program of PROGRAMS)
+  for (const program of PROGRAMS) {
     test(`${program} --help shows usage, options and settings without any setting, and exits 0`, async () => {
       const run = await start(program, ["--help"], {}).ended;
 
@@ -110,24 +97,35 @@ describe("process: exit codes and streams", { concurrency: 4 }, () => {
       for (const [name] of SETTINGS) if (program === "sync.ts") assert.match(run.out, new RegExp(`^  ${name} `, "m"));
     });
 
-  test("the bootstrap as a process creates the object and exits 0", async (t) => {
-    const world = await aWorldOf(t, 1, { bootstraps: false });
+    test(`${program} --version says its version and exits 0`, async () => {
+      const run = await start(program, ["--version"], {}).ended;
 
-    const run = await start("bootstrap-attio.ts", [], world.env).ended;
+      assert.deepEqual([run.code, run.out, run.err], [0, `stripe-attio-sync ${VERSION}\n`, ""]);
+    });
 
-    assert.equal(run.code, 0, run.all);
-    assert.equal((await world.run("sync")).code, 0);
-  });
+    test(`${program} says that Node is too old and exits 2, whatever it was asked`, async () => {
+      const older = "Object.defineProperty(process.versions,'node',{value:'24.11.1'})";
+      const env = { NODE_OPTIONS: `--import=data:text/javascript,${older}` };
 
-  test("test-one --json leaves one JSON object on stdout and everything else on stderr", async (t) => {
-    const world = await aWorldOf(t, 1);
+      const run = await start(program, ["--dry-run"], env).ended;
 
-    const run = await start("test-one.ts", [payerId(0), "--json"], world.env).ended;
+      assert.deepEqual([run.code, run.out], [2, ""]);
+      assert.match(run.err, /^Node 24\.11\.1 is too old: 24\.12 is needed\..+npm ci.+\n$/);
+    });
+  }
 
-    assert.equal(run.code, 0, run.all);
-    assert.match(run.out, /^\{[^]+\}\n$/);
-    assert.equal(typeof JSON.parse(run.out), "object");
-    assert.match(run.err, /STRIPE_API_BASE is set/);
+  test("every program reads the file .env beside it, wherever it is started; what is set already wins", (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "sync-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    for (const file of [...PROGRAMS, "package.json"])
+      copyFileSync(join(import.meta.dirname, "..", file), join(folder, file));
+    writeFileSync(join(folder, ".env"), "CURRENCY=quid\nREFRESH_DAYS=often\n");
+    for (const program of PROGRAMS) {
+      const options = { encoding: "utf8", env: { REFRESH_DAYS: "weekly" } } as const;
+      const { status, stderr } = spawnSync(process.execPath, [join(folder, program)], options);
+      assert.equal(status, 2, program);
+      assert.match(stderr, /CURRENCY is "quid"[^]+REFRESH_DAYS is "weekly"/);
+    }
   });
 });
 
@@ -186,27 +184,19 @@ describe("process: signals and kills", { concurrency: 4 }, () => {
     assert.equal(world.attio.records("people").length, 10);
   });
 
-  test("of two runs at once, under Attio's 25 writes a second, no record is refused by the limit", async (t) => {
-    const world = await aWorldOf(t, 60, { attio: { limits: "published" } });
+  test("two runs at once, slowed down by Attio's 25 writes a second, leave one record and person each", async (t) => {
+    const options = { bootstraps: false, attio: { limits: "published" }, env: { CREATE_PEOPLE: "1" } } as const;
+    const world = await aWorldOf(t, 20, options);
+    assert.equal((await start("bootstrap-attio.ts", [], world.env).ended).code, 0);
+    world.attio.faultRules.push(slowly(isAssert));
 
-    const runs = await Promise.all([start("sync.ts", [], world.env).ended, start("sync.ts", [], world.env).ended]);
+    const runs = await Promise.all([1, 2].map(() => start("sync.ts", [], world.env).ended));
 
     for (const run of runs) assert.deepEqual([run.code, summaryOf(run).failed], [0, 0], run.all);
     assert.ok(world.attio.log.some(({ status }) => status === 429)); // the limit was met
-    assert.equal(new Set(customerIds(world)).size, 60);
-  });
-
-  test("two runs at once both exit 0 and leave one record each", async (t) => {
-    const world = await aWorldOf(t, 12, { env: { CREATE_PEOPLE: "1" } });
-
-    world.attio.faultRules.push(slowly(isAssert));
-    const runs = await Promise.all([1, 2].map(() => start("sync.ts", [], world.env).ended));
-
-    assert.deepEqual(runs.map(({ code }) => code), [0, 0], runs.map(({ all }) => all).join("\n")); // prettier-ignore
-    world.attio.faultRules.length = 0;
-    assert.equal(new Set(customerIds(world)).size, customerIds(world).length);
-    assert.equal(world.attio.records("people").length, 12);
-    await assertConverges(world);
+    assertRecordsEqual(world, expectedOf(world));
+    assert.equal(world.attio.records("people").length, 20);
+    assert.equal(summaryOf(await start("sync.ts", [], world.env).ended).unchanged, 20);
   });
 });
 

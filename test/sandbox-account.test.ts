@@ -61,14 +61,12 @@ describe("a seeded account", () => {
       ["partly paid outside Stripe", (each) => outside(each) > 0 && outside(each) < each.amount_paid],
       ["no positive line", (each) => each.amount_paid > 0 && each.lines.data.every(({ amount }) => amount <= 0)],
     ]);
-    hasEach(
-      invoices.flatMap(({ lines }) => lines.data),
-      [
-        ["free", ({ amount }) => amount === 0],
-        ["by hand", ({ pricing, price }) => pricing === null && price === undefined],
-        ["of before basil", ({ pricing, price }) => pricing === null && price !== undefined],
-      ],
-    );
+    const lines = invoices.flatMap((each) => each.lines.data);
+    hasEach(lines, [
+      ["free", ({ amount }) => amount === 0],
+      ["by hand", ({ pricing, price }) => pricing === null && price === undefined],
+      ["of before basil", ({ pricing, price }) => pricing === null && price !== undefined],
+    ]);
   });
 
   test("has subscriptions of every status and cancellation reason, without two equal ends", () => {
@@ -84,10 +82,9 @@ describe("a seeded account", () => {
   test("of 14 customers has one subscription of each kind, and a failed charge where one is past due", () => {
     const first = seedAccount({ customers: 14, seed: 1 });
     const living = first.subscriptions.filter(({ ended_at }) => ended_at === null);
-    const some =
-      (is: (item: StripeSubscriptionItem) => boolean) =>
-      ({ items }: StripeSubscription): boolean =>
-        items.data.some(is);
+    function some(is: (item: StripeSubscriptionItem) => boolean) {
+      return ({ items }: StripeSubscription): boolean => items.data.some(is);
+    }
 
     hasEach(living, [
       ["yearly", some(({ price }) => price.recurring?.interval === "year")],

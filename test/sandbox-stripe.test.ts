@@ -78,14 +78,10 @@ const LINES = Array.from({ length: 240 }, (_, n) => anInvoiceLine({ id: `il_${n}
 /** A little of everything; the n-th object of a kind was created in second n. */
 const ACCOUNT: Partial<StripeAccount> = {
   balanceTransactions: [aBalanceTransaction({ id: "txn_1", amount: 900 })],
-  charges: [0, 1, 2, 3, 4, 5].map((created) =>
-    aCharge({
-      id: `ch_${created}`,
-      created,
-      balance_transaction: created === 1 ? "txn_1" : null,
-      customer: created === 1 ? "cus_gone" : "cus_1",
-    }),
-  ),
+  charges: [
+    ...[0, 2, 3, 4, 5].map((created) => aCharge({ id: `ch_${created}`, created, customer: "cus_1" })),
+    aCharge({ id: "ch_1", created: 1, customer: "cus_gone", balance_transaction: "txn_1" }),
+  ],
   coupons: [
     aCoupon({ id: "co_1", percent_off: 25, applies_to: { products: ["prod_a"] } }),
     aCoupon({ id: "co_2", amount_off: 500 }),
@@ -122,15 +118,12 @@ const READS: [path: string, field: string, value: unknown][] = [
   ["charges?created[gte]=2&created[lt]=4", "data.ids", "ch_3 ch_2"],
   ["charges?created[gt]=2&created[lte]=4", "data.ids", "ch_4 ch_3"],
   ["charges?created%5Bgte%5D=2&limit=1&starting_after=ch_3", "data.ids", "ch_2"],
-  ["charges?created[lt]=1", "data.ids", "ch_0"],
-  ["charges?created[gt]=4", "data.ids", "ch_5"],
   ["charges?created=3", "data.ids", "ch_3"],
   ["charges?created[gte]=3&created[lt]=3", "data.ids", ""],
   ["charges?customer=cus_gone", "data.ids", "ch_1"],
   ["charges?limit=6", "has_more", false],
   ["charges?limit=5", "has_more", true],
   ["customers", "data.count", 10],
-  ["customers", "has_more", true],
   ["customers", "url", "/v1/customers"],
   ["customers/cus_1", "discount.source.coupon", "co_1"],
   ["customers/cus_1?expand[]=discount.source.coupon", "discount.source.coupon.percent_off", 25],
@@ -354,11 +347,11 @@ describe("a key", () => {
     const stripe = await start(t, ACCOUNT);
     const key = SANDBOX_STRIPE_TEST_KEY;
 
-    assert.equal(at((await ask(stripe, "customers", { key })).body, "data.ids"), "");
-    assert.equal(
-      at((await ask(stripe, "customers/cus_1", { key })).body, "error.message"),
-      "No such customer: 'cus_1'; a similar object exists in live mode, but a test mode key was used to make this request.",
-    );
+    const [list, one] = [await ask(stripe, "customers", { key }), await ask(stripe, "customers/cus_1", { key })];
+
+    assert.equal(at(list.body, "data.ids"), "");
+    const said = "; a similar object exists in live mode, but a test mode key was used to make this request.";
+    assert.equal(at(one.body, "error.message"), `No such customer: 'cus_1'${said}`);
   });
 });
 

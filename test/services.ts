@@ -2,18 +2,16 @@
 // test, and connections to them or to a sandbox.
 
 import { createServer } from "node:http";
-import type { IncomingHttpHeaders, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 
 import { serve } from "../sandbox/server.ts";
 import type { Call as Received, Fault, Reply, SandboxServer } from "../sandbox/server.ts";
-import { SANDBOX_PRODUCT_SLUGS } from "../sandbox/account.ts";
 import { SANDBOX_ATTIO_KEY } from "../sandbox/attio.ts";
-import type { AttioSandbox } from "../sandbox/attio.ts";
 import { SANDBOX_STRIPE_KEY } from "../sandbox/stripe.ts";
-import { OBJECT, STATUSES, attributeSpecs, createPace, readSettings, slugsOf } from "../sync.ts";
+import { createPace, readSettings } from "../sync.ts";
 import type { Clock, Connection, Environment, Service, Settings } from "../sync.ts";
-import { aWorld, virtualClock } from "./world.ts";
-import type { World, WorldOptions } from "./world.ts";
+import { virtualClock } from "./world.ts";
 
 /** Where a helper registers what must be closed: the test's context, or `inScope`'s within one. */
 export type Ends = { after(close: () => Promise<void>): void };
@@ -30,27 +28,16 @@ export async function inScope<T>(body: (ends: Ends) => Promise<T>): Promise<T> {
 
 // ---------------------------------------------------------------- Clocks ----
 
-export type RecordingClock = Clock & {
-  /** Every sleep asked for, in milliseconds. */
-  readonly waits: number[];
-};
-
-/** A clock on which sleeping takes no time and is written down. */
-export function recordingClock(random: () => number = () => 0.5): RecordingClock {
+/** A clock on which sleeping takes no time; `waits` has every sleep asked for, in milliseconds. */
+export function recordingClock(random: () => number = () => 0.5) {
   const clock = virtualClock();
   const waits: number[] = [];
-  return { ...clock, random, waits, sleep: (ms, signal) => (waits.push(ms), clock.sleep(ms, signal)) };
+  const sleep: Clock["sleep"] = (ms, signal) => (waits.push(ms), clock.sleep(ms, signal));
+  return { ...clock, random, waits, sleep };
 }
 
-export type HeldClock = RecordingClock & {
-  /** Resolves once so many sleeps were begun, over all time. */
-  slept(count: number): Promise<void>;
-  /** Lets the longest sleep pass, and with it all others. */
-  wakeAll(): void;
-};
-
 /** A clock on which nobody wakes until the test says so, or the signal of the sleep. */
-export function heldClock(): HeldClock {
+export function heldClock() {
   const waits: number[] = [];
   const sleepers = new Set<{ readonly until: number; readonly wake: () => void }>();
   let watchers: { readonly count: number; readonly tell: () => void }[] = [];
@@ -60,8 +47,8 @@ export function heldClock(): HeldClock {
     now: () => nowMs,
     elapsed: () => nowMs,
     random: () => 0.5,
-    sleep: (ms, signal) =>
-      new Promise((wake, reject) => {
+    sleep: (ms: number, signal: AbortSignal) =>
+      new Promise<void>((wake, reject) => {
         if (signal.aborted) return reject(signal.reason);
         const sleeper = { until: nowMs + ms, wake };
         sleepers.add(sleeper);
@@ -69,11 +56,13 @@ export function heldClock(): HeldClock {
         waits.push(ms);
         for (const { count, tell } of watchers) if (count <= waits.length) tell();
       }),
-    slept: (count) =>
-      new Promise((tell) => {
+    /** Resolves once so many sleeps were begun, over all time. */
+    slept: (count: number) =>
+      new Promise<void>((tell) => {
         watchers = [...watchers, { count, tell }];
         if (count <= waits.length) tell();
       }),
+    /** Lets the longest sleep pass, and with it all others. */
     wakeAll() {
       for (const { until } of sleepers) nowMs = Math.max(nowMs, until);
       for (const { wake } of sleepers) wake();
@@ -82,30 +71,22 @@ export function heldClock(): HeldClock {
   };
 }
 
-export type EventClock = Clock & {
-  /** Does something at an instant. */
-  at(ms: number, act: () => void): void;
-  /** Lets time pass, from event to event, until nobody sleeps any more. */
-  run(): Promise<void>;
-};
-
 /** A discrete-event clock from 0: every sleep ends at exactly its instant, plus the timer's `latenessMs`. */
-export function eventClock(latenessMs: () => number = () => 0): EventClock {
+export function eventClock(latenessMs: () => number = () => 0) {
   const events: { readonly at: number; readonly act: () => void }[] = [];
   let nowMs = 0;
   return {
     now: () => nowMs,
     elapsed: () => nowMs,
     random: () => 0.5,
-    sleep: (ms) => new Promise((act) => events.push({ at: nowMs + ms + latenessMs(), act })),
-    at: (ms, act) => void events.push({ at: ms, act }),
+    sleep: (ms: number) => new Promise<void>((act) => events.push({ at: nowMs + ms + latenessMs(), act })),
+    /** Does something at an instant. */
+    at: (ms: number, act: () => void) => void events.push({ at: ms, act }),
+    /** Lets time pass, from event to event, until nobody sleeps any more. */
     async run() {
       for (;;) {
         await new Promise((resolve) => setImmediate(resolve)); // whoever was woken acts first
-        const next = events.reduce<(typeof events)[number] | undefined>(
-          (first, event) => (first === undefined || event.at < first.at ? event : first),
-          undefined,
-        );
+        const [next] = events.toSorted((a, b) => a.at - b.at);
         if (next === undefined) return;
         events.splice(events.indexOf(next), 1);
         nowMs = next.at;
@@ -131,25 +112,16 @@ export async function scripted(ends: Ends, answers: readonly (Reply | "reset")[]
   return server;
 }
 
-export type HandServer = { readonly url: string; readonly received: { readonly headers: IncomingHttpHeaders }[] };
-
 /** A server that a test answers by hand, which may be never: `answer` gets each request's number, from 1. */
-export async function byHand(
-  ends: Ends,
-  answer: (attempt: number, response: ServerResponse) => void,
-): Promise<HandServer> {
-  const received: { headers: IncomingHttpHeaders }[] = [];
-  const server = createServer((request, response) => {
-    received.push({ headers: request.headers });
-    answer(received.length, response);
-  });
+export async function byHand(ends: Ends, answer: (attempt: number, response: ServerResponse) => void) {
+  const counts = { requests: 0 };
+  const server = createServer((_, response) => answer((counts.requests += 1), response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   ends.after(
     () => new Promise((resolve) => (server.close(() => resolve()), server.closeAllConnections())), // prettier-ignore
   );
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("the server has no port");
-  return { url: `http://127.0.0.1:${address.port}`, received };
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}`, counts };
 }
 
 /** Rewrites the JSON of one answer, such as a page; the service has done its work. */
@@ -157,9 +129,7 @@ export function rewriting(name: string, rewrite: (body: Record<string, unknown>,
   return {
     name,
     after(reply, call) {
-      const body: unknown = JSON.parse(reply.text);
-      if (typeof body !== "object" || body === null) return reply;
-      const copy: Record<string, unknown> = { ...body };
+      const copy: Record<string, unknown> = { ...JSON.parse(reply.text) };
       rewrite(copy, call);
       return { ...reply, text: JSON.stringify(copy) };
     },
@@ -172,58 +142,28 @@ export function refusal(code: string): Fault {
   return { name: code, before: { status: 400, text } };
 }
 
-/** Makes the object as the bootstrap would, without a request. */
-export function addObject(attio: AttioSandbox, productSlugs: Readonly<Record<string, string>>): void {
-  attio.addObject({ slug: OBJECT, singular: "Stripe customer", plural: "Stripe customers" }); // brings a name
-  const reverse = { slug: OBJECT, isMultiselect: true };
-  for (const { slug, type, isUnique, target } of attributeSpecs(slugsOf(new Map(Object.entries(productSlugs)))))
-    if (slug !== "name")
-      attio.addAttribute(OBJECT, {
-        slug,
-        type,
-        isUnique: isUnique === true,
-        ...(type === "select" && { options: STATUSES }),
-        ...(target !== undefined && { relationship: { object: target, ...reverse } }),
-      });
-}
-
-/** Both services as `aWorld` starts them, with the object in place. */
-export async function aReadyWorld(ends: Ends, options: WorldOptions = {}): Promise<World> {
-  const world = await aWorld(ends, { ...options, bootstraps: false });
-  addObject(world.attio, SANDBOX_PRODUCT_SLUGS);
-  return world;
-}
-
 // ----------------------------------------------------------- Connections ----
+
+export function aConnection(overrides: Partial<Connection> = {}): Connection {
+  const stop = new AbortController().signal;
+  return { clock: virtualClock(), stop, onRetry: () => undefined, timeoutMs: 5_000, ...overrides };
+}
 
 /** A service without a pace of its own, so that every wait on its clock is a retry's. */
 export function aService(base: string, overrides: Partial<Service> = {}): Service & { readonly notes: string[] } {
   const notes: string[] = [];
-  const clock = overrides.clock ?? recordingClock();
-  const stop = overrides.stop ?? new AbortController().signal;
+  const onRetry = (line: string): void => void notes.push(line);
+  const connection = aConnection({ clock: recordingClock(), onRetry, ...overrides });
   return {
+    ...connection,
     name: "Stripe",
     base,
     headers: { authorization: `Bearer ${SANDBOX_STRIPE_KEY}` },
     quotesWords: true,
-    clock,
-    pace: createPace({ clock, stop }, { all: Infinity, lane: () => Infinity }),
-    timeoutMs: 5_000,
+    pace: createPace(connection, { all: Infinity, lane: () => Infinity }),
     stats: { requests: 0, retries: 0 },
-    stop,
     cutsInFlight: true,
-    onRetry: (line) => void notes.push(line),
     notes,
-    ...overrides,
-  };
-}
-
-export function aConnection(overrides: Partial<Connection> = {}): Connection {
-  return {
-    clock: virtualClock(),
-    stop: new AbortController().signal,
-    onRetry: () => undefined,
-    timeoutMs: 5_000,
     ...overrides,
   };
 }
@@ -236,10 +176,7 @@ export function someSettings(env: Environment): Settings {
 
 /** What a promise was rejected with. */
 export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => {
-      throw new Error("nothing failed");
-    },
-    (error: unknown) => error,
-  );
+  const [end] = await Promise.allSettled([promise]);
+  if (end.status === "fulfilled") throw new Error("nothing failed");
+  return end.reason;
 }

@@ -1,24 +1,9 @@
 // stripe-types.ts - proves with Stripe's own types, while types are checked, that what sync.ts reads exists, and that
-// what the sandbox sends is complete.
-//
-// Nothing runs here. Each proof lists the fields that no longer fit, as paths, and does not compile unless there are
-// none: `Type '"charge.amount_captured"' does not satisfy the constraint 'never'`.
+// what the sandbox sends is complete. Nothing runs here: each proof lists the fields that no longer fit, as paths, and
+// does not compile unless there are none: `Type '"charge.amount_captured"' does not satisfy the constraint 'never'`.
 
 import type Stripe from "stripe";
-import type {
-  StripeBalanceTransaction,
-  StripeCharge,
-  StripeCoupon,
-  StripeCustomer,
-  StripeDiscount,
-  StripeInvoice,
-  StripeInvoiceLine,
-  StripeInvoicePayment,
-  StripePrice,
-  StripeProduct,
-  StripeSubscription,
-  StripeSubscriptionItem,
-} from "../sandbox/objects.ts";
+import type * as Sandbox from "../sandbox/objects.ts";
 import type {
   CHARGE,
   COUPON,
@@ -116,32 +101,32 @@ export type Counterproofs = [
 type Required<Type> = { [Field in keyof Type]-?: object extends Pick<Type, Field> ? never : Field }[keyof Type];
 type Missing<Ours, Theirs> = Exclude<Required<Theirs>, Required<Ours>>;
 
-type Card = NonNullable<NonNullable<StripeCharge["payment_method_details"]>["card"]>;
-type EndBehavior = NonNullable<StripeSubscription["trial_settings"]>["end_behavior"];
-type Tax = NonNullable<StripeInvoice["total_taxes"]>[number];
-type Discounted = NonNullable<StripeInvoice["total_discount_amounts"]>[number];
+type Card = NonNullable<NonNullable<Sandbox.StripeCharge["payment_method_details"]>["card"]>;
+type EndBehavior = NonNullable<Sandbox.StripeSubscription["trial_settings"]>["end_behavior"];
+type Tax = NonNullable<Sandbox.StripeInvoice["total_taxes"]>[number];
+type Discounted = NonNullable<Sandbox.StripeInvoice["total_discount_amounts"]>[number];
 
 /** Every object that the sandbox builds has every field that Stripe requires; of parts of them, those once forgotten. */
 export type Complete = [
-  Proof<Missing<StripeBalanceTransaction, Stripe.BalanceTransaction>>,
-  Proof<Missing<StripeCharge, Stripe.Charge>>,
+  Proof<Missing<Sandbox.StripeBalanceTransaction, Stripe.BalanceTransaction>>,
+  Proof<Missing<Sandbox.StripeCharge, Stripe.Charge>>,
   Proof<Missing<Card, Stripe.Charge.PaymentMethodDetails.Card>>,
-  Proof<Missing<StripeCoupon, Stripe.Coupon>>,
-  Proof<Missing<StripeCustomer, Stripe.Customer>>,
-  Proof<Missing<StripeDiscount, Stripe.Discount>>,
-  Proof<Missing<StripeInvoice, Stripe.Invoice>>,
+  Proof<Missing<Sandbox.StripeCoupon, Stripe.Coupon>>,
+  Proof<Missing<Sandbox.StripeCustomer, Stripe.Customer>>,
+  Proof<Missing<Sandbox.StripeDiscount, Stripe.Discount>>,
+  Proof<Missing<Sandbox.StripeInvoice, Stripe.Invoice>>,
   Proof<Missing<Tax, Stripe.Invoice.TotalTax>>,
   Proof<Missing<Discounted, Stripe.Invoice.TotalDiscountAmount>>,
-  Proof<Missing<StripeInvoiceLine, Stripe.InvoiceLineItem>>,
-  Proof<Missing<StripeInvoicePayment, Stripe.InvoicePayment>>,
-  Proof<Missing<StripePrice, Stripe.Price>>,
-  Proof<Missing<StripeProduct, Stripe.Product>>,
-  Proof<Missing<StripeSubscription, Stripe.Subscription>>,
-  Proof<Missing<StripeSubscription["cancellation_details"], Stripe.Subscription.CancellationDetails>>,
+  Proof<Missing<Sandbox.StripeInvoiceLine, Stripe.InvoiceLineItem>>,
+  Proof<Missing<Sandbox.StripeInvoicePayment, Stripe.InvoicePayment>>,
+  Proof<Missing<Sandbox.StripePrice, Stripe.Price>>,
+  Proof<Missing<Sandbox.StripeProduct, Stripe.Product>>,
+  Proof<Missing<Sandbox.StripeSubscription, Stripe.Subscription>>,
+  Proof<Missing<Sandbox.StripeSubscription["cancellation_details"], Stripe.Subscription.CancellationDetails>>,
   Proof<Missing<EndBehavior, Stripe.Subscription.TrialSettings.EndBehavior>>,
-  Proof<Missing<StripeSubscriptionItem, Stripe.SubscriptionItem>>,
+  Proof<Missing<Sandbox.StripeSubscriptionItem, Stripe.SubscriptionItem>>,
   // @ts-expect-error a field is gone
-  Proof<Missing<Omit<StripeCharge, "outcome">, Stripe.Charge>>,
+  Proof<Missing<Omit<Sandbox.StripeCharge, "outcome">, Stripe.Charge>>,
   // @ts-expect-error a field may be absent
   Proof<Missing<Partial<Card>, Stripe.Charge.PaymentMethodDetails.Card>>,
 ];
