@@ -161,9 +161,8 @@ function explain({ slug, target, fault, words }: Difference): string {
   if (fault === "missing" && target !== undefined)
     return `The link ${slug} needs an attribute ${OBJECT} on ${target}; another has that slug: change it in Attio.`;
   if (MENDABLE.includes(fault)) return `The attribute ${slug} ${words}, though Attio says it is there.`;
-  const mend = "delete duplicate records and set it to unique in Attio";
-  if (fault === "not unique")
-    return `${slug} is the match key but not unique, so a customer could get two records: ${mend}; or ${remedy}`;
+  const twice = "so a customer could get two records: delete duplicates and set it to unique in Attio; or";
+  if (fault === "not unique") return `The attribute ${slug} is the match key but not unique, ${twice} ${remedy}`;
   return `The attribute ${slug} ${words}, and Attio cannot change that: ${remedy}`;
 }
 

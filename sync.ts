@@ -8,7 +8,7 @@
 // Run:   node sync.ts [--dry-run] [--update-only] [--force] [--verbose]       (--help lists options and settings)
 // Exit:  0 all good · 1 the run or a record failed · 2 wrong usage or settings, nothing was requested
 //
-// To trust a number, read Shapes to Plan (1,175 lines), which touch no network, clock or environment. To trust that
+// To trust a number, read Shapes to Plan (1,150 lines), which touch no network, clock or environment. To trust that
 // nothing was missed, read `readList` (45 lines). To trust it with your keys, read HTTP (355 lines) and `assertRecord`
 // (26 lines), the one function that writes records. A section uses only sections above it.
 
@@ -1574,7 +1574,7 @@ export class ApiError extends RunError {
   /** 0: no answer came. */
   readonly status: number;
   readonly code: string;
-  /** The attributes, by slug, or parameters that the service named. */
+  /** The attributes, by slug, that Attio named. */
   readonly fields: readonly string[];
   /** What it would have taken in the place of a value, where it names that. */
   readonly options: readonly string[];
@@ -1586,7 +1586,7 @@ export class ApiError extends RunError {
     const code = oneLine(String(error["code"] ?? error["type"] ?? ""));
     const listed = error["validation_errors"]; // Attio's: each with the path of a field
     const faults = Array.isArray(listed) ? listed.filter(isObject).slice(0, 5) : [];
-    const fields = namesIn([[error["param"]], ...faults.map(({ path }) => path)]);
+    const fields = namesIn(faults.map(({ path }) => path));
     const told = faults.map(({ path, message }) => `${JSON.stringify(path)}: ${String(message)}`);
     const words = [error["message"] ?? "no message", ...told].join(" ");
     const detail = why || (service.quotesWords ? oneLine(words) : fields.join(", "));
@@ -3206,8 +3206,8 @@ export function processIo(directory?: string) {
 // Older ones know no `import.meta.main`, or warn of types: they would run nothing, and exit 0.
 const [major = 0, minorVersion = 0] = process.versions.node.split(".").map(Number);
 if (major < 24 || (major === 24 && minorVersion < 12)) {
-  const advice = "24.12 is needed. After npm ci, npm start brings its own.";
-  process.stderr.write(`Node ${process.versions.node} is too old: ${advice}\n`);
+  const advice = "After npm ci, npm start brings its own.";
+  process.stderr.write(`Node ${process.versions.node} is too old: 24.12 is needed. ${advice}\n`);
   process.exit(2);
 }
 

@@ -11,7 +11,7 @@ import type { AttioOptions } from "../sandbox/attio.ts";
 import { script, seededRandom } from "../sandbox/server.ts";
 import type { Reply } from "../sandbox/server.ts";
 import { ApiError, StoppedError, connectAttio, connectStripe, createPace, request } from "../sync.ts";
-import type { Call, Service } from "../sync.ts";
+import type { Call, Json, Service } from "../sync.ts";
 import { aConnection, aService, byHand, eventClock, failureOf, heldClock, recordingClock } from "./services.ts";
 import { scripted, someSettings } from "./services.ts";
 import type { Ends } from "./services.ts";
@@ -28,6 +28,11 @@ function times<T>(count: number, answer: T): T[] {
   return Array<T>(count).fill(answer);
 }
 
+/** A request whose answer is taken as it comes. */
+function ask(service: Service, call: Call): Promise<Json> {
+  return request(service, call, (json) => json);
+}
+
 type Sent = { readonly call?: Call; readonly random?: number } & Partial<Service>;
 
 /** What came of a request to a server that answers so, the waits between its tries, and what was told of them. */
@@ -35,7 +40,7 @@ async function send(ends: Ends, answers: readonly (Reply | "reset")[], { call, r
   const server = await scripted(ends, answers);
   const clock = recordingClock(() => random);
   const service = aService(server.url, { clock, ...own });
-  const outcome: unknown = await request(service, call ?? CHARGES).catch((error: unknown) => error);
+  const outcome: unknown = await ask(service, call ?? CHARGES).catch((error: unknown) => error);
   return { outcome, waits: clock.waits, requests: server.counts.requests, service };
 }
 
@@ -96,7 +101,7 @@ describe("HTTP: what is tried again", () => {
       });
       const service = aService(server.url, { timeoutMs: 800 });
 
-      assert.deepEqual(await request(service, CHARGES), DONE);
+      assert.deepEqual(await ask(service, CHARGES), DONE);
 
       assert.deepEqual(service.notes, ["GET /v1/charges, try 2 of 6 in 0.5 s: none within 800 ms"]);
     });
@@ -160,10 +165,10 @@ describe("HTTP: how long it waits", () => {
       const server = await scripted(t, [answer]);
       const clock = heldClock();
       const service = aService(server.url, { clock });
-      const failed = request(service, CHARGES);
+      const failed = ask(service, CHARGES);
       await clock.slept(1);
 
-      const other = request(service, { method: "GET", path: "/v1/customers" });
+      const other = ask(service, { method: "GET", path: "/v1/customers" });
       await Promise.race([clock.slept(2), other]);
 
       assert.deepEqual([clock.waits, server.counts.requests], [expected, 3 - expected.length]);
@@ -193,7 +198,7 @@ describe("HTTP: what a failure says", () => {
 
     for (const url of [server.url, server.url.replace("127.0.0.1", "two.example")]) {
       const service = aService(url);
-      const error = await failureOf(request(service, CHARGES));
+      const error = await failureOf(ask(service, CHARGES));
 
       assert.ok(error instanceof ApiError);
       assert.match(error.message, /^Stripe gave no answer: connect ECONNREFUSED 127.0.0.1:\d+ \[GET \/v1\/charges -> no answer\]$/); // prettier-ignore
@@ -229,7 +234,7 @@ describe("HTTP: what a failure says", () => {
     const onRetry = (line: string): void => void lines.push(line);
     const connection = aConnection({ onRetry, clock: recordingClock(() => 0) });
 
-    await request(connectStripe(someSettings({ STRIPE_API_BASE: server.url }), connection), CHARGES);
+    await ask(connectStripe(someSettings({ STRIPE_API_BASE: server.url }), connection), CHARGES);
 
     const latest = "tried again, the latest: GET /v1/charges, again in 3.0 s: 429, too many requests";
     const counts = ["1", "4", "4"]; // twelve waits of 3 s: after 0, 12 and 24 s
@@ -269,7 +274,7 @@ describe("HTTP: Attio's 401", () => {
       const attio = connectAttio(someSettings({ ATTIO_API_BASE: sandbox.url }), aConnection());
       const call: Call = { method: "POST", path, body: {}, lane: "read" };
 
-      const outcome: unknown = await request(attio, call).catch((error: unknown) => error);
+      const outcome: unknown = await ask(attio, call).catch((error: unknown) => error);
 
       const expected = seen.includes(`${QUERY} 200`) ? { data: [] } : "unauthorized";
       assert.deepEqual(outcome instanceof ApiError ? outcome.code : outcome, expected);
@@ -292,7 +297,7 @@ describe("HTTP: told to stop", () => {
       const clock = heldClock();
       const service = aService(server.url, { clock, stop: stop.signal });
       prepare(service);
-      const waiting = failureOf(request(service, CHARGES));
+      const waiting = failureOf(ask(service, CHARGES));
       await clock.slept(1);
 
       stop.abort(reason);
@@ -334,7 +339,7 @@ describe("HTTP: told to stop", () => {
       });
       const service = aService(server.url, { stop: stop.signal, cutsInFlight });
 
-      const outcome: unknown = await request(service, PUT).catch((error: unknown) => error);
+      const outcome: unknown = await ask(service, PUT).catch((error: unknown) => error);
 
       assert.ok(isExpected(outcome), String(outcome));
       assert.equal(server.counts.requests, 1);
@@ -404,6 +409,18 @@ describe("HTTP: the pace", () => {
       const counts = lanes.toReversed().map((name) => inTime.filter(({ lane }) => lane === name).length);
       assert.ok(counts.every((count, n) => Math.abs(count - (expected[n] ?? 0)) <= 2), String(counts)); // prettier-ignore
     });
+
+  test("no sleep is shorter than nothing, though time passes between two looks at the clock", async () => {
+    const waits: number[] = [];
+    let nowMs = 0;
+    const sleep = async (ms: number): Promise<void> => void waits.push(ms);
+    const clock = { now: () => nowMs, elapsed: () => (nowMs += 30), random: () => 0.5, sleep };
+    const pace = createPace({ clock, stop }, { all: 50, lane: twenty });
+
+    await Promise.all(["a", "a", "a"].map(pace.turn));
+
+    assert.ok(waits.length > 0 && waits.every((ms) => ms >= 0), String(waits));
+  });
 
   test("timers that wake late do not lower the rate", async () => {
     const passed = await passings({ all: 20, lane: twenty }, crowd(101, "a"), { lateness: () => 9 });
