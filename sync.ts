@@ -9,7 +9,7 @@
 // Exit:  0 all good · 1 the run or a record failed · 2 wrong usage or settings, nothing was requested
 //
 // To trust a number, read Shapes to Plan (1,150 lines), which touch no network, clock or environment. To trust that
-// nothing was missed, read `readList` (45 lines). To trust it with your keys, read HTTP (355 lines) and `assertRecord`
+// nothing was missed, read `readList` (45 lines). To trust it with your keys, read HTTP (356 lines) and `assertRecord`
 // (26 lines), the one function that writes records. A section uses only sections above it.
 
 import { appendFileSync, existsSync } from "node:fs";
@@ -1623,9 +1623,10 @@ function namesIn(paths: readonly unknown[]): string[] {
 async function textOf(response: Response): Promise<string> {
   const decoder = new TextDecoder();
   let body = "";
-  for await (const chunk of response.body ?? []) {
-    body += decoder.decode(chunk, { stream: true });
-    chunk.buffer.transfer(0);
+  const reader = response.body?.getReader();
+  for (let chunk = await reader?.read(); chunk?.value !== undefined; chunk = await reader?.read()) {
+    body += decoder.decode(chunk.value, { stream: true });
+    chunk.value.buffer.transfer(0);
   }
   return body + decoder.decode();
 }
