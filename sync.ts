@@ -3037,15 +3037,8 @@ async function check({ settings, log, stripe, attio }: Job) {
 
 /** Step 2: all that both services have, as of one instant. */
 async function readServices(run: Job, place: Awaited<ReturnType<typeof check>>): Promise<Findings> {
-  const { settings, log, stripe, attio, io } = run;
-  const { books, customers, crm, found } = await readAll(run, place.spendSlugs);
-  // A record deleted in Attio while its pages were read moves others past the reader: look again before creating.
-  const unseen = [...books.ledgers.values()].filter((one) => one.totalMinor > 0 && !crm.records.has(one.customerId));
-  const ids = crm.records.size > 0 ? unseen.map(({ customerId }) => customerId) : [];
-  const [productNames] = await Promise.all([
-    readProductNames(stripe, books, settings),
-    readCrm(attio, { ...place, currency: books.currency }, ids, crm),
-  ]);
+  const { settings, log, stripe, io } = run;
+  const { books, customers, crm, found, productNames } = await readAll(run, place.spendSlugs);
   refuseToPlan(books, crm);
   log.endProgress();
   const { people, refused } = found;
@@ -3071,7 +3064,8 @@ async function readAll({ settings, log, io, stripe, attio }: Job, spendSlugs: re
     const rate = (1000 * rows) / Math.max(1, io.clock.elapsed() - startedAt);
     return `reading  ${rows} rows from Stripe, ${rate.toFixed(0)} rows/s`;
   });
-  const crmRead = readCrm(attio, { spendSlugs, currency: settings.currency });
+  const place = { spendSlugs, currency: settings.currency };
+  const crmRead = readCrm(attio, place);
   const ask = async ({ books, customers }: SoFar): Promise<void> => {
     const { records } = await crmRead;
     const payers = [...books.ledgers.values()].filter((one) => getsRecord(one, records.get(one.customerId)));
@@ -3081,9 +3075,13 @@ async function readAll({ settings, log, io, stripe, attio }: Job, spendSlugs: re
   };
   const onFound = (): void => void (rows += 1);
   const reading = readBooks(stripe, settings, { onFound, onCustomers: ask, warn: log.warn });
-  const [read, crm] = await Promise.all([reading, crmRead]);
-  await ask(read);
-  return { ...read, crm, found };
+  const [{ books, customers }, crm] = await Promise.all([reading, crmRead]);
+  // A record deleted in Attio while its pages were read moves others past the reader: look again before creating.
+  const unseen = [...books.ledgers.values()].filter((one) => one.totalMinor > 0 && !crm.records.has(one.customerId));
+  const again = readCrm(attio, place, crm.records.size > 0 ? unseen.map(({ customerId }) => customerId) : [], crm);
+  const names = readProductNames(stripe, books, settings);
+  const [productNames] = await Promise.all([names, again, ask({ books, customers })]);
+  return { books, customers, crm, found, productNames };
 }
 
 /** Step 3. */
