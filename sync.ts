@@ -217,7 +217,7 @@ function whereJsonBreaks(json: string): string {
 
 /**
  * Text from outside, safe to print: one line, no control or direction characters, nothing that GitHub's runner takes
- * for a command (`::error::`, `##[error]`), and not too long.
+ * for a command (`::error::`, `##[error]`), at most `longest` characters.
  */
 export function oneLine(outside: string, longest = 300): string {
   const plain = outside.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ");
@@ -1480,7 +1480,7 @@ export function createPace({ clock, stop }: Pick<Connection, "clock" | "stop">, 
     return pausedUntil > now ? pausedUntil : giveTurns([...lanes.values()], together, now);
   };
 
-  /** One timer for all who wait, but for a turn that is due before: many would cost more than the work. */
+  /** One timer for all who wait, another only for a turn that is due before it: many would cost more than the work. */
   async function serve(): Promise<void> {
     try {
       for (let at = give(); at < alarmAt; at = give()) {

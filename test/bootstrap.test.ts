@@ -296,7 +296,7 @@ describe("bootstrap: --suggest-products", () => {
     const summary = readFileSync(GITHUB_STEP_SUMMARY, "utf8");
     assert.match(summary, /^## 8 products in Stripe$/m);
     assert.match(summary, /^\| prod&#95;4A \|.* Équipe \|$/m);
-    assert.ok(summary.includes(`\`\`\`json\n${JSON.stringify(mapping)}\n\`\`\``), summary);
+    assert.ok(summary.includes(`PRODUCT_SLUGS:\n\n\`\`\`json\n${JSON.stringify(mapping)}\n\`\`\``), summary);
   });
 
   test("where amounts are not shown no product's name is, nor a slug made from one", async (t) => {
@@ -304,6 +304,7 @@ describe("bootstrap: --suggest-products", () => {
 
     assert.doesNotMatch(run.all, /pro.?plan|cafe|Café|quipe|team/i);
     assert.equal(mapping["prod_4A"], "spend_prod_4a");
+    assert.match(run.out, /with SHOW_AMOUNTS=0 ids stand in their place/);
   });
 
   test("a key that may not read products is told the permission by the dashboard's name", async (t) => {
